@@ -1,0 +1,101 @@
+"""The small interfaces between the engine and the world. Each is as small as its users.
+
+A fake implements a port; the same contract tests run against the fake and the real adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, Measurand, Observation
+from edged.domain.types import Now
+
+
+class EdgedError(Exception):
+    """Root of every error that a shell of edged raises on purpose.
+
+    EdgedError
+      ChargerError           a charger did not do or tell what was asked
+        ChargerUnreachable   nothing, or nothing valid, came back from the wire in time
+        ChargerRefused       the charger answered with an exception, or read back something else
+      SettingsError          a configuration or profile is wrong (settings.py)
+      StoreError             the disk did not keep what it was given
+    """
+
+
+class ChargerError(EdgedError):
+    """A charger did not do or tell what was asked."""
+
+
+class ChargerUnreachable(ChargerError):
+    """Nothing, or nothing valid, came back from the wire in time."""
+
+
+class ChargerRefused(ChargerError):
+    """The charger answered with an exception, or reads back something else than what was written."""
+
+
+class StoreError(EdgedError):
+    """The disk did not keep what it was given; nothing of the failed commit is visible."""
+
+
+class Clock(Protocol):
+    """Wall clock and monotonic clock of this boot."""
+
+    def now(self) -> Now: ...
+
+    def learn(self, utc: datetime) -> None:
+        """The CSMS told the time: kept as an offset inside edged, the system clock is not ours to set."""
+
+
+class Charger(Protocol):
+    """One charging point behind a protocol. Every method may raise `ChargerError`; none hangs longer than its deadline."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    @property
+    def measurands(self) -> frozenset[Measurand]: ...
+
+    @property
+    def poll_interval_s(self) -> float: ...
+
+    async def observe(self) -> Observation:
+        """One snapshot, everything in it read just now."""
+
+    async def apply(self, desired: Desired) -> None:
+        """Write what differs from what the charger has, then read it back. `ChargerRefused` where it did not take."""
+
+    async def perform(self, action: Action) -> ActionOutcome:
+        """Run a one-shot action to its end and tell what the charger reports after it."""
+
+    async def close(self) -> None:
+        """Let go of the wire."""
+
+
+class ChargerListener(Protocol):
+    """Where a driver reports to. Called from the event loop, never blocks."""
+
+    def observed(self, observation: Observation) -> None: ...
+
+    def lost(self, reason: str) -> None:
+        """The charger stopped answering (told once for each outage; the next `observed` ends it)."""
+
+    def performed(self, ticket: str, outcome: ActionOutcome, detail: str) -> None: ...
+
+
+class Driver(Protocol):
+    """Keeps one charging point as it should be. `want` and `perform` return at once."""
+
+    def start(self, listener: ChargerListener) -> None: ...
+
+    def want(self, desired: Desired) -> None: ...
+
+    def perform(self, action: Action, ticket: str) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+Unsubscribe = Callable[[], None]
