@@ -1,6 +1,7 @@
 """What a charger can do, what it reports and what it is told: the words between the core and the field bus.
 
-Knows no register, no protocol and no vendor. A charger's driver produces `Observation`, receives `Desired`, performs `Action`.
+Knows no register, no protocol and no vendor. A charger's driver produces `Observation`, receives `Desired` and
+performs `Action`.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class Phases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """One reading of a charger's meter. `energy_wh` is the lifetime register, never rebased; None = unknown, never 0."""
+    """One reading of a charger's meter. `energy_wh` is the lifetime register; None = unknown, never 0."""
 
     energy_wh: float | None = None
     power_w: float | None = None

@@ -1,0 +1,194 @@
+"""The registry of configuration keys and the rules for reading and changing them.
+
+One version-neutral registry; each version shows it in its own words (keys in 1.6, component variables in 2.x).
+Values travel and are kept as strings; `Configuration` reads them typed. An invalid value never enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+KEY_MAX_CHARS = 50
+VALUE_MAX_CHARS = 500
+
+
+class KeyKind(StrEnum):
+    BOOL = "bool"
+    INT = "int"
+    TEXT = "text"
+    LIST = "list"  # comma separated
+    MEASURANDS = "measurands"  # comma separated, each supported by a connector of the station
+    ROTATIONS = "rotations"  # comma separated CONNECTOR.ROTATION
+
+
+class Mutability(StrEnum):
+    READ_ONLY = "read_only"
+    READ_WRITE = "read_write"
+    WRITE_ONLY = "write_only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigKey:
+    """One key: its name, type, bounds and mutability.
+
+    `maximum`/`minimum` bound an INT, `max_items` a list, `allowed` its items. `site`: the installer may set even a
+    read-only key in the site's configuration. `default` None: the value is computed or absent until set.
+    """
+
+    name: str
+    kind: KeyKind
+    default: str | None
+    mutability: Mutability = Mutability.READ_WRITE
+    minimum: int = 0
+    maximum: int = 2**31 - 1
+    allowed: tuple[str, ...] = ()
+    max_items: int = 32
+    reboot: bool = False
+    custom: bool = False
+
+
+class ConfigurationStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    REBOOT_REQUIRED = "RebootRequired"
+    NOT_SUPPORTED = "NotSupported"
+
+
+PHASE_ROTATIONS = ("NotApplicable", "Unknown", "RST", "RTS", "SRT", "STR", "TRS", "TSR")
+
+
+def _bool(name: str, default: bool, mutability: Mutability = Mutability.READ_WRITE) -> ConfigKey:
+    return ConfigKey(name=name, kind=KeyKind.BOOL, default="true" if default else "false", mutability=mutability)
+
+
+def _int(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 - 1, fixed: bool = False) -> ConfigKey:
+    mutability = Mutability.READ_ONLY if fixed else Mutability.READ_WRITE
+    return ConfigKey(
+        name=name, kind=KeyKind.INT, default=str(default), minimum=minimum, maximum=maximum, mutability=mutability
+    )
+
+
+def _measurands(name: str, default: str) -> ConfigKey:
+    return ConfigKey(name=name, kind=KeyKind.MEASURANDS, default=default)
+
+
+DAY_S = 86_400
+ENERGY = "Energy.Active.Import.Register"
+
+REGISTRY: Mapping[str, ConfigKey] = {
+    key.name.casefold(): key
+    for key in (
+        _bool("AllowOfflineTxForUnknownId", False),
+        _bool("AuthorizationCacheEnabled", True),
+        _bool("AuthorizeRemoteTxRequests", False),
+        _int("ClockAlignedDataInterval", 0, maximum=DAY_S),
+        _int("ConnectionTimeOut", 60, maximum=DAY_S),
+        ConfigKey(name="ConnectorPhaseRotation", kind=KeyKind.ROTATIONS, default=None, allowed=PHASE_ROTATIONS),
+        _int("ConnectorPhaseRotationMaxLength", 32, fixed=True),
+        _int("GetConfigurationMaxKeys", 100, minimum=1, fixed=True),
+        _int("HeartbeatInterval", DAY_S, maximum=DAY_S),
+        _bool("LocalAuthorizeOffline", True),
+        _bool("LocalPreAuthorize", False),
+        _int("MaxEnergyOnInvalidId", 0),
+        _int("MessageTimeout", 30, minimum=1, maximum=3600),
+        _measurands("MeterValuesAlignedData", ENERGY),
+        _int("MeterValuesAlignedDataMaxLength", 32, fixed=True),
+        _measurands("MeterValuesSampledData", ENERGY),
+        _int("MeterValuesSampledDataMaxLength", 32, fixed=True),
+        _measurands("StopTxnAlignedData", ""),
+        _int("StopTxnAlignedDataMaxLength", 32, fixed=True),
+        _measurands("StopTxnSampledData", ""),
+        _int("StopTxnSampledDataMaxLength", 32, fixed=True),
+        _int("StopTransactionMaxMeterValues", 100, minimum=2, fixed=True),
+        _int("MeterValueSampleInterval", 60, maximum=DAY_S),
+        _int("MinimumStatusDuration", 0, maximum=3600),
+        ConfigKey(name="NumberOfConnectors", kind=KeyKind.INT, default=None, mutability=Mutability.READ_ONLY),
+        _int("ResetRetries", 2, maximum=10),
+        _bool("StopTransactionOnEVSideDisconnect", True),
+        _bool("StopTransactionOnInvalidId", True),
+        ConfigKey(name="SupportedFeatureProfiles", kind=KeyKind.LIST, default=None, mutability=Mutability.READ_ONLY),
+        _int("SupportedFeatureProfilesMaxLength", 8, fixed=True),
+        _int("TransactionMessageAttempts", 3, maximum=100),
+        _int("TransactionMessageRetryInterval", 60, maximum=DAY_S),
+        ConfigKey(name="UnlockConnectorOnEVSideDisconnect", kind=KeyKind.BOOL, default=None),
+        _int("WebSocketPingInterval", 60, maximum=DAY_S),
+        _bool("ReserveConnectorZeroSupported", True, Mutability.READ_ONLY),
+        _bool("ReservationEnabled", True, Mutability.READ_ONLY),
+    )
+}
+"""Every key that the core knows, by its case-folded name. LightIntensity and BlinkRepeat are absent: no lamp is driven."""
+
+
+def find_key(name: str) -> ConfigKey | None:
+    """The key of that name, ignoring case (16-GEN-04)."""
+    return REGISTRY.get(name.casefold())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """The values of a station's keys. `changed` is what an operator changed and is kept; it wins over `site`.
+
+    `site`: first values from the installer's file. `computed`: values that follow from the station's shape.
+    All three are keyed by canonical key name.
+    """
+
+    changed: Mapping[str, str]
+    site: Mapping[str, str]
+    computed: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """The value as it travels; "" where the key has none."""
+        for values in (self.changed, self.site, self.computed):
+            if name in values:
+                return values[name]
+        key = find_key(name)
+        return key.default or "" if key is not None else ""
+
+    def number(self, name: str) -> int:
+        return int(self.text(name) or 0)
+
+    def flag(self, name: str) -> bool:
+        return self.text(name).casefold() == "true"
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """A list's items, in order, without blanks."""
+        return tuple(part.strip() for part in self.text(name).split(",") if part.strip())
+
+
+def normalize(key: ConfigKey, value: str, *, connectors: int, measurands: frozenset[str]) -> str | None:
+    """The value as it is kept, or None where the key does not allow it. Bounds: facts ocpp16_keys.yaml."""
+    if len(value) > VALUE_MAX_CHARS or any(ord(char) < 32 for char in value):
+        return None
+    match key.kind:
+        case KeyKind.BOOL:
+            folded = value.strip().casefold()
+            return folded if folded in ("true", "false") else None
+        case KeyKind.INT:
+            return _normal_int(key, value.strip())
+        case KeyKind.TEXT:
+            return value
+        case KeyKind.LIST:
+            return _normal_list(key, value, frozenset(key.allowed))
+        case KeyKind.MEASURANDS:
+            return _normal_list(key, value, measurands)
+        case KeyKind.ROTATIONS:
+            allowed = frozenset(f"{n}.{rotation}" for n in range(connectors + 1) for rotation in key.allowed)
+            return _normal_list(key, value, allowed)
+
+
+def _normal_int(key: ConfigKey, text: str) -> str | None:
+    if not (text.isascii() and text.isdigit()) or len(text) > 10:
+        return None
+    return str(int(text)) if key.minimum <= int(text) <= key.maximum else None
+
+
+def _normal_list(key: ConfigKey, value: str, allowed: frozenset[str]) -> str | None:
+    parts = [part.strip() for part in value.split(",")] if value.strip() else []
+    canonical = {name.casefold(): name for name in allowed}
+    if len(parts) > key.max_items or len(set(parts)) != len(parts):
+        return None
+    if any(part.casefold() not in canonical for part in parts):
+        return None
+    return ",".join(canonical[part.casefold()] for part in parts)

@@ -1,0 +1,57 @@
+"""What differs between OCPP versions, as data. A dialect supplies one `Policy`; the core never asks for a version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ReservationUse(StrEnum):
+    """When a reservation is used up."""
+
+    TRANSACTION_STARTED = "transaction_started"  # 1.6 §5.13
+    TOKEN_AUTHORIZED = "token_authorized"  # 2.0.1 H03.FR.09
+
+
+class StartPoint(StrEnum):
+    """What starts a transaction; any satisfied point of the policy does (2.x TxStartPoint)."""
+
+    AUTHORIZED = "Authorized"
+    EV_CONNECTED = "EVConnected"
+    POWER_PATH_CLOSED = "PowerPathClosed"  # authorized and connected
+
+
+class Trigger(StrEnum):
+    """Why a transaction record is written, in 2.x's words; a version that knows no reasons leaves them out."""
+
+    AUTHORIZED = "Authorized"
+    CABLE_PLUGGED_IN = "CablePluggedIn"
+    CHARGING_STATE_CHANGED = "ChargingStateChanged"
+    DEAUTHORIZED = "Deauthorized"
+    EV_COMMUNICATION_LOST = "EVCommunicationLost"
+    EV_CONNECT_TIMEOUT = "EVConnectTimeout"
+    METER_VALUE_CLOCK = "MeterValueClock"
+    METER_VALUE_PERIODIC = "MeterValuePeriodic"
+    REMOTE_START = "RemoteStart"
+    REMOTE_STOP = "RemoteStop"
+    RESET_COMMAND = "ResetCommand"
+    STOP_AUTHORIZED = "StopAuthorized"
+    TRIGGER = "Trigger"
+    UNLOCK_COMMAND = "UnlockCommand"
+    ABNORMAL_CONDITION = "AbnormalCondition"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One version's rules.
+
+    `update_triggers`: the updates of a transaction that are worth a durable record in this version.
+    `reservation_records`: the CSMS is told why a reservation ended (2.0.1 H04.FR.01).
+    `csms_names_transactions`: the CSMS answers a start with its own reference (1.6's integer transactionId).
+    """
+
+    reservation_used: ReservationUse
+    start_points: frozenset[StartPoint]
+    update_triggers: frozenset[Trigger]
+    reservation_records: bool
+    csms_names_transactions: bool

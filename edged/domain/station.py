@@ -1,0 +1,336 @@
+"""The station: every fact that the core keeps, immutable. Rules live in the functional blocks.
+
+What is marked *kept* is stored (store.records) and survives a power cut; everything else is true for this boot only.
+Deadlines are monotonic seconds of this boot (`_at_s`), never wall clock, and never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from edged.domain.configuration import Configuration
+from edged.domain.effects import RestartScope, Sample, StopReason
+from edged.domain.events import Registration, ResetKind, Target
+from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Measurand, Meter
+from edged.domain.policy import Policy
+from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, RequestRef, Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the station says of itself (BootNotification, MQTT info)."""
+
+    id: str
+    vendor: str
+    model: str
+    serial_number: str | None = None
+    firmware_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteRules:
+    """The installer's words that the core needs. `time_from_csms`: the CSMS's time makes the clock synchronized."""
+
+    offline_tokens: tuple[IdToken, ...] = ()
+    hard_reset: RestartScope = RestartScope.SERVICE
+    time_from_csms: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorLayout:
+    """The shape of one connector, from the site file and the charger's profile.
+
+    `number` counts through the station (1.6, MQTT), `evse_id`/`connector_id` are 2.x's. `max_current_ma` is what the
+    installation allows: never exceeded.
+    """
+
+    number: int
+    evse_id: int
+    connector_id: int
+    charger: str
+    connector_type: str
+    capabilities: frozenset[Capability]
+    measurands: frozenset[Measurand]
+    phases: int = 3
+    max_current_ma: int = 32_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """A driver who is let in and whose transaction has not started. `reservation_id`: the reservation that is used."""
+
+    id_token: IdToken
+    group: IdToken | None
+    since_s: float
+    reservation_id: int | None = None
+    remote: bool = False
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector:
+    """The facts of one connector.
+
+    `operative` is the commanded availability (*kept*), `scheduled` a change that waits for the transaction's end or
+    for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `spent`: this plug-in
+    has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
+    an unlock command releases it (*kept*). `energy_wh` is the register as we report it: never runs backwards;
+    `energy_offset_wh` (*kept*) is what is added to the charger's register for that.
+    """
+
+    layout: ConnectorLayout
+    capabilities: frozenset[Capability]
+    online: bool = False
+    offline_since_s: float | None = None
+    state: ChargerState = ChargerState.UNKNOWN
+    plugged: bool = False
+    faults: tuple[Fault, ...] = ()
+    lock: LockState = LockState.UNKNOWN
+    permitted: bool | None = None
+    limit_ma: int | None = None
+    operative: bool = True
+    scheduled: bool | None = None
+    changing: bool | None = None
+    reported_operative: bool | None = None
+    spent: bool = False
+    held_for: IdToken | None = None
+    phase: Phase = Phase.IDLE
+    phase_since: datetime | None = None
+    note: str = ""
+    authorization: Authorization | None = None
+    transaction_id: str | None = None
+    preparing_until_s: float | None = None
+    settling_until_s: float | None = None
+    observed_at_s: float | None = None
+    observed_at: datetime | None = None
+    meter: Meter = field(default_factory=Meter)
+    energy_wh: float | None = None
+    energy_offset_wh: float = 0.0
+    energy_kept_wh: float | None = None
+    lower_readings: int = 0
+
+    @property
+    def number(self) -> int:
+        return self.layout.number
+
+    @property
+    def blocked(self) -> bool:
+        """A fault that makes charging impossible."""
+        return any(fault.blocking for fault in self.faults)
+
+    def can(self, capability: Capability) -> bool:
+        return capability in self.capabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Kept as a whole, but for `held_until_s`: the end on the monotonic clock of this boot, used while the wall clock
+    is not synchronized."""
+
+    id: int
+    target: Target
+    id_token: IdToken
+    group: IdToken | None
+    expires_at: datetime
+    created: Stamp
+    source: str
+    held_until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a transaction ended."""
+
+    at: Stamp
+    meter_wh: float
+    reason: StopReason
+    id_token: IdToken | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """Kept as a whole, but for the times on the monotonic clock and `queued`.
+
+    `external_ref`: the CSMS's name for it; None until its start was answered, -1 when that was given up (16-TX-04).
+    `kept_meter_wh`/`kept_at`: the last register value that was worth a write (flash wear); what a power cut leaves.
+    `queued`: records of it that the CSMS has not processed; an ended transaction is forgotten at 0.
+    """
+
+    id: str
+    connector: int
+    id_token: IdToken
+    group: IdToken | None
+    started: Stamp
+    meter_start_wh: float
+    reservation_id: int | None = None
+    remote_start_id: int | None = None
+    external_ref: int | None = None
+    seq_no: int = 0
+    ending: Ending | None = None
+    deauthorized: bool = False
+    deauthorized_at_wh: float | None = None
+    kept_meter_wh: float = 0.0
+    kept_at: Stamp
+    samples: tuple[Sample, ...] = ()
+    queued: int = 0
+    next_sample_at_s: float | None = None
+    last_interval_wh: float | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.ending is None
+
+
+@dataclass(frozen=True, slots=True)
+class CachedToken:
+    """One entry of the authorization cache (*kept*)."""
+
+    id_token: IdToken
+    info: IdTokenInfo
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingToken:
+    """A token that the CSMS is asked about. `connector` None cannot be: the place is chosen before asking."""
+
+    ticket: str
+    id_token: IdToken
+    connector: int
+    stop: bool
+    remote: bool
+    remote_start_id: int | None
+    request: RequestRef | None
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingUnlock:
+    """An unlock that waits for the contactor (`started` False) or for the charger's word about the lock."""
+
+    ticket: str
+    connector: int
+    request: RequestRef
+    until_s: float
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingAvailability:
+    """A change of availability that waits until the charger reports it. One request may wait for several connectors."""
+
+    ticket: str
+    connectors: frozenset[int]
+    operative: bool
+    station_wide: bool
+    scheduled: bool
+    request: RequestRef
+    until_s: float
+
+
+Pending = PendingToken | PendingUnlock | PendingAvailability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingReset:
+    """A reset on its way: transactions are ended and answered; it waits for energy off, the chargers and the outbox."""
+
+    kind: ResetKind
+    until_s: float
+    chargers: frozenset[str] = frozenset()
+    performed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The CSMS as the core sees it."""
+
+    online: bool = False
+    registration: Registration = Registration.NONE
+    ever_accepted: bool = False
+    boot_sent: bool = False
+    next_boot_at_s: float | None = None
+    next_heartbeat_at_s: float | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Online and accepted: the CSMS may be asked and told."""
+        return self.online and self.registration is Registration.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """This run of the daemon. `id` is new each time and never used again; it seeds transaction ids.
+
+    `floor`: the last wall clock that the store had seen when this run began. `started_s`: monotonic.
+    `reason`: why it started, in 1.6's/2.x's words where the last run left one (*kept* for the next run).
+    """
+
+    id: str
+    floor: datetime
+    started_s: float
+    reason: str = "PowerUp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` by token key.
+
+    `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
+    the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
+    transactions of this boot. `wall_kept`: the wall clock as last stored.
+    """
+
+    identity: Identity
+    policy: Policy
+    rules: SiteRules
+    boot: Boot
+    configuration: Configuration
+    connectors: Mapping[int, Connector]
+    reservations: Mapping[int, Reservation] = field(default_factory=dict)
+    transactions: Mapping[str, Transaction] = field(default_factory=dict)
+    cache: Mapping[str, CachedToken] = field(default_factory=dict)
+    pending: Mapping[str, Pending] = field(default_factory=dict)
+    corrections: Mapping[str, float] = field(default_factory=dict)
+    operative: bool = True
+    link: Link = field(default_factory=Link)
+    reset: PendingReset | None = None
+    next_boot_reason: str | None = None
+    next_seq: int = 1
+    queued: int = 0
+    tickets: int = 0
+    wall_kept: datetime
+    clock: Now
+    aligned_slot: int | None = None
+
+    # --- queries that several rooms share
+
+    def connector(self, number: int) -> Connector | None:
+        return self.connectors.get(number)
+
+    def running(self, number: int) -> Transaction | None:
+        """The active transaction on a connector."""
+        connector = self.connectors.get(number)
+        if connector is None or connector.transaction_id is None:
+            return None
+        return self.transactions.get(connector.transaction_id)
+
+    def effective(self, number: int) -> bool:
+        """Whether the connector is in service: itself and the station (2.x G03/G04, 1.6 §5.2)."""
+        return self.operative and self.connectors[number].operative
+
+    def siblings(self, number: int) -> tuple[Connector, ...]:
+        """The connectors of the same EVSE, this one included: one of them at a time can charge."""
+        evse = self.connectors[number].layout.evse_id
+        return tuple(c for c in self.connectors.values() if c.layout.evse_id == evse)
+
+    def stamp(self, now: Now) -> Stamp:
+        return Stamp(now.utc, now.synchronized, self.boot.id)
+
+    def true_time(self, stamp: Stamp) -> datetime:
+        """The stamp's moment, corrected where the clock of its boot became known after it (13.4)."""
+        if stamp.synchronized or stamp.boot not in self.corrections:
+            return stamp.utc
+        return stamp.utc + timedelta(seconds=self.corrections[stamp.boot])

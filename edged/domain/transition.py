@@ -1,0 +1,115 @@
+"""One step's result, and the draft in which a step is put together.
+
+A `Draft` is mutable only while its step runs: it never leaves `step()`. What leaves is the immutable `Transition`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from edged.domain.effects import Announce, Dequeue, Effect, Enqueue, Record, Reply, transaction_of
+from edged.domain.station import Connector, Pending, Station, Transaction
+from edged.domain.types import Now, RequestRef
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    station: Station
+    effects: tuple[Effect, ...]
+
+
+def put(mapping: Mapping[K, V], key: K, value: V) -> dict[K, V]:
+    """A copy with one entry set."""
+    return {**mapping, key: value}
+
+
+def drop(mapping: Mapping[K, V], key: K) -> dict[K, V]:
+    """A copy without one entry."""
+    return {k: v for k, v in mapping.items() if k != key}
+
+
+class Draft:
+    """A station under change and the effects so far, in order."""
+
+    __slots__ = ("effects", "now", "station")
+
+    def __init__(self, station: Station, now: Now) -> None:
+        self.station = station
+        self.now = now
+        self.effects: list[Effect] = []
+
+    def transition(self) -> Transition:
+        return Transition(self.station, tuple(self.effects))
+
+    # --- changes
+
+    def update(self, **changes: Any) -> None:
+        self.station = replace(self.station, **changes)
+
+    def change(self, number: int, **changes: Any) -> Connector:
+        """Change facts of one connector."""
+        connector = replace(self.station.connectors[number], **changes)
+        self.update(connectors=put(self.station.connectors, number, connector))
+        return connector
+
+    def transact(self, transaction_id: str, **changes: Any) -> Transaction:
+        """Change facts of one transaction."""
+        transaction = replace(self.station.transactions[transaction_id], **changes)
+        self.update(transactions=put(self.station.transactions, transaction_id, transaction))
+        return transaction
+
+    def wait(self, pending: Pending) -> None:
+        self.update(pending=put(self.station.pending, pending.ticket, pending))
+
+    def settle(self, ticket: str) -> None:
+        """A pending operation is over."""
+        self.update(pending=drop(self.station.pending, ticket))
+
+    def ticket(self) -> str:
+        """A name for a pending operation, unique for ever: boot id and counter."""
+        self.update(tickets=self.station.tickets + 1)
+        return f"{self.station.boot.id}-{self.station.tickets}"
+
+    def new_id(self) -> str:
+        """A transaction id in UUID form: never given twice, in no boot (2.x E01.FR.08)."""
+        digest = hashlib.sha256(f"{self.station.identity.id}/{self.ticket()}".encode()).hexdigest()
+        return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
+
+    # --- effects
+
+    def emit(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def reply(self, request: RequestRef | None, status: Any, detail: str = "", data: Any = None) -> None:
+        """Answer a command; a request of None is nobody waiting."""
+        if request is not None:
+            self.emit(Reply(request, status, detail, data))
+
+    def announce(self, kind: str, connector: int | None = None, **data: Any) -> None:
+        self.emit(Announce(kind, connector, data))
+
+    def enqueue(self, record: Record) -> None:
+        """Keep a record for the CSMS, in this step's commit."""
+        seq = self.station.next_seq
+        self.update(next_seq=seq + 1, queued=self.station.queued + 1)
+        owner = transaction_of(record)
+        if owner is not None and owner in self.station.transactions:
+            self.transact(owner, queued=self.station.transactions[owner].queued + 1)
+        self.emit(Enqueue(seq, record))
+
+    def dequeue(self, seq: int, record: Record) -> None:
+        """A record is done. Forgets an ended transaction with its last record."""
+        self.update(queued=max(0, self.station.queued - 1))
+        self.emit(Dequeue(seq))
+        owner = transaction_of(record)
+        if owner is None or owner not in self.station.transactions:
+            return
+        transaction = self.transact(owner, queued=max(0, self.station.transactions[owner].queued - 1))
+        if not transaction.active and transaction.queued == 0:
+            self.update(transactions=drop(self.station.transactions, owner))
