@@ -61,9 +61,7 @@ class TokenVerdict(StrEnum):
     BUSY = "Busy"  # another token is being judged, or the station restarts
 
 
-TOKEN_ADMITTED = frozenset(
-    {TokenVerdict.AUTHORIZED, TokenVerdict.STARTED, TokenVerdict.STOPPED, TokenVerdict.RELEASED}
-)
+TOKEN_ADMITTED = frozenset({TokenVerdict.AUTHORIZED, TokenVerdict.STARTED, TokenVerdict.STOPPED, TokenVerdict.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)

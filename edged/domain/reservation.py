@@ -1,0 +1,365 @@
+"""Reservations: who may have which place, until when. 1.6 §5.13, 2.0.1 H01 to H04.
+
+A reservation is pinned (to a connector or an EVSE) or counted (any place, or any with a connector type). Counted ones
+hold no place; they hold a guarantee: whatever place each other reserved driver takes, in whatever order they come,
+every one of them still finds one. A driver without a reservation is refused where the guarantee would break.
+
+Invariants: at most one pinned reservation a place · a rejected replacement leaves the old one untouched · with an
+untrusted clock nothing ends by date, only by its remaining time on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from edged.domain.answers import ReserveStatus, Verdict
+from edged.domain.effects import ReservationEnd, ReservationRecord
+from edged.domain.events import CancelReservation, ReserveNow, Target
+from edged.domain.hardware import Capability
+from edged.domain.station import Connector, Reservation, Station
+from edged.domain.transition import Draft, drop, put
+from edged.domain.types import IdToken, Now, Phase, same_group
+
+MAX_RESERVATIONS = 256
+MAX_ID = 2**31 - 1
+
+# --- places: an EVSE is one place, whatever number of connectors it has
+
+
+def is_free(station: Station, connector: Connector) -> bool:
+    """Nobody is on it, nothing is wrong with it: a driver could start here now."""
+    return (
+        station.effective(connector.number)
+        and connector.scheduled is not False
+        and not connector.blocked
+        and connector.phase is Phase.IDLE
+        and connector.authorization is None
+    )
+
+
+def free_places(station: Station) -> dict[int, frozenset[str]]:
+    """The EVSEs on which a counted reservation could be served, each with its connector types."""
+    taken = {_evse_of(station, r.target) for r in station.reservations.values() if r.target.pinned}
+    by_evse: dict[int, list[Connector]] = {}
+    for connector in station.connectors.values():
+        by_evse.setdefault(connector.layout.evse_id, []).append(connector)
+    return {
+        evse: frozenset(c.layout.connector_type.casefold() for c in connectors)
+        for evse, connectors in by_evse.items()
+        if evse not in taken and all(is_free(station, c) and c.can(Capability.WITHHOLD) for c in connectors)
+    }
+
+
+def _evse_of(station: Station, target: Target) -> int | None:
+    if target.evse is not None:
+        return target.evse
+    if target.connector is not None and target.connector in station.connectors:
+        return station.connectors[target.connector].layout.evse_id
+    return None
+
+
+def _fits(target: Target, types: frozenset[str]) -> bool:
+    return target.connector_type is None or target.connector_type.casefold() in types
+
+
+def counted(station: Station) -> dict[int, Reservation]:
+    """The pending reservations that hold no place of their own."""
+    return {r.id: r for r in station.reservations.values() if not r.target.pinned}
+
+
+def guaranteed(places: Mapping[int, frozenset[str]], targets: Iterable[Target]) -> bool:
+    """Whether every order of arrival of these drivers, whatever place each takes, finds a place for each.
+
+    For each driver the worst case is the largest matching of the others into the places that this one could use:
+    it must leave one of them.
+    """
+    wishes = [frozenset(evse for evse, types in places.items() if _fits(target, types)) for target in targets]
+    for index, mine in enumerate(wishes):
+        others = [wish & mine for n, wish in enumerate(wishes) if n != index]
+        if _largest_matching(others) >= len(mine):
+            return False
+    return True
+
+
+def _largest_matching(wishes: list[frozenset[int]]) -> int:
+    """Size of a maximum bipartite matching (augmenting paths)."""
+    owner: dict[int, int] = {}
+
+    def place(driver: int, tried: set[int]) -> bool:
+        for evse in wishes[driver]:
+            if evse in tried:
+                continue
+            tried.add(evse)
+            if evse not in owner or place(owner[evse], tried):
+                owner[evse] = driver
+                return True
+        return False
+
+    return sum(place(driver, set()) for driver in range(len(wishes)))
+
+
+# --- who may have a connector
+
+
+def pinned_on(station: Station, number: int) -> Reservation | None:
+    """The reservation that is pinned to this connector or its EVSE."""
+    evse = station.connectors[number].layout.evse_id
+    for reservation in station.reservations.values():
+        if reservation.target.pinned and _evse_of(station, reservation.target) == evse:
+            return reservation
+    return None
+
+
+def spare(station: Station, number: int) -> bool:
+    """Whether a driver without a reservation may take this connector without breaking a guarantee."""
+    pending = counted(station)
+    if not pending:
+        return True
+    places = free_places(station)
+    evse = station.connectors[number].layout.evse_id
+    if evse not in places:
+        return True
+    rest = {place: types for place, types in places.items() if place != evse}
+    return guaranteed(rest, (r.target for r in pending.values()))
+
+
+def shown_reserved(station: Station, number: int) -> bool:
+    """Whether the connector is to be reported as Reserved: kept for somebody, or the last of what is promised."""
+    pinned = pinned_on(station, number)
+    if pinned is not None:
+        return pinned.target.connector in (None, number)
+    if not counted(station):
+        return False
+    connector = station.connectors[number]
+    evse = connector.layout.evse_id
+    return evse in free_places(station) and not spare(station, number)
+
+
+class Admission(StrEnum):
+    FREE = "free"  # no reservation concerns this token here
+    HOLDER = "holder"  # it may use the reservation that is named
+    UNKNOWN_GROUP = "unknown_group"  # it depends on the token's group, which is not known
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    admission: Admission
+    reservation_id: int | None = None
+
+
+def entry(station: Station, number: int, token: IdToken, group: IdToken | None, *, group_known: bool) -> Entry:
+    """May this token use this connector, and which reservation would it use (16-RES-07 to 10, H03.FR.01 to 08)."""
+    pinned = pinned_on(station, number)
+    if pinned is not None:
+        return _judge([pinned], token, group, group_known=group_known, otherwise=Admission.REFUSED)
+    types = frozenset({station.connectors[number].layout.connector_type.casefold()})
+    fitting = [r for r in counted(station).values() if _fits(r.target, types)]
+    otherwise = Admission.FREE if spare(station, number) else Admission.REFUSED
+    return _judge(fitting, token, group, group_known=group_known, otherwise=otherwise)
+
+
+def _judge(
+    candidates: list[Reservation], token: IdToken, group: IdToken | None, *, group_known: bool, otherwise: Admission
+) -> Entry:
+    for reservation in candidates:
+        if reservation.id_token.matches(token):
+            return Entry(Admission.HOLDER, reservation.id)
+    for reservation in candidates:
+        if same_group(reservation.group, group):
+            return Entry(Admission.HOLDER, reservation.id)
+    if otherwise is Admission.REFUSED and not group_known and any(r.group is not None for r in candidates):
+        return Entry(Admission.UNKNOWN_GROUP)
+    return Entry(otherwise)
+
+
+# --- commands
+
+
+def reserve(draft: Draft, event: ReserveNow) -> None:
+    """ReserveNow (16-RES-02, H01): decided as if a reservation of the same id were gone, swapped only if accepted."""
+    station = draft.station
+    reservation_id = event.reservation_id if event.reservation_id is not None else _new_id(station)
+    before = station.reservations.get(reservation_id)
+    without = drop(station.reservations, reservation_id)
+    draft.update(reservations=without)
+    status, detail = _reservable(draft.station, event, draft.now)
+    if status is not ReserveStatus.ACCEPTED:
+        draft.update(reservations=station.reservations)
+        draft.reply(event.request, status, detail)
+        draft.announce("reservation.rejected", event.target.connector, reservation_id=reservation_id, status=status)
+        return
+    reservation = Reservation(
+        id=reservation_id,
+        target=event.target,
+        id_token=event.id_token,
+        group=event.group,
+        expires_at=event.expires_at,
+        created=draft.station.stamp(draft.now),
+        source=event.request.channel,
+        held_until_s=draft.now.monotonic_s + (event.expires_at - draft.now.utc).total_seconds(),
+    )
+    draft.update(reservations=put(without, reservation_id, reservation), wall_kept=draft.now.utc)
+    draft.reply(event.request, status, data=reservation_id)
+    if before is not None:
+        draft.announce("reservation.cancelled", before.target.connector, **_told(before), cause="replaced")
+    draft.announce("reservation.made", event.target.connector, **_told(reservation))
+
+
+def _new_id(station: Station) -> int:
+    """A number that the CSMS is unlikely to choose: counted down from the top."""
+    candidate = MAX_ID
+    while candidate in station.reservations:
+        candidate -= 1
+    return candidate
+
+
+def _reservable(station: Station, event: ReserveNow, now: Now) -> tuple[ReserveStatus, str]:
+    """The decision order of 16-RES-02; the old reservation of the same id is already out of `station`."""
+    target = event.target
+    if not station.configuration.flag("ReservationEnabled"):
+        return ReserveStatus.REJECTED, "reservations are switched off at this site"
+    if len(station.reservations) >= MAX_RESERVATIONS:
+        return ReserveStatus.REJECTED, f"{MAX_RESERVATIONS} reservations are pending already"
+    if now.synchronized and event.expires_at <= now.utc:
+        return ReserveStatus.REJECTED, "the reservation would have ended already"
+    if station.reset is not None:
+        return ReserveStatus.REJECTED, "the station is about to restart"
+    if target.pinned:
+        return _pinnable(station, target)
+    if not station.configuration.flag("ReserveConnectorZeroSupported"):
+        return ReserveStatus.REJECTED, "only single connectors can be reserved at this site"
+    return _countable(station, target)
+
+
+def _pinnable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
+    connectors = [
+        c
+        for c in station.connectors.values()
+        if target.connector in (None, c.number) and target.evse in (None, c.layout.evse_id)
+    ]
+    if not connectors:
+        return ReserveStatus.REJECTED, "no such connector"
+    if not all(c.can(Capability.WITHHOLD) for c in connectors):
+        return ReserveStatus.REJECTED, "the charger cannot withhold energy, so a reservation could not be enforced"
+    if target.connector_type is not None and not any(
+        _fits(target, frozenset({c.layout.connector_type.casefold()})) for c in connectors
+    ):
+        return ReserveStatus.REJECTED, "the EVSE has no such connector type"
+    if all(c.blocked for c in connectors):
+        return ReserveStatus.FAULTED, "faulted"
+    if not any(station.effective(c.number) and c.scheduled is not False for c in connectors):
+        return ReserveStatus.UNAVAILABLE, "out of service"
+    numbers = [c.number for c in connectors]
+    siblings = [s for n in numbers for s in station.siblings(n)]
+    if any(s.phase is not Phase.IDLE or s.authorization is not None or s.blocked for s in siblings):
+        return ReserveStatus.OCCUPIED, "in use"
+    if any(pinned_on(station, n) is not None for n in numbers):
+        return ReserveStatus.OCCUPIED, "reserved already"
+    if not all(spare(station, n) for n in numbers):
+        return ReserveStatus.OCCUPIED, "promised to pending reservations"
+    return ReserveStatus.ACCEPTED, ""
+
+
+def _countable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
+    able = [c for c in station.connectors.values() if c.can(Capability.WITHHOLD)]
+    fitting = [c for c in able if _fits(target, frozenset({c.layout.connector_type.casefold()}))]
+    if not fitting:
+        return ReserveStatus.REJECTED, "no connector of this station can be reserved so"
+    targets = [*(r.target for r in counted(station).values()), target]
+    if guaranteed(free_places(station), targets):
+        return ReserveStatus.ACCEPTED, ""
+    if all(c.blocked for c in fitting):
+        return ReserveStatus.FAULTED, "faulted"
+    if not any(station.effective(c.number) for c in fitting):
+        return ReserveStatus.UNAVAILABLE, "out of service"
+    return ReserveStatus.OCCUPIED, "no place is left"
+
+
+def cancel(draft: Draft, event: CancelReservation) -> None:
+    """CancelReservation: Rejected for an id that is unknown, expired or used."""
+    reservation = draft.station.reservations.get(event.reservation_id)
+    if reservation is None:
+        draft.reply(event.request, Verdict.REJECTED, "no such reservation")
+        return
+    draft.update(reservations=drop(draft.station.reservations, reservation.id))
+    draft.reply(event.request, Verdict.ACCEPTED)
+    draft.announce("reservation.cancelled", reservation.target.connector, **_told(reservation), cause="cancelled")
+
+
+# --- endings
+
+
+def use(draft: Draft, reservation_id: int, connector: int) -> None:
+    """Its driver is here: the reservation is used up. When that is, is the policy's."""
+    reservation = draft.station.reservations.get(reservation_id)
+    if reservation is not None:
+        draft.update(reservations=drop(draft.station.reservations, reservation_id))
+        draft.announce("reservation.used", connector, **_told(reservation))
+
+
+def expire_due(draft: Draft) -> None:
+    """End what has lapsed: by date with a trusted clock, by its remaining time otherwise (13.4)."""
+    for reservation in tuple(draft.station.reservations.values()):
+        if lapsed(reservation, draft.now):
+            _end(draft, reservation, ReservationEnd.EXPIRED)
+
+
+def lapsed(reservation: Reservation, now: Now) -> bool:
+    """At its second, not after it (13.2: ended when now >= expiry)."""
+    if now.synchronized:
+        return now.utc >= reservation.expires_at
+    return now.monotonic_s >= reservation.held_until_s
+
+
+def remove_lost(draft: Draft) -> None:
+    """End what can no longer be kept: its place is faulted or out of service, or the count no longer fits
+    (16-RES-11, H01.FR.16/17). The youngest counted reservation yields first."""
+    for reservation in tuple(draft.station.reservations.values()):
+        if reservation.target.pinned and _place_lost(draft.station, reservation.target):
+            _end(draft, reservation, ReservationEnd.REMOVED)
+    capable = capable_places(draft.station)
+    pending = sorted(counted(draft.station).values(), key=lambda r: (r.created.utc, r.id))
+    while pending and not guaranteed(capable, (r.target for r in pending)):
+        _end(draft, pending.pop(), ReservationEnd.REMOVED)
+
+
+def capable_places(station: Station) -> dict[int, frozenset[str]]:
+    """The EVSEs that are in order, used at the moment or not: what a promise was made on."""
+    return {
+        connector.layout.evse_id: frozenset(s.layout.connector_type.casefold() for s in station.siblings(number))
+        for number, connector in station.connectors.items()
+        if not connector.blocked and station.effective(number)
+    }
+
+
+def _place_lost(station: Station, target: Target) -> bool:
+    connectors = [
+        c
+        for c in station.connectors.values()
+        if target.connector in (None, c.number) and target.evse in (None, c.layout.evse_id)
+    ]
+    return all(c.blocked or not station.effective(c.number) for c in connectors)
+
+
+def _end(draft: Draft, reservation: Reservation, outcome: ReservationEnd) -> None:
+    draft.update(reservations=drop(draft.station.reservations, reservation.id))
+    for connector in draft.station.connectors.values():
+        waiting = connector.authorization
+        if waiting is not None and waiting.reservation_id == reservation.id:
+            draft.change(connector.number, authorization=replace(waiting, reservation_id=None))
+    if draft.station.policy.reservation_records:
+        draft.enqueue(ReservationRecord(reservation.id, outcome))
+    kind = "reservation.expired" if outcome is ReservationEnd.EXPIRED else "reservation.removed"
+    draft.announce(kind, reservation.target.connector, **_told(reservation))
+
+
+def _told(reservation: Reservation) -> dict[str, Any]:
+    return {
+        "reservation_id": reservation.id,
+        "id_token": reservation.id_token,
+        "expires_at": reservation.expires_at.isoformat(),
+    }
