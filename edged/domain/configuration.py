@@ -118,7 +118,7 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _bool("ReservationEnabled", True, Mutability.READ_ONLY),
     )
 }
-"""Every key that the core knows, by its case-folded name. LightIntensity and BlinkRepeat are absent: no lamp is driven."""
+"""Every key that the core knows, by its case-folded name. No LightIntensity, no BlinkRepeat: no lamp is driven."""
 
 
 def find_key(name: str) -> ConfigKey | None:

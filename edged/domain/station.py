@@ -155,12 +155,13 @@ class Transaction:
 
     `external_ref`: the CSMS's name for it; None until its start was answered, -1 when that was given up (16-TX-04).
     `kept_meter_wh`/`kept_at`: the last register value that was worth a write (flash wear); what a power cut leaves.
-    `queued`: records of it that the CSMS has not processed; an ended transaction is forgotten at 0.
+    `queued`: records of it that the CSMS has not processed; an ended transaction is forgotten at 0. `id_token` None: no
+    driver is authorized yet (a version whose transactions begin with the plug).
     """
 
     id: str
     connector: int
-    id_token: IdToken
+    id_token: IdToken | None
     group: IdToken | None
     started: Stamp
     meter_start_wh: float
@@ -176,7 +177,6 @@ class Transaction:
     samples: tuple[Sample, ...] = ()
     queued: int = 0
     next_sample_at_s: float | None = None
-    last_interval_wh: float | None = None
 
     @property
     def active(self) -> bool:
@@ -235,12 +235,18 @@ Pending = PendingToken | PendingUnlock | PendingAvailability
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingReset:
-    """A reset on its way: transactions are ended and answered; it waits for energy off, the chargers and the outbox."""
+    """A reset on its way: transactions are ended and answered; it waits for energy off, the chargers and the outbox.
+
+    `chargers`: the tickets of those that have not told how their own reset went; `retries`: how many failures are
+    still tried again (ResetRetries).
+    """
 
     kind: ResetKind
     until_s: float
     chargers: frozenset[str] = frozenset()
     performed: bool = False
+    retries: int = 0
+    restarting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +255,6 @@ class Link:
 
     online: bool = False
     registration: Registration = Registration.NONE
-    ever_accepted: bool = False
     boot_sent: bool = False
     next_boot_at_s: float | None = None
     next_heartbeat_at_s: float | None = None

@@ -1,0 +1,73 @@
+"""Reading and changing configuration keys, from whatever side. One rule for the CSMS, the BMS and the site file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edged.domain.answers import ConfigurationReport, KeyReport
+from edged.domain.configuration import (
+    REGISTRY,
+    ConfigKey,
+    ConfigurationStatus,
+    Mutability,
+    find_key,
+    normalize,
+)
+from edged.domain.events import GetConfiguration, SetConfiguration
+from edged.domain.metering import measurands_of
+from edged.domain.station import Station
+from edged.domain.transition import Draft, put
+
+
+def change(draft: Draft, event: SetConfiguration) -> None:
+    """Kept before it is answered; whoever needs the value reads it from the station from now on."""
+    key = find_key(event.key)
+    if key is None:
+        draft.reply(event.request, ConfigurationStatus.NOT_SUPPORTED, "no such key")
+        return
+    value = None
+    if _mutability(draft.station, key) is not Mutability.READ_ONLY:
+        value = checked(draft.station, key, event.value)
+    if value is None:
+        draft.reply(event.request, ConfigurationStatus.REJECTED, "read-only, or not a value that the key allows")
+        return
+    configuration = draft.station.configuration
+    if configuration.text(key.name) != value:
+        draft.update(configuration=replace(configuration, changed=put(configuration.changed, key.name, value)))
+        shown = None if key.mutability is Mutability.WRITE_ONLY else value
+        draft.announce("config.key_changed", None, key=key.name, value=shown, changed_by=event.request.channel)
+    draft.reply(event.request, ConfigurationStatus.REBOOT_REQUIRED if key.reboot else ConfigurationStatus.ACCEPTED)
+
+
+def checked(station: Station, key: ConfigKey, value: str) -> str | None:
+    """The value as it would be kept, or None."""
+    return normalize(key, value, connectors=len(station.connectors), measurands=measurands_of(station))
+
+
+def _mutability(station: Station, key: ConfigKey) -> Mutability:
+    """Without a detachable cable the unlock key cannot be changed (E3.84)."""
+    if key.name == "UnlockConnectorOnEVSideDisconnect" and station.configuration.computed.get(key.name) == "false":
+        return Mutability.READ_ONLY
+    return key.mutability
+
+
+def read(draft: Draft, event: GetConfiguration) -> None:
+    """The asked keys, or all of them; what is not known is named."""
+    station = draft.station
+    if not event.keys:
+        found, unknown = tuple(REGISTRY.values()), ()
+    else:
+        pairs = [(name, find_key(name)) for name in dict.fromkeys(event.keys)]
+        found = tuple(key for _, key in pairs if key is not None)
+        unknown = tuple(name for name, key in pairs if key is None)
+    report = ConfigurationReport(tuple(_report(station, key) for key in found), unknown)
+    draft.reply(event.request, ConfigurationStatus.ACCEPTED, data=report)
+
+
+def _report(station: Station, key: ConfigKey) -> KeyReport:
+    hidden = key.mutability is Mutability.WRITE_ONLY
+    return KeyReport(
+        name=key.name,
+        read_only=_mutability(station, key) is Mutability.READ_ONLY,
+        value=None if hidden else station.configuration.text(key.name),
+    )

@@ -1,0 +1,219 @@
+"""One connector: from what the charger reports to facts, and from facts to a phase. 1.6 §4.9, facts 2.2.
+
+Invariants: a phase follows from facts alone · a charger that is silent for longer than the grace time is a fault, and
+stops being one with its next word · unplugging ends the session that it belonged to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edged.domain import metering, transaction
+from edged.domain.effects import StopReason
+from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
+from edged.domain.hardware import (
+    WITHOUT_VEHICLE,
+    WITHOUT_WORD,
+    Capability,
+    ChargerState,
+    Fault,
+    FaultCode,
+    LockState,
+    Observation,
+    Quality,
+)
+from edged.domain.policy import Trigger
+from edged.domain.session import present
+from edged.domain.station import Connector, Station
+from edged.domain.transition import Draft
+from edged.domain.types import IdToken, Now, Phase
+
+OFFLINE_GRACE_S = 30.0
+SILENT = Fault(FaultCode.OTHER, vendor_code="offline", info="charger does not answer")
+UNSPECIFIED = Fault(FaultCode.OTHER, info="charger reports a fault")
+JAMMED = Fault(FaultCode.CONNECTOR_LOCK, info="connector lock jammed")
+EV_SIDE = "EV side disconnected"
+TOKEN_MAX_CHARS = 36
+
+
+# --- what is observed
+
+
+def observed(draft: Draft, event: ConnectorObserved) -> None:
+    """Take one poll's snapshot over into facts, and draw the consequences of a plug and of a token."""
+    connector = draft.station.connectors.get(event.connector)
+    if connector is None or event.observation.quality is not Quality.GOOD:
+        return
+    before_plugged = connector.plugged
+    connector = draft.change(event.connector, **_facts(connector, event.observation))
+    if before_plugged and not connector.plugged:
+        _unplugged(draft, connector)
+    elif connector.plugged and not before_plugged:
+        _plugged_in(draft, connector)
+    elif not connector.plugged and connector.spent and not _cable_kept(connector):
+        draft.change(connector.number, spent=False, note="")
+    if event.observation.token:
+        token = IdToken(event.observation.token[:TOKEN_MAX_CHARS])
+        present(draft, PresentToken(token, connector.number))
+
+
+def _facts(connector: Connector, seen: Observation) -> dict[str, object]:
+    return {
+        "capabilities": connector.layout.capabilities if seen.capabilities is None else seen.capabilities,
+        "online": True,
+        "offline_since_s": None,
+        "state": seen.state,
+        "plugged": _plugged(connector, seen),
+        "faults": _faults(connector, seen),
+        "lock": seen.lock,
+        "permitted": seen.permit_charging,
+        "limit_ma": seen.current_limit_ma,
+        "reported_operative": seen.operative,
+        "observed_at_s": seen.read_at.monotonic_s,
+        "observed_at": seen.read_at.utc,
+        "meter": seen.meter,
+        **metering.register(connector, seen.meter.energy_wh),
+    }
+
+
+def _plugged(connector: Connector, seen: Observation) -> bool:
+    """What the charger senses, else what its state says, else what was known (out of service says nothing)."""
+    if seen.plugged is not None:
+        return seen.plugged
+    if seen.state in WITHOUT_WORD:
+        return connector.plugged
+    return seen.state not in WITHOUT_VEHICLE
+
+
+def _faults(connector: Connector, seen: Observation) -> tuple[Fault, ...]:
+    faults = seen.faults
+    if seen.state is ChargerState.FAULTED and not any(fault.blocking for fault in faults):
+        faults = (UNSPECIFIED, *faults)
+    if seen.lock is LockState.JAMMED and not any(fault.code is FaultCode.CONNECTOR_LOCK for fault in faults):
+        faults = (*faults, JAMMED)
+    return faults
+
+
+def _plugged_in(draft: Draft, connector: Connector) -> None:
+    if draft.station.running(connector.number) is not None:
+        draft.change(connector.number, note="")
+        return
+    draft.change(connector.number, spent=False, note="")
+
+
+def _unplugged(draft: Draft, connector: Connector) -> None:
+    """The car has gone. A transaction ends, unless the site says that it waits (16-ST-03); a driver who was let in
+    but never charged has left."""
+    if draft.station.running(connector.number) is not None:
+        if draft.station.configuration.flag("StopTransactionOnEVSideDisconnect"):
+            transaction.end(
+                draft,
+                connector.number,
+                StopReason.EV_DISCONNECTED,
+                Trigger.EV_COMMUNICATION_LOST,
+                note=EV_SIDE,
+            )
+        else:
+            draft.change(connector.number, note=EV_SIDE)
+        return
+    kept = _cable_kept(connector)
+    draft.change(connector.number, authorization=None, spent=connector.spent and kept, note="")
+
+
+def _cable_kept(connector: Connector) -> bool:
+    """A detachable cable is still locked in the socket: somebody has to come for it."""
+    if connector.held_for is not None:
+        return True
+    sensed = connector.can(Capability.DETACHABLE) and connector.can(Capability.LOCK_SENSE)
+    return sensed and connector.lock is LockState.LOCKED
+
+
+def lost(draft: Draft, event: ChargerLost) -> None:
+    """The charger stopped answering: facts stay as they were, but nothing is measured any more."""
+    connector = draft.station.connectors.get(event.connector)
+    if connector is None or (not connector.online and connector.offline_since_s is not None):
+        return
+    draft.change(
+        event.connector,
+        online=False,
+        offline_since_s=draft.now.monotonic_s,
+        meter=metering.blank(connector.meter),
+    )
+    draft.announce("connector.link", event.connector, online=False, reason=event.reason)
+
+
+# --- what follows at every step
+
+
+def refresh(draft: Draft) -> None:
+    """Bring every connector's consequences up to date: silence, timeouts, starts, phases."""
+    for number in draft.station.connectors:
+        _note_silence(draft, number)
+        _time_out(draft, number)
+        if transaction.may_start(draft.station, draft.station.connectors[number]):
+            transaction.start(draft, number)
+        _enter_phase(draft, number)
+
+
+def _note_silence(draft: Draft, number: int) -> None:
+    connector = draft.station.connectors[number]
+    if connector.online or SILENT in connector.faults:
+        return
+    since_s = connector.offline_since_s if connector.offline_since_s is not None else draft.station.boot.started_s
+    if draft.now.monotonic_s - since_s >= OFFLINE_GRACE_S:
+        draft.change(number, faults=(SILENT, *connector.faults))
+
+
+def _time_out(draft: Draft, number: int) -> None:
+    """ConnectionTimeOut: back to where the connector came from, Finishing with a cable in it (E3.20, 16-TX-12)."""
+    connector = draft.station.connectors[number]
+    until_s = connector.preparing_until_s
+    if connector.phase is not Phase.PREPARING or until_s is None or draft.now.monotonic_s < until_s:
+        return
+    if connector.transaction_id is not None:
+        return
+    draft.change(number, authorization=None, spent=connector.plugged, preparing_until_s=None)
+
+
+def phase_of(station: Station, connector: Connector, now: Now) -> Phase:
+    """The phase that the facts give."""
+    if station.running(connector.number) is not None:
+        return _charging_phase(station, connector, now)
+    if connector.authorization is not None:
+        return Phase.PREPARING
+    if connector.spent or connector.held_for is not None:
+        return Phase.FINISHING
+    return Phase.PREPARING if connector.plugged else Phase.IDLE
+
+
+def _charging_phase(station: Station, connector: Connector, now: Now) -> Phase:
+    running = station.running(connector.number)
+    if not connector.plugged:
+        return Phase.SUSPENDED_EV
+    if running is not None and transaction.withheld(station, running):
+        return Phase.SUSPENDED_EVSE
+    match connector.state:
+        case ChargerState.CHARGING:
+            return Phase.CHARGING
+        case ChargerState.UNKNOWN | ChargerState.FAULTED | ChargerState.UNAVAILABLE:
+            return connector.phase if connector.phase is not Phase.IDLE else Phase.SUSPENDED_EVSE
+        case ChargerState.CONNECTED_READY | ChargerState.SUSPENDED_EV | ChargerState.FINISHING:
+            reached = Phase.SUSPENDED_EV
+        case _:
+            reached = Phase.SUSPENDED_EVSE
+    settling = connector.settling_until_s is not None and now.monotonic_s < connector.settling_until_s
+    return Phase.PREPARING if settling and connector.phase is Phase.PREPARING else reached
+
+
+def _enter_phase(draft: Draft, number: int) -> None:
+    connector = draft.station.connectors[number]
+    phase = phase_of(draft.station, connector, draft.now)
+    if phase is connector.phase and connector.phase_since is not None:
+        return
+    until_s = None
+    if phase is Phase.PREPARING and connector.transaction_id is None:
+        timeout_s = draft.station.configuration.number("ConnectionTimeOut")
+        until_s = draft.now.monotonic_s + timeout_s if timeout_s > 0 else None
+    draft.change(number, phase=phase, phase_since=draft.now.utc, preparing_until_s=until_s)
+    if draft.station.running(number) is not None:
+        metering.update(draft, number, Trigger.CHARGING_STATE_CHANGED)

@@ -1,0 +1,36 @@
+"""What every charging point should be, derived from the station. The driver makes it so."""
+
+from __future__ import annotations
+
+from edged.domain.hardware import Capability, Desired
+from edged.domain.station import PendingUnlock, Station
+from edged.domain.transaction import withheld
+
+
+def desired(station: Station, number: int) -> Desired:
+    """Energy flows only for a running, authorized transaction, on a connector that is in order."""
+    connector = station.connectors[number]
+    running = station.running(number)
+    unlocking = any(isinstance(p, PendingUnlock) and p.connector == number for p in station.pending.values())
+    permit = (
+        running is not None
+        and running.id_token is not None
+        and not withheld(station, running)
+        and connector.plugged
+        and not connector.blocked
+        and not unlocking
+        and station.reset is None
+    )
+    operative = connector.changing
+    if operative is None:
+        operative = station.effective(number) or running is not None
+    locked: bool | None = None
+    if connector.can(Capability.LOCK_CONTROL):
+        waiting = connector.authorization is not None and connector.plugged
+        locked = not unlocking and (running is not None or waiting or connector.held_for is not None)
+    return Desired(
+        permit_charging=permit,
+        current_limit_ma=connector.layout.max_current_ma,
+        locked=locked,
+        operative=operative,
+    )

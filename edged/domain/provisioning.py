@@ -1,0 +1,213 @@
+"""The CSMS as seen from the core: registration, heartbeat, the time, triggered messages. 1.6 §4.2, facts 2.1, 13.
+
+Invariants: nothing unprompted before Accepted · a plain reconnect sends no BootNotification · a BootNotification is
+never repeated sooner than the CSMS said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from edged.domain import metering, transaction
+from edged.domain.answers import TransferStatus, TriggerStatus
+from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
+from edged.domain.events import (
+    BootAnswered,
+    LinkDown,
+    ReceiveData,
+    Registration,
+    Started,
+    TimeTold,
+    TokenAnswered,
+    TriggerMessage,
+)
+from edged.domain.session import answered
+from edged.domain.station import PendingToken
+from edged.domain.transition import Draft, put
+
+OWN_INTERVAL_S = 60
+RETRY_S = 30.0
+KEEP_WALL_IDLE = timedelta(minutes=30)
+KEEP_WALL_BUSY = timedelta(minutes=5)
+CLOCK_STEP_S = 1.0
+MAX_CORRECTIONS = 16
+
+# --- life of this run
+
+
+def started(draft: Draft, event: Started) -> None:
+    """The first event: what the power interrupted is ended; the reason that the last run left has been used."""
+    transaction.recover(draft, continued=event.continued)
+    draft.update(next_boot_reason=None)
+    draft.announce("gateway.started", None, reason=draft.station.boot.reason, continued=event.continued)
+
+
+def watch_clock(draft: Draft) -> None:
+    """Follow the clock from step to step. The first trusted one of a boot tells how wrong the stamps before it were."""
+    before, now = draft.station.clock, draft.now
+    if now.synchronized and not before.synchronized:
+        expected = before.utc + timedelta(seconds=now.monotonic_s - before.monotonic_s)
+        offset_s = (now.utc - expected).total_seconds()
+        corrections = put(draft.station.corrections, draft.station.boot.id, offset_s)
+        draft.update(corrections=dict(list(corrections.items())[-MAX_CORRECTIONS:]))
+        if abs(offset_s) >= CLOCK_STEP_S:
+            draft.announce("gateway.clock_stepped", None, offset_s=round(offset_s, 3))
+    draft.update(clock=now)
+
+
+def keep_wall(draft: Draft) -> None:
+    """Store the wall clock now and then: the floor of the next boot, and what an untrusted clock counts from."""
+    busy = bool(draft.station.reservations) or any(t.active for t in draft.station.transactions.values())
+    age = draft.now.utc - draft.station.wall_kept
+    if not timedelta(0) <= age < (KEEP_WALL_BUSY if busy else KEEP_WALL_IDLE):
+        draft.update(wall_kept=draft.now.utc)
+
+
+# --- registration
+
+
+def link_up(draft: Draft) -> None:
+    """Connected. Only a station that was not accepted in this boot introduces itself (16-J-07)."""
+    draft.update(link=replace(draft.station.link, online=True, boot_sent=False))
+    draft.announce("ocpp.connected")
+    if draft.station.link.registration is Registration.ACCEPTED:
+        _arm_heartbeat(draft)
+    else:
+        boot_when_due(draft)
+
+
+def link_down(draft: Draft, event: LinkDown) -> None:
+    """The line went: questions to the CSMS are judged by the offline rules at once."""
+    draft.update(link=replace(draft.station.link, online=False, boot_sent=False, next_heartbeat_at_s=None))
+    draft.announce("ocpp.disconnected", None, reason=event.reason)
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingToken):
+            answered(draft, TokenAnswered(pending.ticket, None))
+
+
+def boot_when_due(draft: Draft) -> None:
+    """BootNotification, when it may be sent (16-BOOT-01, 03)."""
+    link = draft.station.link
+    if not link.online or link.registration is Registration.ACCEPTED or link.boot_sent:
+        return
+    if link.next_boot_at_s is not None and draft.now.monotonic_s < link.next_boot_at_s:
+        return
+    draft.update(link=replace(link, boot_sent=True))
+    draft.emit(Notify(NoticeKind.BOOT))
+
+
+def boot_answered(draft: Draft, event: BootAnswered) -> None:
+    """Accepted: the heartbeat interval and the time are the CSMS's. Otherwise wait as long as it says."""
+    interval_s = event.interval_s if event.interval_s > 0 else OWN_INTERVAL_S
+    next_s = None if event.status is Registration.ACCEPTED else draft.now.monotonic_s + interval_s
+    link = replace(draft.station.link, registration=event.status, boot_sent=False, next_boot_at_s=next_s)
+    draft.update(link=link)
+    if event.current_time is not None:
+        told(draft, TimeTold(event.current_time))
+    if event.status is not Registration.ACCEPTED:
+        draft.announce("ocpp.boot_rejected", None, status=event.status, retry_in_s=interval_s)
+        return
+    if event.interval_s > 0:
+        _keep_interval(draft, event.interval_s)
+    draft.announce("ocpp.boot_accepted")
+    _arm_heartbeat(draft)
+
+
+def _keep_interval(draft: Draft, interval_s: int) -> None:
+    configuration = draft.station.configuration
+    if configuration.number("HeartbeatInterval") != interval_s:
+        changed = put(configuration.changed, "HeartbeatInterval", str(interval_s))
+        draft.update(configuration=replace(configuration, changed=changed))
+
+
+def boot_failed(draft: Draft) -> None:
+    """No usable answer: try again, not too soon."""
+    link = draft.station.link
+    draft.update(link=replace(link, boot_sent=False, next_boot_at_s=draft.now.monotonic_s + RETRY_S))
+
+
+# --- heartbeat and time
+
+
+def heartbeat_when_due(draft: Draft) -> None:
+    """One at the interval; a changed interval counts from now."""
+    link = draft.station.link
+    if not link.serving:
+        return
+    interval_s = draft.station.configuration.number("HeartbeatInterval")
+    if interval_s == 0:
+        if link.next_heartbeat_at_s is not None:
+            draft.update(link=replace(link, next_heartbeat_at_s=None))
+        return
+    due_s = link.next_heartbeat_at_s
+    if due_s is not None and draft.now.monotonic_s >= due_s:
+        draft.emit(Notify(NoticeKind.HEARTBEAT))
+    if due_s is None or not draft.now.monotonic_s < due_s <= draft.now.monotonic_s + interval_s:
+        _arm_heartbeat(draft)
+
+
+def _arm_heartbeat(draft: Draft) -> None:
+    interval_s = draft.station.configuration.number("HeartbeatInterval")
+    at_s = draft.now.monotonic_s + interval_s if interval_s > 0 else None
+    draft.update(link=replace(draft.station.link, next_heartbeat_at_s=at_s))
+
+
+def told(draft: Draft, event: TimeTold) -> None:
+    """The CSMS told the time; whether it counts is the site's choice."""
+    if draft.station.rules.time_from_csms:
+        draft.emit(LearnTime(event.utc))
+
+
+# --- what the CSMS triggers
+
+
+def trigger(draft: Draft, event: TriggerMessage) -> None:
+    """TriggerMessage: the answer first, the message behind it (facts 3.2)."""
+    numbers = tuple(draft.station.connectors)
+    if event.wanted is None:
+        draft.reply(event.request, TriggerStatus.NOT_IMPLEMENTED)
+        return
+    about = event.wanted in (NoticeKind.STATUS, NoticeKind.METER)
+    if about and event.connector is not None and event.connector != 0 and event.connector not in numbers:
+        draft.reply(event.request, TriggerStatus.REJECTED, "no such connector")
+        return
+    if event.wanted is NoticeKind.BOOT and draft.station.link.registration is Registration.ACCEPTED:
+        draft.reply(event.request, TriggerStatus.REJECTED, "the station is accepted already")
+        return
+    notices = _triggered(draft, event.wanted, event.connector)
+    if not notices:
+        draft.reply(event.request, TriggerStatus.REJECTED, "there is nothing to report now")
+        return
+    draft.reply(event.request, TriggerStatus.ACCEPTED)
+    for notice in notices:
+        draft.emit(notice)
+
+
+def _triggered(draft: Draft, wanted: NoticeKind, connector: int | None) -> list[Notify]:
+    numbers = tuple(draft.station.connectors)
+    if wanted is NoticeKind.STATUS:
+        chosen = (0, *numbers) if connector is None else (connector,)
+        return [Notify(wanted, number, triggered=True) for number in chosen]
+    if wanted is NoticeKind.METER:
+        chosen = numbers if connector is None else tuple(n for n in (connector,) if n != 0)
+        return [notice for number in chosen if (notice := _meter_notice(draft, number)) is not None]
+    if wanted is NoticeKind.BOOT:
+        draft.update(link=replace(draft.station.link, boot_sent=True))
+    return [Notify(wanted, triggered=True)]
+
+
+def _meter_notice(draft: Draft, number: int) -> Notify | None:
+    """The most recent values of MeterValuesSampledData, context Trigger."""
+    station = draft.station
+    values = metering.sample(station, number, "MeterValuesSampledData", SampleContext.TRIGGER, draft.now)
+    if values is None:
+        return None
+    running = station.running(number)
+    transaction_id = running.id if running is not None else None
+    return Notify(NoticeKind.METER, number, sample=values, transaction_id=transaction_id, triggered=True)
+
+
+def receive_data(draft: Draft, event: ReceiveData) -> None:
+    """DataTransfer: no vendor's extension is spoken here, and that is what the CSMS is told."""
+    draft.reply(event.request, TransferStatus.UNKNOWN_VENDOR)

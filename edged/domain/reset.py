@@ -1,0 +1,94 @@
+"""Reset: end, answer, energy off, the chargers, then ourselves. 1.6 §5.14, DESIGN walk 5.
+
+Everything that must outlive the restart is in the commit that carries the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edged.domain import transaction
+from edged.domain.answers import Verdict
+from edged.domain.effects import Perform, Restart, RestartScope, StopReason
+from edged.domain.events import ActionPerformed, ResetKind, ResetStation
+from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
+from edged.domain.policy import Trigger
+from edged.domain.station import PendingReset
+from edged.domain.transition import Draft
+
+SOFT_S = 30.0
+HARD_S = 10.0
+CHARGER_PREFIX = "reset:"
+
+
+def reset(draft: Draft, event: ResetStation) -> None:
+    """Accepted unless one is under way already; transactions end in this very step."""
+    if draft.station.reset is not None:
+        draft.reply(event.request, Verdict.REJECTED, "a reset is under way")
+        return
+    hard = event.kind is ResetKind.HARD
+    reason = StopReason.HARD_RESET if hard else StopReason.SOFT_RESET
+    for number in draft.station.connectors:
+        transaction.end(draft, number, reason, Trigger.RESET_COMMAND)
+        draft.change(number, authorization=None)
+    until_s = draft.now.monotonic_s + (HARD_S if hard else SOFT_S)
+    draft.update(
+        reset=PendingReset(
+            kind=event.kind,
+            until_s=until_s,
+            retries=draft.station.configuration.number("ResetRetries"),
+        ),
+        next_boot_reason="RemoteReset",
+    )
+    draft.reply(event.request, Verdict.ACCEPTED)
+    draft.announce("gateway.stopping", None, reason=f"{event.kind} reset")
+
+
+def refresh(draft: Draft) -> None:
+    """Go on with a reset: chargers once no energy flows, the restart once they and the outbox are done, or at the
+    deadline. What the CSMS has not heard by then it hears after the boot."""
+    pending = draft.station.reset
+    if pending is None or pending.restarting:
+        return
+    overdue = draft.now.monotonic_s >= pending.until_s
+    connectors = draft.station.connectors.values()
+    quiet = not any(c.online and c.state is ChargerState.CHARGING for c in connectors)
+    if not pending.performed and (quiet or overdue):
+        pending = _reset_chargers(draft, pending)
+    told = draft.station.queued == 0 or not draft.station.link.serving
+    if overdue or (pending.performed and not pending.chargers and told):
+        hard = pending.kind is ResetKind.HARD
+        draft.emit(Restart(draft.station.rules.hard_reset if hard else RestartScope.SERVICE))
+        draft.update(reset=replace(pending, restarting=True))
+
+
+def _reset_chargers(draft: Draft, pending: PendingReset) -> PendingReset:
+    """Each charger once, by the register that it has; one without is only disabled."""
+    hard = pending.kind is ResetKind.HARD
+    wanted = (Capability.RESET_HARD, Action.RESET_HARD) if hard else (Capability.RESET_SOFT, Action.RESET_SOFT)
+    tickets: dict[str, int] = {}
+    for number, connector in draft.station.connectors.items():
+        ticket = f"{CHARGER_PREFIX}{connector.layout.charger}"
+        if connector.online and connector.can(wanted[0]) and ticket not in tickets:
+            tickets[ticket] = number
+    for ticket, number in tickets.items():
+        draft.emit(Perform(number, wanted[1], ticket))
+    done = replace(pending, performed=True, chargers=frozenset(tickets))
+    draft.update(reset=done)
+    return done
+
+
+def performed(draft: Draft, event: ActionPerformed) -> None:
+    """A charger has been reset, or could not be: tried again while ResetRetries allows, not waited for after that."""
+    pending = draft.station.reset
+    if pending is None or event.ticket not in pending.chargers:
+        return
+    failed = event.outcome in (ActionOutcome.FAILED, ActionOutcome.TIMEOUT)
+    if failed and pending.retries > 0:
+        charger = event.ticket.removeprefix(CHARGER_PREFIX)
+        number = next(n for n, c in draft.station.connectors.items() if c.layout.charger == charger)
+        action = Action.RESET_HARD if pending.kind is ResetKind.HARD else Action.RESET_SOFT
+        draft.update(reset=replace(pending, retries=pending.retries - 1))
+        draft.emit(Perform(number, action, event.ticket))
+        return
+    draft.update(reset=replace(pending, chargers=pending.chargers - {event.ticket}))

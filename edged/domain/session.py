@@ -1,0 +1,380 @@
+"""What a driver's token does: let in, start, stop, release a cable; at a reader, through the BMS, or by remote start.
+
+The place is chosen and the reservation judged before the CSMS is asked; both are judged again with its answer, for
+the world may have moved meanwhile.
+"""
+
+from __future__ import annotations
+
+from edged.domain import authorization, reservation, transaction
+from edged.domain.answers import TokenVerdict, Verdict
+from edged.domain.authorization import Way
+from edged.domain.effects import AskAuthorization, StopReason
+from edged.domain.events import PresentToken, Registration, RequestStart, RequestStop, TokenAnswered
+from edged.domain.policy import ReservationUse, Trigger
+from edged.domain.reservation import Admission
+from edged.domain.station import Authorization, Connector, PendingToken, Station, Transaction
+from edged.domain.transition import Draft
+from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, Phase, RequestRef, same_group
+
+ASK_MARGIN_S = 5.0
+
+# --- a token is shown
+
+
+def present(draft: Draft, event: PresentToken) -> None:
+    """A reader or the BMS shows a token."""
+    if draft.station.reset is not None:
+        draft.reply(event.request, TokenVerdict.BUSY, "the station is about to restart")
+        return
+    known = authorization.lookup(draft.station, event.id_token, draft.now)
+    group = known.group if known is not None else None
+    number = event.connector
+    if number is None:
+        number = choose(draft.station, event.id_token, group)
+    if number is None or number not in draft.station.connectors:
+        draft.reply(event.request, TokenVerdict.NO_CONNECTOR, "no connector waits for a token")
+        return
+    if asked(draft.station, number) is not None:
+        draft.reply(event.request, TokenVerdict.BUSY, "another token is being checked for this connector")
+        return
+    connector = draft.station.connectors[number]
+    running = draft.station.running(number)
+    if running is not None and running.id_token is not None:
+        _show_to_stop(draft, running, event, group)
+    elif connector.held_for is not None:
+        _show_to_release(draft, connector, event, group)
+    elif connector.authorization is not None and connector.authorization.id_token.matches(event.id_token):
+        draft.change(number, authorization=None)
+        draft.reply(event.request, TokenVerdict.RELEASED, "shown a second time: let go")
+    else:
+        _show_to_start(draft, number, event)
+
+
+def choose(station: Station, token: IdToken, group: IdToken | None) -> int | None:
+    """The connector that a token without a place is for: its own transaction, its reservation, the car that waits
+    longest, and only then a free place that nobody else was promised."""
+    for number in station.connectors:
+        running = station.running(number)
+        if running is not None and transaction.belongs(running, token, group):
+            return number
+    usable = [c for c in station.connectors.values() if _usable(station, c)]
+    entries = {
+        c.number: reservation.entry(station, c.number, token, group, group_known=group is not None) for c in usable
+    }
+    pinned = [
+        c.number
+        for c in usable
+        if entries[c.number].admission is Admission.HOLDER and reservation.pinned_on(station, c.number) is not None
+    ]
+    if pinned:
+        return pinned[0]
+    open_to_it = [c for c in usable if entries[c.number].admission is not Admission.REFUSED]
+    waiting = [c for c in open_to_it if c.plugged and c.authorization is None]
+    if waiting:
+        return min(waiting, key=lambda c: (c.phase is Phase.FINISHING, c.preparing_until_s or 0.0, c.number)).number
+    again = [c for c in open_to_it if c.authorization is not None and c.authorization.id_token.matches(token)]
+    free = again or [c for c in open_to_it if c.phase is Phase.IDLE and c.authorization is None]
+    return free[0].number if free else None
+
+
+def _usable(station: Station, connector: Connector) -> bool:
+    """A driver could be let in here."""
+    return (
+        connector.online
+        and not connector.blocked
+        and station.effective(connector.number)
+        and connector.scheduled is not False
+        and all(sibling.transaction_id is None for sibling in station.siblings(connector.number))
+    )
+
+
+def asked(station: Station, number: int) -> PendingToken | None:
+    """The token that the CSMS is being asked about for this connector."""
+    for pending in station.pending.values():
+        if isinstance(pending, PendingToken) and pending.connector == number:
+            return pending
+    return None
+
+
+def _show_to_stop(draft: Draft, running: Transaction, event: PresentToken, group: IdToken | None) -> None:
+    """The starting token stops without asking; another one only with its group (16-AUTH-10, TC_068, TC_069)."""
+    if transaction.belongs(running, event.id_token, None):
+        _stop_locally(draft, running, event.id_token)
+        draft.reply(event.request, TokenVerdict.STOPPED)
+    elif draft.station.link.serving:
+        _ask(draft, running.connector, event.id_token, stop=True, request=event.request)
+    elif transaction.belongs(running, event.id_token, group):
+        _stop_locally(draft, running, event.id_token)
+        draft.reply(event.request, TokenVerdict.STOPPED)
+    else:
+        draft.reply(event.request, TokenVerdict.REFUSED, "the connector is in use")
+
+
+def _stop_locally(draft: Draft, running: Transaction, token: IdToken) -> None:
+    transaction.end(draft, running.connector, StopReason.LOCAL, Trigger.STOP_AUTHORIZED, id_token=token)
+
+
+def _show_to_release(draft: Draft, connector: Connector, event: PresentToken, group: IdToken | None) -> None:
+    """A cable that is kept locked is let go by its own token or one of its group."""
+    owner = connector.held_for
+    known = authorization.lookup(draft.station, owner, draft.now) if owner is not None else None
+    owners_group = known.group if known is not None else None
+    if owner is None or owner.matches(event.id_token) or same_group(owners_group, group):
+        draft.change(connector.number, held_for=None)
+        draft.reply(event.request, TokenVerdict.RELEASED, "the cable is released")
+    else:
+        draft.reply(event.request, TokenVerdict.REFUSED, "the cable belongs to another driver")
+
+
+def _show_to_start(draft: Draft, number: int, event: PresentToken) -> None:
+    connector = draft.station.connectors[number]
+    if not _usable(draft.station, connector) or connector.authorization is not None:
+        draft.reply(event.request, TokenVerdict.NO_CONNECTOR, "the connector is not free")
+        return
+    _admit(draft, number, event.id_token, request=event.request)
+
+
+def _admit(
+    draft: Draft,
+    number: int,
+    token: IdToken,
+    *,
+    request: RequestRef | None = None,
+    remote: bool = False,
+    remote_start_id: int | None = None,
+) -> None:
+    """Let a token in, refuse it, or ask the CSMS first."""
+    known = authorization.lookup(draft.station, token, draft.now)
+    group = known.group if known is not None else None
+    place = reservation.entry(draft.station, number, token, group, group_known=known is not None)
+    if place.admission is Admission.REFUSED:
+        _refuse(draft, number, token, TokenVerdict.RESERVED, request)
+        return
+    unknown_group = place.admission is Admission.UNKNOWN_GROUP
+    way = authorization.judge(draft.station, token, draft.now, group_needed=unknown_group)
+    if way is Way.ASK:
+        _ask(draft, number, token, request=request, remote=remote, remote_start_id=remote_start_id)
+    elif way is Way.ADMIT and not unknown_group:
+        _let_in(
+            draft, number, token, group, place.reservation_id, request, remote=remote, remote_start_id=remote_start_id
+        )
+    elif way is Way.ADMIT:
+        _refuse(draft, number, token, TokenVerdict.RESERVED, request)
+    else:
+        verdict = TokenVerdict.REFUSED if way is Way.REFUSE else TokenVerdict.OFFLINE
+        _refuse(draft, number, token, verdict, request)
+
+
+def _refuse(draft: Draft, number: int, token: IdToken, verdict: TokenVerdict, request: RequestRef | None) -> None:
+    draft.reply(request, verdict)
+    draft.announce("transaction.rejected", number, id_token=token, reason=verdict)
+
+
+def _let_in(
+    draft: Draft,
+    number: int,
+    token: IdToken,
+    group: IdToken | None,
+    reservation_id: int | None,
+    request: RequestRef | None,
+    *,
+    remote: bool,
+    remote_start_id: int | None,
+) -> None:
+    running = draft.station.running(number)
+    if running is not None:  # a transaction that began with the plug gets its driver
+        draft.transact(running.id, id_token=token, group=group, reservation_id=reservation_id)
+    else:
+        admitted = Authorization(
+            id_token=token,
+            group=group,
+            since_s=draft.now.monotonic_s,
+            reservation_id=reservation_id,
+            remote=remote,
+            remote_start_id=remote_start_id,
+        )
+        draft.change(number, authorization=admitted, spent=False, note="")
+    if reservation_id is not None and draft.station.policy.reservation_used is ReservationUse.TOKEN_AUTHORIZED:
+        reservation.use(draft, reservation_id, number)
+    if running is None and transaction.may_start(draft.station, draft.station.connectors[number]):
+        transaction.start(draft, number)
+        draft.reply(request, TokenVerdict.STARTED)
+    else:
+        draft.reply(request, TokenVerdict.AUTHORIZED)
+
+
+# --- the CSMS is asked
+
+
+def _ask(
+    draft: Draft,
+    number: int,
+    token: IdToken,
+    *,
+    stop: bool = False,
+    request: RequestRef | None = None,
+    remote: bool = False,
+    remote_start_id: int | None = None,
+) -> None:
+    ticket = draft.ticket()
+    draft.wait(
+        PendingToken(
+            ticket=ticket,
+            id_token=token,
+            connector=number,
+            stop=stop,
+            remote=remote,
+            remote_start_id=remote_start_id,
+            request=request,
+            until_s=draft.now.monotonic_s + draft.station.configuration.number("MessageTimeout") + ASK_MARGIN_S,
+        )
+    )
+    draft.emit(AskAuthorization(ticket, token))
+
+
+def answered(draft: Draft, event: TokenAnswered) -> None:
+    """The CSMS judged a token, or did not answer: then the offline rules hold."""
+    pending = draft.station.pending.get(event.ticket)
+    if not isinstance(pending, PendingToken):
+        return
+    draft.settle(pending.ticket)
+    info = event.info
+    if info is None:
+        info = _without_answer(draft.station, pending, draft.now)
+    else:
+        authorization.remember(draft, pending.id_token, info)
+    running = draft.station.running(pending.connector)
+    if pending.stop:
+        _answered_stop(draft, pending, info, running)
+    elif info is None:
+        _refuse(draft, pending.connector, pending.id_token, TokenVerdict.OFFLINE, pending.request)
+    elif info.status is not AuthorizationStatus.ACCEPTED:
+        _refuse(draft, pending.connector, pending.id_token, TokenVerdict.REFUSED, pending.request)
+    else:
+        _answered_start(draft, pending, info)
+
+
+def _without_answer(station: Station, pending: PendingToken, now: Now) -> IdTokenInfo | None:
+    """What the offline rules make of an unanswered question; None: unknown and not to be let in."""
+    known = authorization.lookup(station, pending.id_token, now)
+    way = authorization.judge_offline(station, pending.id_token, now)
+    if way is Way.ADMIT:
+        return IdTokenInfo(AuthorizationStatus.ACCEPTED, known.group if known is not None else None)
+    return IdTokenInfo(AuthorizationStatus.INVALID) if way is Way.REFUSE else None
+
+
+def _answered_stop(draft: Draft, pending: PendingToken, info: IdTokenInfo | None, running: Transaction | None) -> None:
+    accepted = info is not None and info.status is AuthorizationStatus.ACCEPTED
+    group = info.group if info is not None else None
+    if running is None:
+        draft.reply(pending.request, TokenVerdict.NO_CONNECTOR, "the transaction has ended meanwhile")
+    elif accepted and transaction.belongs(running, pending.id_token, group):
+        _stop_locally(draft, running, pending.id_token)
+        draft.reply(pending.request, TokenVerdict.STOPPED)
+    else:
+        draft.reply(pending.request, TokenVerdict.REFUSED, "the connector is in use")
+
+
+def _answered_start(draft: Draft, pending: PendingToken, info: IdTokenInfo) -> None:
+    number = pending.connector
+    connector = draft.station.connectors[number]
+    place = reservation.entry(draft.station, number, pending.id_token, info.group, group_known=True)
+    if not _usable(draft.station, connector) or connector.authorization is not None or draft.station.reset is not None:
+        _refuse(draft, number, pending.id_token, TokenVerdict.NO_CONNECTOR, pending.request)
+    elif place.admission not in (Admission.FREE, Admission.HOLDER):
+        _refuse(draft, number, pending.id_token, TokenVerdict.RESERVED, pending.request)
+    else:
+        _let_in(
+            draft,
+            number,
+            pending.id_token,
+            info.group,
+            place.reservation_id,
+            pending.request,
+            remote=pending.remote,
+            remote_start_id=pending.remote_start_id,
+        )
+
+
+def give_up_overdue(draft: Draft) -> None:
+    """Questions that nobody answered in time."""
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingToken) and draft.now.monotonic_s >= pending.until_s:
+            answered(draft, TokenAnswered(pending.ticket, None))
+
+
+# --- remote start and stop
+
+
+def request_start(draft: Draft, event: RequestStart) -> None:
+    """RemoteStartTransaction (facts 3.2): Accepted says only that the attempt will be made."""
+    station = draft.station
+    known = authorization.lookup(station, event.id_token, draft.now)
+    group = event.group or (known.group if known is not None else None)
+    number = event.connector if event.connector is not None else choose_remote(station, event.id_token, group)
+    refusal = _remote_refusal(station, event, number, group, group_known=known is not None or event.group is not None)
+    if refusal or number is None:
+        draft.reply(event.request, Verdict.REJECTED, refusal or "no connector is free")
+        return
+    draft.reply(event.request, Verdict.ACCEPTED)
+    place = reservation.entry(station, number, event.id_token, group, group_known=group is not None)
+    if station.configuration.flag("AuthorizeRemoteTxRequests") or place.admission is Admission.UNKNOWN_GROUP:
+        _admit(draft, number, event.id_token, remote=True, remote_start_id=event.remote_start_id)
+    else:
+        _let_in(
+            draft,
+            number,
+            event.id_token,
+            group,
+            place.reservation_id,
+            None,
+            remote=True,
+            remote_start_id=event.remote_start_id,
+        )
+
+
+def choose_remote(station: Station, token: IdToken, group: IdToken | None) -> int | None:
+    """A remote start never stops: `choose` without the connectors that are in use."""
+    number = choose(station, token, group)
+    if number is not None and station.running(number) is not None:
+        free = [c.number for c in station.connectors.values() if _usable(station, c) and c.authorization is None]
+        return free[0] if free else None
+    return number
+
+
+def _remote_refusal(
+    station: Station, event: RequestStart, number: int | None, group: IdToken | None, *, group_known: bool
+) -> str:
+    """Why a remote start is Rejected, or ""."""
+    if not event.acceptable:
+        return "the charging profile does not fit a remote start"
+    if event.request.channel == "csms" and station.link.registration is not Registration.ACCEPTED:
+        return "the station is not accepted yet"
+    if station.reset is not None:
+        return "the station is about to restart"
+    if number is None or number not in station.connectors:
+        return "no such connector"
+    connector = station.connectors[number]
+    if not _usable(station, connector) or connector.authorization is not None or asked(station, number) is not None:
+        return "the connector is not free"
+    if connector.held_for is not None:
+        return "the connector keeps another driver's cable"
+    place = reservation.entry(station, number, event.id_token, group, group_known=group_known)
+    return "reserved for somebody else" if place.admission is Admission.REFUSED else ""
+
+
+def request_stop(draft: Draft, event: RequestStop) -> None:
+    """RemoteStopTransaction: Accepted for a running transaction of that name, else Rejected (TC_028)."""
+    station = draft.station
+    unaccepted = event.request.channel == "csms" and station.link.registration is not Registration.ACCEPTED
+    for number in station.connectors:
+        running = station.running(number)
+        if running is None or unaccepted or station.reset is not None:
+            continue
+        by_ref = event.external_ref is not None and running.external_ref == event.external_ref
+        if by_ref or event.transaction_id == running.id or event.connector == number:
+            draft.reply(event.request, Verdict.ACCEPTED)
+            transaction.end(draft, number, StopReason.REMOTE, Trigger.REMOTE_STOP)
+            return
+    draft.reply(event.request, Verdict.REJECTED, "no such transaction is running")

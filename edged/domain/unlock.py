@@ -1,0 +1,78 @@
+"""UnlockConnector: end the transaction, open the contactor, then the lock; the charger's word is the answer. 1.6 §5.18."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edged.domain import transaction
+from edged.domain.answers import UnlockStatus
+from edged.domain.effects import Perform, StopReason
+from edged.domain.events import ActionPerformed, UnlockConnector
+from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
+from edged.domain.policy import Trigger
+from edged.domain.station import PendingUnlock
+from edged.domain.transition import Draft
+
+UNLOCK_S = 25.0
+
+
+def unlock(draft: Draft, event: UnlockConnector) -> None:
+    """NotSupported without a lock or with a fixed cable, and then the transaction goes on (TC_018_2)."""
+    connector = draft.station.connectors.get(event.connector)
+    if connector is None:
+        draft.reply(event.request, UnlockStatus.UNKNOWN_CONNECTOR, "no such connector")
+        return
+    if not connector.can(Capability.UNLOCK):
+        draft.reply(event.request, UnlockStatus.NOT_SUPPORTED, "the charger has no lock that can be released")
+        return
+    if not connector.online:
+        draft.reply(event.request, UnlockStatus.FAILED, "the charger does not answer")
+        return
+    if of_connector(draft, event.connector) is not None:
+        draft.reply(event.request, UnlockStatus.FAILED, "an unlock is under way")
+        return
+    transaction.end(draft, event.connector, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
+    draft.change(event.connector, held_for=None, authorization=None)
+    draft.wait(
+        PendingUnlock(
+            ticket=draft.ticket(),
+            connector=event.connector,
+            request=event.request,
+            until_s=draft.now.monotonic_s + UNLOCK_S,
+        )
+    )
+
+
+def of_connector(draft: Draft, number: int) -> PendingUnlock | None:
+    for pending in draft.station.pending.values():
+        if isinstance(pending, PendingUnlock) and pending.connector == number:
+            return pending
+    return None
+
+
+def performed(draft: Draft, event: ActionPerformed) -> None:
+    """The charger's word about the lock."""
+    pending = draft.station.pending.get(event.ticket)
+    if not isinstance(pending, PendingUnlock):
+        return
+    draft.settle(pending.ticket)
+    match event.outcome:
+        case ActionOutcome.DONE:
+            draft.reply(pending.request, UnlockStatus.UNLOCKED)
+        case ActionOutcome.UNSUPPORTED:
+            draft.reply(pending.request, UnlockStatus.NOT_SUPPORTED, event.detail)
+        case ActionOutcome.FAILED | ActionOutcome.TIMEOUT:
+            draft.reply(pending.request, UnlockStatus.FAILED, event.detail)
+    draft.announce("connector.lock", pending.connector, outcome=event.outcome)
+
+
+def refresh(draft: Draft) -> None:
+    """Start what waited for the contactor; give up what took too long."""
+    for pending in tuple(draft.station.pending.values()):
+        if not isinstance(pending, PendingUnlock):
+            continue
+        if draft.now.monotonic_s >= pending.until_s:
+            performed(draft, ActionPerformed(pending.ticket, ActionOutcome.TIMEOUT, "no word from the charger in time"))
+        elif not pending.started and draft.station.connectors[pending.connector].state is not ChargerState.CHARGING:
+            draft.wait(replace(pending, started=True))
+            draft.emit(Perform(pending.connector, Action.UNLOCK, pending.ticket))
