@@ -1,0 +1,453 @@
+"""One connection to the broker: one fresh paho client on asyncio, from CONNECT to its end, never used again.
+
+Owns the socket's life. Refuses to know topics, lanes and when to try again. Only paho's public interface is used, and
+its queue never: whoever sends keeps to the window. paho can only open its socket blocking, so that (name look-up, TCP,
+TLS) happens on a thread that lives as long as the dialling; everything after it runs on the event loop.
+
+    MqttError              the root of this room's errors
+      BrokerUnreachable    nothing, or nothing that speaks MQTT, answered in time
+      BrokerRefused        the broker said no, and why
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import MQTTException, Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edged.mqtt.options import BrokerOptions, TlsOptions
+from edged.ports import EdgedError
+
+MAX_INCOMING_BYTES: Final = 64 * 1024
+MAX_INCOMING_UNACKED: Final = 20
+_READS_PER_TURN: Final = 50
+_PACKET_OVERHEAD_BYTES: Final = 32
+_PARSE_ERRORS: Final = (
+    MQTTException,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+)
+"""What paho lets through when a peer sends it nonsense."""
+
+
+class MqttError(EdgedError):
+    """The broker cannot be used at the moment."""
+
+
+class BrokerUnreachable(MqttError):
+    """Nothing, or nothing that speaks MQTT, answered in time."""
+
+
+class BrokerRefused(MqttError):
+    """The broker said no. `code`: the MQTT 5 reason code, translated from 3.1.1 where that was spoken."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"the broker refuses the connection: {reason}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the broker's CONNACK allows (MQTT 5 §3.2.2.3); 3.1.1 knows no such words."""
+
+    receive_maximum: int = 65_535
+    maximum_qos: int = 2
+    retain: bool = True
+    packet_bytes: int | None = None
+    keepalive_s: int | None = None
+    wildcards: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """One message from the broker. `retain`: it is, or (3.1.1: it was replayed as) a retained one."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+class Listener:
+    """What a connection tells. Called on the event loop, never from inside one of the connection's own methods."""
+
+    def received(self, message: Incoming) -> None: ...
+
+    def settled(self, mid: int, reason: str | None) -> None:
+        """A message is done; `reason` None: accepted, otherwise why the broker refused it."""
+
+    def subscribed(self, refused: str | None) -> None: ...
+
+    def closed(self, reason: str) -> None:
+        """The end, told once, and only after `open` succeeded."""
+
+
+class Connection:
+    """See the module. `open` once; then `publish`, `subscribe`; `close` ends it without, `disconnect` with a goodbye."""
+
+    def __init__(self, options: BrokerOptions, listener: Listener, *, v5: bool, will: Will) -> None:
+        self.v5 = v5
+        self.limits = Limits()
+        self.certificate_expires: datetime | None = None
+        self._options = options
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._client = self._make_client(will)
+        self._socket: Any = None
+        self._misc: asyncio.Task[None] | None = None
+        self._connack: asyncio.Future[tuple[int, str]] = self._loop.create_future()
+        self._gone: asyncio.Future[str] = self._loop.create_future()
+        self._open = False
+
+    def _make_client(self, will: Will) -> Client:
+        version = MQTTProtocolVersion.MQTTv5 if self.v5 else MQTTProtocolVersion.MQTTv311
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._options.client_id,
+            clean_session=None if self.v5 else True,
+            protocol=version,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(0)  # no bound of paho's: whoever sends keeps to the broker's
+        client.connect_timeout = self._options.connect_timeout_s
+        if self._options.username is not None:
+            client.username_pw_set(self._options.username, self._options.password)
+        client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
+        client.on_connect = self._on_connect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = self._on_want_write
+        client.on_socket_unregister_write = self._on_no_write
+        return client
+
+    # --- opening
+
+    async def open(self) -> None:
+        """Dial, say CONNECT, wait for CONNACK. Raises `MqttError`; afterwards the socket is closed."""
+        try:
+            await self._dial()
+            self._attach()
+            await self._greeted()
+        except BaseException:
+            self.close()
+            raise
+        self._open = True
+        if self._gone.done():
+            raise BrokerUnreachable(self._gone.result())
+
+    async def _dial(self) -> None:
+        done: asyncio.Future[str | None] = self._loop.create_future()
+        client, options = self._client, self._options
+        lock, abandoned = threading.Lock(), threading.Event()
+
+        def finish(error: str | None) -> None:
+            if not done.done():
+                done.set_result(error)
+
+        def dial() -> None:
+            error: str | None = None
+            try:
+                if options.tls is not None:
+                    client.tls_set_context(_context(options.tls))
+                    client.tls_insecure_set(options.tls.insecure)
+                client.connect(
+                    options.host,
+                    options.port,
+                    options.keepalive_s,
+                    clean_start=True if self.v5 else 3,
+                    properties=_connect_properties() if self.v5 else None,
+                )
+            except (OSError, ValueError, UnicodeError) as failure:
+                error = _words(failure)
+            with lock:
+                if abandoned.is_set():
+                    _shut(client.socket())
+                    return
+                with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                    self._loop.call_soon_threadsafe(finish, error)
+
+        threading.Thread(target=dial, name="mqtt-dial", daemon=True).start()
+        try:
+            async with asyncio.timeout(options.connect_timeout_s):
+                error = await done
+        except BaseException as failure:
+            with lock:
+                abandoned.set()
+                if done.done() or not isinstance(failure, TimeoutError):
+                    _shut(client.socket())
+            if isinstance(failure, TimeoutError):
+                raise BrokerUnreachable(f"no connection within {options.connect_timeout_s:g} s") from None
+            raise
+        if error is not None:
+            raise BrokerUnreachable(error)
+
+    def _attach(self) -> None:
+        self._socket = self._client.socket()
+        if self._socket is None:
+            raise BrokerUnreachable("closed at once")
+        self.certificate_expires = _expiry(self._socket)
+        self._loop.add_reader(self._socket, self._read)
+        if self._client.want_write():
+            self._loop.add_writer(self._socket, self._write)
+
+    async def _greeted(self) -> None:
+        wait_s = self._options.connack_timeout_s
+        done, _ = await asyncio.wait((self._connack, self._gone), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._connack in done:
+            code, reason = self._connack.result()
+            if code >= 0x80:
+                raise BrokerRefused(code, reason)
+        elif self._gone in done:
+            raise BrokerUnreachable(f"closed before CONNACK: {self._gone.result()}")
+        else:
+            raise BrokerUnreachable(f"no CONNACK within {wait_s:g} s")
+        self._misc = self._loop.create_task(self._look_after())
+
+    # --- while it is open
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, correlation: bytes | None = None
+    ) -> int | None:
+        """Send now. The number that `Listener.settled` will name, or None where the broker's limits forbid it."""
+        limit = self.limits.packet_bytes
+        size = len(payload) + len(topic.encode()) + len(correlation or b"") + _PACKET_OVERHEAD_BYTES
+        if limit is not None and size > limit:
+            return None
+        properties = None
+        if self.v5 and correlation is not None:
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.CorrelationData = correlation
+        info = self._client.publish(
+            topic, payload, min(qos, self.limits.maximum_qos), retain and self.limits.retain, properties
+        )
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._fail(f"sending failed: {info.rc.name}")
+        return info.mid
+
+    def subscribe(self, topic_filter: str) -> None:
+        """QoS 1; in version 5 with the retain flag as published and without our own messages (contract, section 4)."""
+        if self.v5:
+            options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True)
+            self._client.subscribe(topic_filter, options=options)
+        else:
+            self._client.subscribe(topic_filter, 1)
+
+    @property
+    def unsent(self) -> bool:
+        """Bytes wait for the socket."""
+        return self._client.want_write()
+
+    # --- the end
+
+    async def disconnect(self, within_s: float) -> None:
+        """DISCONNECT (no will is sent), then close; at the latest after `within_s`."""
+        if not self._gone.done() and self._socket is not None:
+            self._client.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await asyncio.shield(self._gone)
+        self.close()
+
+    def close(self) -> None:
+        """Drop the line as it is; the broker will send our will. Nothing more is told."""
+        self._open = False
+        if self._misc is not None:
+            self._misc.cancel()
+        self._detach()
+
+    def _detach(self) -> None:
+        sock, self._socket = self._socket, None
+        if sock is not None and sock.fileno() >= 0:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+            _shut(sock)
+        if not self._gone.done():
+            self._gone.set_result("closed")
+
+    def _fail(self, reason: str) -> None:
+        if self._gone.done():
+            return
+        self._gone.set_result(reason)
+        self._detach()
+        if self._open:
+            self._open = False
+            self._loop.call_soon(self._listener.closed, reason)
+
+    async def _look_after(self) -> None:
+        while not self._gone.done():
+            await asyncio.sleep(1.0)
+            self._guard(self._client.loop_misc)
+
+    def _read(self) -> None:
+        """Read what is there. TLS may hold whole packets that the selector no longer sees."""
+        for _ in range(_READS_PER_TURN):
+            self._guard(self._client.loop_read)
+            if self._gone.done() or not isinstance(self._socket, ssl.SSLSocket) or not self._socket.pending():
+                return
+        self._loop.call_soon(self._read)
+
+    def _write(self) -> None:
+        self._guard(self._client.loop_write)
+
+    def _guard(self, step: Callable[[], MQTTErrorCode]) -> None:
+        if self._gone.done():
+            return
+        try:
+            rc = step()
+        except _PARSE_ERRORS as error:
+            self._fail(f"the broker sent nonsense: {_words(error)}")
+            return
+        if rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._fail(_of_rc(rc))
+
+    # --- paho's callbacks: each only notes what happened; the rest runs outside of paho's locks
+
+    def _on_connect(self, _c: Client, _u: Any, _f: Any, code: ReasonCode, properties: Properties | None) -> None:
+        if self._connack.done():
+            self._fail("a second CONNACK")
+            return
+        if self.v5 and properties is not None:
+            self.limits = _limits(properties)
+        self._connack.set_result((code.value, str(code)))
+
+    def _on_publish(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties) -> None:
+        self._tell(self._listener.settled, mid, str(code) if code.is_failure else None)
+
+    def _on_subscribe(self, _c: Client, _u: Any, _mid: int, codes: list[ReasonCode], _p: Properties) -> None:
+        refused = [str(code) for code in codes if code.is_failure]
+        self._tell(self._listener.subscribed, ", ".join(refused) or None)
+
+    def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return
+        properties = message.properties
+        response = getattr(properties, "ResponseTopic", None)
+        correlation = getattr(properties, "CorrelationData", None)
+        self._tell(
+            self._listener.received,
+            Incoming(
+                topic=topic,
+                payload=bytes(message.payload),
+                retain=bool(message.retain),
+                response_topic=response if isinstance(response, str) else None,
+                correlation=bytes(correlation) if isinstance(correlation, bytes | bytearray) else None,
+            ),
+        )
+
+    def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        def later() -> None:
+            if self._open:
+                callback(*arguments)
+
+        self._loop.call_soon(later)
+
+    def _on_disconnect(self, _c: Client, _u: Any, flags: DisconnectFlags, code: ReasonCode, _p: Any) -> None:
+        told = "the broker ended it" if flags.is_disconnect_packet_from_server else "lost"
+        self._fail(f"{told}: {code}")
+
+    def _on_socket_close(self, _c: Client, _u: Any, sock: Any) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+            self._socket = None
+
+    def _on_want_write(self, _c: Client, _u: Any, sock: Any) -> None:
+        if self._socket is not None:  # None: still dialling, on another thread; `_attach` asks again
+            self._loop.add_writer(sock, self._write)
+
+    def _on_no_write(self, _c: Client, _u: Any, sock: Any) -> None:
+        if self._socket is not None:
+            self._loop.remove_writer(sock)
+
+
+def _connect_properties() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 0  # commands for a daemon that was away are not delivered later
+    properties.MaximumPacketSize = MAX_INCOMING_BYTES
+    properties.ReceiveMaximum = MAX_INCOMING_UNACKED
+    return properties
+
+
+def _limits(properties: Properties) -> Limits:
+    return Limits(
+        receive_maximum=max(1, getattr(properties, "ReceiveMaximum", 65_535)),
+        maximum_qos=getattr(properties, "MaximumQoS", 2),
+        retain=bool(getattr(properties, "RetainAvailable", 1)),
+        packet_bytes=getattr(properties, "MaximumPacketSize", None),
+        keepalive_s=getattr(properties, "ServerKeepAlive", None),
+        wildcards=bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
+    )
+
+
+def _context(tls: TlsOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.certificate_file is not None:
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    return context
+
+
+def _expiry(sock: Any) -> datetime | None:
+    """When the broker's certificate ends; None without TLS or unchecked."""
+    certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+    not_after = certificate.get("notAfter") if certificate else None
+    if not isinstance(not_after, str):
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(not_after), tz=UTC)
+
+
+def _shut(sock: Any) -> None:
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            sock.close()
+
+
+def _words(error: BaseException) -> str:
+    """One line about an error: what the system says, or its kind."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _of_rc(rc: MQTTErrorCode) -> str:
+    known = {
+        MQTTErrorCode.MQTT_ERR_CONN_LOST: "the connection was lost",
+        MQTTErrorCode.MQTT_ERR_KEEPALIVE: "the broker does not answer any more",
+        MQTTErrorCode.MQTT_ERR_PROTOCOL: "the broker broke the protocol",
+    }
+    return known.get(rc, rc.name)

@@ -1,0 +1,137 @@
+"""The names of topics (contract, section 1): putting them together and taking them apart.
+
+Pure. Levels are whole words, so that a broker's access list can use wildcards. Refuses to know payloads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+MAX_REPLY_TOPIC_BYTES: Final = 256
+SLUG_CHARS: Final = 64
+
+_GATEWAY = re.compile(r"[a-z0-9-]{1,32}")
+_ROOT = re.compile(r"[^/+#\x00-\x1f$][^/+#\x00-\x1f]*(/[^/+#\x00-\x1f]+){0,2}")
+_NOT_SLUG = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def slug_of(identity: str) -> str:
+    """The topic level for an OCPP identity, which may contain `+ # /`.
+
+    An identity that fits is its own slug. Any other gets a digest behind it, so that two identities never share one
+    and a slug never depends on which other stations there are.
+    """
+    plain = _NOT_SLUG.sub("-", identity)
+    if identity and plain == identity and len(identity) <= SLUG_CHARS:
+        return identity
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain[: SLUG_CHARS - 9]}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTopic:
+    """Who asks for what. `command` may be anything a publisher wrote there, also nothing."""
+
+    actor: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateTopic:
+    """A place in a station's tree: `connector` None means the station itself; `aspect` is the rest of the topic."""
+
+    station: str
+    connector: int | None
+    aspect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Every topic of one gateway. Raises ValueError for a root or gateway that the contract does not allow."""
+
+    root: str
+    gateway: str
+
+    def __post_init__(self) -> None:
+        if not _ROOT.fullmatch(self.root):
+            raise ValueError("the MQTT root is one to three topic levels without wildcards")
+        if not _GATEWAY.fullmatch(self.gateway):
+            raise ValueError("the gateway id is 1 to 32 of a-z, 0-9 and -")
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.root}/v1/{self.gateway}"
+
+    @property
+    def status(self) -> str:
+        return f"{self.prefix}/status"
+
+    @property
+    def info(self) -> str:
+        return f"{self.prefix}/info"
+
+    @property
+    def heartbeat(self) -> str:
+        return f"{self.prefix}/heartbeat"
+
+    @property
+    def health(self) -> str:
+        return f"{self.prefix}/health"
+
+    @property
+    def requests(self) -> str:
+        """The filter that the daemon subscribes to."""
+        return f"{self.prefix}/rpc/+/request/#"
+
+    def of_station(self, station: str, aspect: str) -> str:
+        return f"{self.prefix}/station/{station}/{aspect}"
+
+    def of_connector(self, station: str, number: int, aspect: str) -> str:
+        return f"{self.prefix}/station/{station}/connector/{number}/{aspect}"
+
+    def parse_state(self, topic: str) -> StateTopic | None:
+        """The inverse of `of_station` and `of_connector`; None for anything else."""
+        head = f"{self.prefix}/station/"
+        if not topic.startswith(head):
+            return None
+        station, _, rest = topic[len(head) :].partition("/")
+        if not rest or not station or _NOT_SLUG.search(station):
+            return None
+        if not rest.startswith("connector/"):
+            return StateTopic(station, None, rest)
+        digits, _, aspect = rest[len("connector/") :].partition("/")
+        if not (digits.isascii() and digits.isdigit() and str(int(digits)) == digits and aspect):
+            return None
+        return StateTopic(station, int(digits), aspect)
+
+    def request(self, actor: str, command: str) -> str:
+        return f"{self.prefix}/rpc/{actor}/request/{command}"
+
+    def parse_request(self, topic: str) -> RequestTopic | None:
+        """Caller and command of a request's topic; None where it is none of this gateway's."""
+        head = f"{self.prefix}/rpc/"
+        if not topic.startswith(head):
+            return None
+        actor, _, rest = topic[len(head) :].partition("/")
+        word, _, command = rest.partition("/")
+        return RequestTopic(actor, command) if word == "request" else None
+
+    def reply_prefix(self, actor: str) -> str:
+        """Every reply address of this caller begins so: nobody can make the daemon write elsewhere."""
+        return f"{self.prefix}/rpc/{actor}/reply/"
+
+    def default_reply(self, actor: str, command: str) -> str:
+        topic = self.reply_prefix(actor) + (command or "unknown")
+        return topic if len(topic.encode()) <= MAX_REPLY_TOPIC_BYTES else self.reply_prefix(actor) + "unknown"
+
+    def reply_address(self, actor: str, wanted: str) -> str | None:
+        """The wanted reply topic, or None where it is not this caller's own , too long or a filter."""
+        prefix = self.reply_prefix(actor)
+        if not wanted.startswith(prefix) or len(wanted) == len(prefix):
+            return None
+        if any(char in "+#" or ord(char) < 32 or 0xD800 <= ord(char) <= 0xDFFF for char in wanted):
+            return None
+        return wanted if len(wanted.encode()) <= MAX_REPLY_TOPIC_BYTES else None

@@ -1,0 +1,205 @@
+"""What waits to be published, and what may go next. Pure: no clock, no socket; `now_s` is an argument.
+
+Lanes by value: life (birth, goodbye) before replies before state. State is one newest document a topic: replaced while
+it waits, skipped when the broker has acknowledged the same. Nothing goes into the client library's own queue: `due`
+gives out only what the window allows.
+
+Invariants: never more than `window` messages under way · at least `RESERVED` places of it are not for state (where the
+window is that large) · one message under way for each state topic, so that its order holds · memory is bounded by
+topics + MAX_REPLIES + window · after every acknowledgement the broker has what was shown last.
+
+The owner calls `connected` for each connection, `due` after any change and sends what it gives, `settled` for each
+acknowledgement, `disconnected` at the end of the connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Final
+
+from edged.mqtt.documents import Document
+
+WINDOW: Final = 20
+RESERVED: Final = 4
+MAX_REPLIES: Final = 256
+
+
+class Lane(IntEnum):
+    LIFE = 0
+    REPLY = 1
+    STATE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One message that is to be sent now. `ticket` names it in `settled`; never given twice in one outbox."""
+
+    ticket: int
+    lane: Lane
+    topic: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    topic: str
+    document: Document
+    until_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What became of the messages since the daemon started."""
+
+    acked: int = 0
+    coalesced: int = 0
+    dropped: int = 0
+    refused: int = 0
+    resent: int = 0
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self._window = 0
+        self._tickets = 0
+        self._life: deque[_Waiting] = deque()
+        self._replies: deque[_Waiting] = deque()
+        self._shown: dict[str, Document] = {}
+        self._waiting: dict[str, None] = {}
+        self._acked: dict[str, Document] = {}
+        self._on_the_way: dict[int, tuple[Parcel, float | None]] = {}
+        self._busy_topics: dict[str, int] = {}
+        self._dump: set[str] = set()
+
+    # --- the connection
+
+    def connected(self, receive_maximum: int) -> None:
+        """A new connection: everything that was shown waits again (the full dump)."""
+        self._window = max(1, min(WINDOW, receive_maximum))
+        self._acked.clear()
+        self._waiting = dict.fromkeys(self._shown)
+        self._dump = set(self._shown)
+
+    def disconnected(self) -> None:
+        """Forget what the broker has; replies that were under way wait again, in their old order, at the front."""
+        for parcel, until_s in reversed(self._on_the_way.values()):
+            if parcel.lane is Lane.REPLY:
+                self._replies.appendleft(_Waiting(parcel.topic, parcel.document, until_s))
+                self._count(resent=1)
+        while len(self._replies) > MAX_REPLIES:
+            self._replies.popleft()
+            self._count(dropped=1)
+        self._window = 0
+        self._life.clear()
+        self._on_the_way.clear()
+        self._busy_topics.clear()
+        self._waiting.clear()
+        self._acked.clear()
+        self._dump.clear()
+
+    @property
+    def dumped(self) -> bool:
+        """Every topic that was known at `connected` has reached the broker: time to say `online`."""
+        return self._window > 0 and not self._dump
+
+    @property
+    def under_way(self) -> int:
+        return len(self._on_the_way)
+
+    @property
+    def urgent(self) -> int:
+        """Life and replies that wait or are under way."""
+        sent = sum(parcel.lane is not Lane.STATE for parcel, _ in self._on_the_way.values())
+        return len(self._life) + len(self._replies) + sent
+
+    @property
+    def depth(self) -> int:
+        """All that waits."""
+        return len(self._life) + len(self._replies) + len(self._waiting)
+
+    # --- what is to be said
+
+    def live(self, topic: str, document: Document) -> None:
+        """Birth or goodbye; needs a connection, and is forgotten with it."""
+        if self._window:
+            self._life.append(_Waiting(topic, document, None))
+
+    def reply(self, topic: str, document: Document, until_s: float | None = None) -> None:
+        """An answer (or the deletion of a retained command). Worthless after `until_s`, monotonic."""
+        if len(self._replies) >= MAX_REPLIES:
+            self._replies.popleft()
+            self._count(dropped=1)
+        self._replies.append(_Waiting(topic, document, until_s))
+
+    def show(self, topic: str, document: Document, *, refresh: bool = False) -> None:
+        """The newest content of a state topic. `refresh`: send it even where it says nothing new."""
+        self._shown[topic] = document
+        if not self._window:
+            return
+        if refresh or not document.says_the_same(self._known(topic)):
+            self._count(coalesced=int(topic in self._waiting))
+            self._waiting[topic] = None
+        else:
+            self._waiting.pop(topic, None)
+
+    def shown(self, topic: str) -> Document | None:
+        """What was shown last, sent or not."""
+        return self._shown.get(topic)
+
+    def _known(self, topic: str) -> Document | None:
+        """What the broker has, or will have once everything under way has arrived."""
+        ticket = self._busy_topics.get(topic)
+        if ticket is not None:
+            return self._on_the_way[ticket][0].document
+        return self._acked.get(topic)
+
+    # --- what goes next
+
+    def due(self, now_s: float) -> list[Parcel]:
+        """The messages that may be sent now, in order; each counts as under way until it is settled."""
+        out: list[Parcel] = []
+        for lane, waiting in ((Lane.LIFE, self._life), (Lane.REPLY, self._replies)):
+            while waiting and len(self._on_the_way) < self._window:
+                item = waiting.popleft()
+                if item.until_s is not None and now_s >= item.until_s:
+                    self._count(dropped=1)
+                    continue
+                out.append(self._send(lane, item.topic, item.document, item.until_s))
+        room = max(1, self._window - RESERVED) - sum(p.lane is Lane.STATE for p, _ in self._on_the_way.values())
+        room = min(room, self._window - len(self._on_the_way))
+        for topic in list(self._waiting) if room > 0 else ():
+            if room <= 0:
+                break
+            if topic in self._busy_topics:
+                continue
+            del self._waiting[topic]
+            out.append(self._send(Lane.STATE, topic, self._shown[topic], None))
+            room -= 1
+        return out
+
+    def _send(self, lane: Lane, topic: str, document: Document, until_s: float | None) -> Parcel:
+        self._tickets += 1
+        parcel = Parcel(self._tickets, lane, topic, document)
+        self._on_the_way[parcel.ticket] = (parcel, until_s)
+        if lane is Lane.STATE:
+            self._busy_topics[topic] = parcel.ticket
+        return parcel
+
+    def settled(self, ticket: int, *, accepted: bool = True) -> None:
+        """The broker has acknowledged (or refused for good) a message. Unknown tickets are ignored: their connection
+        is gone. A refused one is not sent again before its content changes: the broker would say the same."""
+        entry = self._on_the_way.pop(ticket, None)
+        if entry is None:
+            return
+        parcel, _ = entry
+        self._count(acked=1) if accepted else self._count(refused=1)
+        if parcel.lane is Lane.STATE:
+            del self._busy_topics[parcel.topic]
+            self._acked[parcel.topic] = parcel.document
+            self._dump.discard(parcel.topic)
+
+    def _count(self, **more: int) -> None:
+        self.counters = replace(self.counters, **{n: getattr(self.counters, n) + by for n, by in more.items()})
