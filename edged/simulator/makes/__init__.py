@@ -1,0 +1,70 @@
+"""The makes that can be simulated, by the name of the profile that drives them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from edged.simulator.makes import heidelberg_energy_control, keba_p30, phoenix_charx_sec
+from edged.simulator.model import Cable, Impossible, PointModel, PointSpec
+from edged.simulator.unit import SimulatedUnit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Make:
+    """How to build one unit of a make: its registers and what is in its box."""
+
+    unit: type[SimulatedUnit]
+    spec: PointSpec
+    max_points: int = 1
+
+
+MAKES: Mapping[str, Make] = MappingProxyType(
+    {
+        make.unit.make: make
+        for make in (
+            Make(
+                unit=phoenix_charx_sec.PhoenixCharxSec,
+                spec=phoenix_charx_sec.SPEC,
+                max_points=phoenix_charx_sec.MAX_POINTS,
+            ),
+            Make(unit=heidelberg_energy_control.HeidelbergEnergyControl, spec=heidelberg_energy_control.SPEC),
+            Make(unit=keba_p30.KebaP30, spec=keba_p30.SPEC),
+        )
+    }
+)
+
+
+def build_unit(
+    make: str,
+    *,
+    name: str,
+    unit_id: int | None = None,
+    points: int = 1,
+    cable: Cable | None = None,
+    phases: int | None = None,
+    energy_wh: float = 0.0,
+    min_gap_s: float | None = None,
+) -> SimulatedUnit:
+    """A unit of a make, with what may differ from the make's usual box. `Impossible` where there is no such unit."""
+    known = MAKES.get(make)
+    if known is None:
+        raise Impossible(f"there is no simulated {make}; there are {', '.join(MAKES)}")
+    if not 1 <= points <= known.max_points:
+        raise Impossible(f"a {make} has 1 to {known.max_points} points, not {points}")
+    if phases is not None and not 1 <= phases <= 3:
+        raise Impossible(f"a point has 1 to 3 phases, not {phases}")
+    spec = dataclasses.replace(
+        known.spec,
+        cable=known.spec.cable if cable is None else cable,
+        phases=known.spec.phases if phases is None else phases,
+        energy_wh=energy_wh,
+    )
+    return known.unit(
+        name,
+        unit_id=known.unit.default_unit_id if unit_id is None else unit_id,
+        points=tuple(PointModel(spec) for _ in range(points)),
+        min_gap_s=min_gap_s,
+    )
