@@ -54,12 +54,9 @@ def _mutability(station: Station, key: ConfigKey) -> Mutability:
 def read(draft: Draft, event: GetConfiguration) -> None:
     """The asked keys, or all of them; what is not known is named."""
     station = draft.station
-    if not event.keys:
-        found, unknown = tuple(REGISTRY.values()), ()
-    else:
-        pairs = [(name, find_key(name)) for name in dict.fromkeys(event.keys)]
-        found = tuple(key for _, key in pairs if key is not None)
-        unknown = tuple(name for name, key in pairs if key is None)
+    pairs = [(name, find_key(name)) for name in dict.fromkeys(event.keys)]
+    found = tuple(key for _, key in pairs if key is not None) if event.keys else tuple(REGISTRY.values())
+    unknown = tuple(name for name, key in pairs if key is None)
     report = ConfigurationReport(tuple(_report(station, key) for key in found), unknown)
     draft.reply(event.request, ConfigurationStatus.ACCEPTED, data=report)
 

@@ -6,8 +6,6 @@ stops being one with its next word · unplugging ends the session that it belong
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from edged.domain import metering, transaction
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
@@ -29,6 +27,7 @@ from edged.domain.transition import Draft
 from edged.domain.types import IdToken, Now, Phase
 
 OFFLINE_GRACE_S = 30.0
+BOOT_GRACE_S = 120.0
 SILENT = Fault(FaultCode.OTHER, vendor_code="offline", info="charger does not answer")
 UNSPECIFIED = Fault(FaultCode.OTHER, info="charger reports a fault")
 JAMMED = Fault(FaultCode.CONNECTOR_LOCK, info="connector lock jammed")
@@ -159,8 +158,9 @@ def _note_silence(draft: Draft, number: int) -> None:
     connector = draft.station.connectors[number]
     if connector.online or SILENT in connector.faults:
         return
-    since_s = connector.offline_since_s if connector.offline_since_s is not None else draft.station.boot.started_s
-    if draft.now.monotonic_s - since_s >= OFFLINE_GRACE_S:
+    never = connector.observed_at_s is None
+    since_s = draft.station.boot.started_s if never or connector.offline_since_s is None else connector.offline_since_s
+    if draft.now.monotonic_s - since_s >= (BOOT_GRACE_S if never else OFFLINE_GRACE_S):
         draft.change(number, faults=(SILENT, *connector.faults))
 
 

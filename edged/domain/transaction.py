@@ -256,7 +256,14 @@ def belongs(transaction: Transaction, token: IdToken, group: IdToken | None) -> 
 
 
 def recover(draft: Draft, *, continued: bool) -> None:
-    """After a start of the daemon: what the power interrupted ends now; what only the daemon missed goes on."""
+    """After a start of the daemon: what the power interrupted ends now; what only the daemon missed goes on.
+
+    A connector with a transaction or a finished session had its plug in: the first look at the charger tells whether
+    it still has.
+    """
+    for number, connector in draft.station.connectors.items():
+        if connector.spent or connector.transaction_id is not None:
+            draft.change(number, plugged=True)
     for transaction in tuple(draft.station.transactions.values()):
         if not transaction.active:
             continue

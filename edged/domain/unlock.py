@@ -1,4 +1,4 @@
-"""UnlockConnector: end the transaction, open the contactor, then the lock; the charger's word is the answer. 1.6 §5.18."""
+"""UnlockConnector: end the transaction, open the contactor, then the lock; the charger has the last word (1.6 §5.18)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _OF_PHASE = {
 def connector_status(station: Station, number: int) -> str:
     """One of the nine words for connector `number` (1..N).
 
-    A fault goes before everything; a running transaction before Unavailable (it is only scheduled then);
+    A charger that nobody has seen yet is not offered: Unavailable. A fault goes before everything; a running transaction before Unavailable (it is only scheduled then);
     Reserved before a plug without a token (16-RES-15).
     """
     connector = station.connectors[number]
@@ -35,7 +35,7 @@ def connector_status(station: Station, number: int) -> str:
         return FAULTED
     if station.running(number) is not None:
         return _OF_PHASE[connector.phase]
-    if not station.effective(number):
+    if not station.effective(number) or connector.observed_at_s is None:
         return UNAVAILABLE
     if connector.authorization is None and shown_reserved(station, number):
         return RESERVED
