@@ -1,0 +1,399 @@
+"""The line to one CSMS: connects for ever, tells its listener what happens, carries text frames both ways.
+
+Owns: the socket, TLS, the handshake's outcome, keep-alive, back-off.
+Refuses to know: OCPP-J messages, registration, what is worth sending.
+Invariants: never gives up by itself · whoever closed, the next attempt waits for the back-off (save after
+`reconnect`) · the listener is called from the event loop and in order · `send` never blocks · no secret reaches a log.
+
+    opened(subprotocol)    the line is up; frames may be sent
+      received(frame)      any number of times
+    closed(reason)         once for each `opened`
+    failed(failure)        an attempt that did not lead to `opened`
+
+The owner says `settled` once the CSMS has taken the station in: only that ends an outage and resets the back-off, so a
+CSMS that accepts the line and drops it again is not hammered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import socket
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol, TypeVar
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from edged import __version__
+from edged.csms.backoff import BackOff
+from edged.csms.endpoint import ConnectionSettings, CsmsSettingsError
+from edged.csms.failure import Failure, FailureKind, failure_of
+from edged.ocpp.framing import shown
+
+__all__ = ["Connection", "ConnectionListener", "ConnectionSettings", "CsmsSettingsError", "Failure", "FailureKind"]
+
+_log: Final = logging.getLogger(__name__)
+# The library prints every header at DEBUG, the Authorization header too.
+_library_log: Final = logging.getLogger("edged.csms.websockets")
+_library_log.setLevel(logging.WARNING)
+
+_CLOSE_REASON_BYTES: Final = 123
+_KERNEL_TIMEOUT_MS: Final = 60_000
+
+Result = TypeVar("Result")
+
+
+class ConnectionListener(Protocol):
+    """Where a connection reports to. Called from the event loop, never blocks."""
+
+    def opened(self, subprotocol: str) -> None: ...
+
+    def received(self, frame: str | bytes) -> None: ...
+
+    def closed(self, reason: str) -> None: ...
+
+    def failed(self, failure: Failure) -> None: ...
+
+
+class _Connect(connect):
+    """Follows no redirect: credentials go where the installer said, or nowhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class _Line(ClientConnection):
+    """Ends by itself when the peer starts to close and then does not finish."""
+
+    _doom: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.close_expected():
+            self._must_end()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self._must_end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._doom is not None:
+            self._doom.cancel()
+        super().connection_lost(exc)
+
+    def _must_end(self) -> None:
+        if self._doom is None:
+            self._doom = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
+
+
+class Connection:
+    """One station's line. `run` it in a task until `stop`; an exception out of it is a bug of ours or the listener's.
+
+    `ping_interval_s` 0 means no pings (16-J-08). `sleep` waits between attempts and is there to be replaced in tests.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        listener: ConnectionListener,
+        back_off: BackOff,
+        *,
+        ping_interval_s: float = 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._back_off = back_off
+        self._sleep = sleep
+        self._ping_interval_s = ping_interval_s
+        self._ping_changed = asyncio.Event()
+        self._line: _Line | None = None
+        self._ending: str | None = None  # why we end the line
+        self._tasks: asyncio.TaskGroup | None = None
+        self._helpers: list[asyncio.Task[None]] = []
+        self._outgoing: deque[str] = deque()
+        self._outgoing_size = 0
+        self._outgoing_ready = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._interrupted = asyncio.Event()  # whatever is waited for, stop waiting
+        self._hurry = False
+        self._stopping = False
+        self._running = False
+        self._finished = asyncio.Event()
+        self._outage = False
+        self._settled = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether `send` would take a frame."""
+        return self._line is not None and self._ending is None
+
+    def send(self, frame: str) -> bool:
+        """Queue a text frame; false when there is no line. A full queue ends the line: the peer does not read."""
+        if not self.connected:
+            return False
+        settings = self._settings
+        size = len(frame)
+        if (
+            len(self._outgoing) >= settings.max_outgoing_frames
+            or self._outgoing_size + size > settings.max_outgoing_bytes
+        ):
+            self._abort("too much waits to be sent")
+            return False
+        self._outgoing.append(frame)
+        self._outgoing_size += size
+        self._flushed.clear()
+        self._outgoing_ready.set()
+        return True
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until everything queued was handed to the system. False: not in time, or the line is gone."""
+        line = self._line
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._flushed.wait()
+        except TimeoutError:
+            return False
+        return line is not None and line is self._line
+
+    def set_ping_interval(self, seconds: float) -> None:
+        """Send a ping every so many seconds from now on, 0 for never."""
+        self._ping_interval_s = seconds
+        self._ping_changed.set()
+
+    def settled(self) -> None:
+        """The CSMS has taken the station in: the outage, if there was one, is over."""
+        if self._line is None:
+            return
+        self._back_off.succeeded()
+        self._outage = False
+        if not self._settled:
+            self._settled = True
+            _log.info("%s: the line to the CSMS is up, %s", self._settings.identity, self._line.subprotocol)
+
+    def disconnect(self, reason: str) -> None:
+        """End this line in good order, what is queued first; the next attempt comes after the back-off."""
+        if self._line is not None and self._ending is None:
+            self._ending = reason
+            self._help(self._close(self._line, reason))
+
+    def reconnect(self, settings: ConnectionSettings) -> None:
+        """Use other settings, at once."""
+        self._settings = settings
+        self._hurry = True
+        self._back_off.succeeded()
+        self._interrupted.set()
+        self.disconnect("the settings have changed")
+
+    async def stop(self) -> None:
+        """End the line in good order and `run` with it. Returns when that is done, for ever."""
+        self._stopping = self._hurry = True
+        self._interrupted.set()
+        self.disconnect("the station stops")
+        if self._running:
+            await self._finished.wait()
+
+    async def run(self) -> None:
+        """Keep the line up until `stop`."""
+        self._running = True
+        try:
+            while not self._stopping:
+                self._hurry = False
+                self._interrupted.clear()
+                await self._attempt(self._settings)
+                if not self._hurry:
+                    await self._unless_interrupted(self._back_off_wait())
+        finally:
+            self._running = False
+            self._finished.set()
+
+    async def _back_off_wait(self) -> None:
+        wait_s = self._back_off.next_s()
+        _log.debug("%s: next attempt in %.1f s", self._settings.identity, wait_s)
+        await self._sleep(wait_s)
+
+    async def _attempt(self, settings: ConnectionSettings) -> None:
+        try:
+            tls = settings.tls()  # read anew each time: the installer may have mended the file
+        except OSError as error:
+            self._fail(Failure(FailureKind.CA_FILE, f"the CA file cannot be used: {error.strerror or error.args[-1]}"))
+            return
+        try:
+            line = await self._unless_interrupted(self._open(settings, tls))
+        except (WebSocketException, OSError, EOFError, UnicodeError) as error:
+            self._fail(failure_of(error))
+            return
+        if line is None:
+            return
+        if self._interrupted.is_set():
+            await self._close(line, "")
+        elif line.subprotocol is None:  # the library has refused one that was not offered
+            await self._close(line, "no OCPP version agreed")
+            self._fail(Failure(FailureKind.SUBPROTOCOL, "the CSMS agreed on none of the offered OCPP versions"))
+        else:
+            await self._serve(line, line.subprotocol)
+
+    async def _open(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> _Line:
+        line = await _Connect(
+            settings.address,
+            create_connection=_Line,
+            subprotocols=[Subprotocol(name) for name in settings.subprotocols],
+            additional_headers=settings.headers(),
+            user_agent_header=f"edged/{__version__}",
+            compression=None,  # many a CSMS breaks on it
+            proxy=None,
+            open_timeout=settings.open_timeout_s,
+            close_timeout=settings.close_timeout_s,
+            ping_interval=None,  # ours follows a changed interval at once
+            max_size=settings.max_frame_bytes,
+            logger=_library_log,
+            happy_eyeballs_delay=0.25,  # a broken IPv6 must not eat the whole time-out
+            **({} if tls is None else {"ssl": tls}),
+        )
+        assert isinstance(line, _Line)
+        _watch_by_kernel(line)
+        return line
+
+    async def _serve(self, line: _Line, subprotocol: str) -> None:
+        self._line = line
+        self._ending = None
+        self._settled = False
+        self._outgoing.clear()
+        self._outgoing_size = 0
+        self._flushed.set()
+        self._outgoing_ready.clear()
+        _log.debug("%s: line up, %s", self._settings.identity, subprotocol)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._help(self._send_queued(line))
+                self._help(self._ping(line))
+                self._listener.opened(subprotocol)
+                reason = await self._receive(line)
+                self._line = None  # from here on nobody may ask for another helper
+                for helper in self._helpers:
+                    helper.cancel()
+        finally:
+            line.transport.abort()
+            self._line = None
+            self._tasks = None
+            self._helpers.clear()
+            self._flushed.set()
+        self._note_outage(reason)
+        self._listener.closed(reason)
+
+    async def _receive(self, line: _Line) -> str:
+        """Hand every frame on; returns why there are no more."""
+        while True:
+            try:
+                frame = await line.recv()
+            except ConnectionClosed as closed:
+                return self._ending or _reason_of(closed)
+            if self._ending is None:
+                self._listener.received(frame)
+
+    async def _send_queued(self, line: _Line) -> None:
+        while True:
+            await self._outgoing_ready.wait()
+            while self._outgoing:
+                try:
+                    async with asyncio.timeout(self._settings.send_timeout_s):
+                        await line.send(self._outgoing[0])
+                except TimeoutError:
+                    self._abort("a frame could not be sent in time")
+                    return
+                except ConnectionClosed:
+                    return
+                self._outgoing_size -= len(self._outgoing.popleft())
+            self._outgoing_ready.clear()
+            self._flushed.set()
+
+    async def _ping(self, line: _Line) -> None:
+        """Ping in the current interval; a pong that does not come shows that the peer is gone (16-J-08)."""
+        while True:
+            self._ping_changed.clear()
+            interval_s = self._ping_interval_s
+            on = math.isfinite(interval_s) and interval_s > 0
+            try:
+                async with asyncio.timeout(interval_s if on else None):
+                    await self._ping_changed.wait()
+                continue
+            except TimeoutError:
+                pass
+            try:
+                async with asyncio.timeout(self._settings.pong_timeout_s):
+                    await (await line.ping())
+            except TimeoutError:
+                self._abort("the CSMS did not answer a ping")
+                return
+            except ConnectionClosed:
+                return
+
+    async def _close(self, line: _Line, reason: str) -> None:
+        text = reason.encode()[:_CLOSE_REASON_BYTES].decode(errors="ignore")
+        try:
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                if line is self._line:
+                    await self._flushed.wait()
+                await line.close(reason=text)
+        except TimeoutError:
+            pass
+        finally:
+            line.transport.abort()
+
+    def _abort(self, reason: str) -> None:
+        """The line is of no use any more, not even for a farewell."""
+        if self._line is not None:
+            self._ending = self._ending or reason
+            self._line.transport.abort()
+
+    def _help(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._tasks is not None
+        self._helpers.append(self._tasks.create_task(work))
+
+    def _fail(self, failure: Failure) -> None:
+        self._note_outage(failure.reason)
+        self._listener.failed(failure)
+
+    def _note_outage(self, reason: str) -> None:
+        """One line for each outage, however many attempts it takes."""
+        if self._stopping or self._outage:
+            _log.debug("%s: no line to the CSMS: %s", self._settings.identity, reason)
+            return
+        self._outage = True
+        _log.warning("%s: no line to the CSMS: %s; trying again until it is back", self._settings.identity, reason)
+
+    async def _unless_interrupted(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """What `work` gives, None where `stop` or `reconnect` came first."""
+        task = asyncio.create_task(work)
+        interruption = asyncio.create_task(self._interrupted.wait())
+        try:
+            await asyncio.wait({task, interruption}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            interruption.cancel()
+            task.cancel()
+            await asyncio.wait({task, interruption})
+        return None if task.cancelled() else task.result()
+
+
+def _reason_of(closed: ConnectionClosed) -> str:
+    """Who ended the line and with which words."""
+    if closed.sent is not None and not closed.rcvd_then_sent:
+        return f"the CSMS broke the protocol ({closed.sent.code} {shown(closed.sent.reason)})".replace(" )", ")")
+    if closed.rcvd is not None:
+        return f"closed by the CSMS ({closed.rcvd.code} {shown(closed.rcvd.reason)})".replace(" )", ")")
+    return "the line broke"
+
+
+def _watch_by_kernel(line: _Line) -> None:
+    """Let the kernel notice a dead peer too: pings may be off, and unsent data must not wait a quarter of an hour."""
+    peer = line.transport.get_extra_info("socket")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _KERNEL_TIMEOUT_MS)

@@ -1,0 +1,82 @@
+"""Why an attempt to reach the CSMS failed, sorted by who can mend it. Quotes the peer on one bounded line only."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from enum import StrEnum
+
+from websockets.exceptions import InvalidStatus, NegotiationError
+
+from edged.ocpp.framing import shown
+
+_OLD_TLS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_SSL_VERSION"})
+_NO_CIPHER = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "NO_CIPHERS_AVAILABLE"})
+
+
+class FailureKind(StrEnum):
+    """CERTIFICATE, TLS_VERSION and TLS_CIPHER are security events (A00.FR.310, .313, .318)."""
+
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    HTTP = "http"
+    CA_FILE = "ca_file"
+    CERTIFICATE = "certificate"
+    TLS_VERSION = "tls_version"
+    TLS_CIPHER = "tls_cipher"
+    TLS = "tls"
+    SUBPROTOCOL = "subprotocol"
+    PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt. `reason` is for the operator, `http_status` the CSMS's answer where there was one."""
+
+    kind: FailureKind
+    reason: str
+    http_status: int | None = None
+
+
+def failure_of(error: Exception) -> Failure:
+    """Sort what the WebSocket library, TLS or the system raised while connecting."""
+    match error:
+        case InvalidStatus():
+            return _http_failure(error.response.status_code)
+        case NegotiationError():
+            return Failure(FailureKind.SUBPROTOCOL, "the CSMS chose an OCPP version that was not offered")
+        case ssl.SSLCertVerificationError():
+            return Failure(FailureKind.CERTIFICATE, f"the CSMS's certificate is refused: {shown(error.verify_message)}")
+        case ssl.SSLError():
+            return _tls_failure(error)
+        case TimeoutError():
+            return Failure(FailureKind.TIMEOUT, "the CSMS did not answer in time")
+        case OSError():
+            return Failure(FailureKind.NETWORK, shown(error.strerror or str(error) or type(error).__name__))
+        case UnicodeError():
+            return Failure(FailureKind.NETWORK, "the CSMS's host name is not a name")
+        case _:
+            return Failure(FailureKind.PROTOCOL, f"not a WebSocket handshake: {shown(str(error))}")
+
+
+def _http_failure(status: int) -> Failure:
+    match status:
+        case 401 | 403:
+            reason = f"the CSMS refuses the identity or its password (HTTP {status})"
+        case 404:
+            reason = "the CSMS does not know the identity (HTTP 404)"
+        case _ if 300 <= status < 400:
+            reason = f"the CSMS points elsewhere (HTTP {status}); its url must be set, redirects are not followed"
+        case _:
+            reason = f"the CSMS refuses the connection (HTTP {status})"
+    return Failure(FailureKind.HTTP, reason, status)
+
+
+def _tls_failure(error: ssl.SSLError) -> Failure:
+    # Some errors carry no reason although the stubs promise one.
+    name = str(error.reason or "")
+    if name in _OLD_TLS:
+        return Failure(FailureKind.TLS_VERSION, "the CSMS offers no TLS version from 1.2 on")
+    if name in _NO_CIPHER:
+        return Failure(FailureKind.TLS_CIPHER, "the CSMS offers no acceptable TLS cipher suite")
+    return Failure(FailureKind.TLS, f"TLS failed: {shown(name or str(error))}")
