@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edged.domain.hardware import FaultCode
-from edged.simulator.model import Car, Impossible, PointModel
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Car, Impossible
+from edged.simulator.snapshot import snapshot
 from edged.simulator.unit import SimulatedUnit
 from edged.simulator.wire import WireFaults
 
@@ -132,9 +134,7 @@ class Commands:
         if unit is None:
             raise Refusal("not_found", f"no charger {charger}; there are {', '.join(targets)}")
         if not number and len(unit.points) > 1:
-            number = "1" if unit.name == name and len(targets) == 1 else ""
-            if not number:
-                raise Refusal("invalid_args", f"{unit.name} has several points: write {unit.name}/1")
+            raise Refusal("invalid_args", f"{unit.name} has several points: write {unit.name}/1")
         if number and not (number.isascii() and number.isdecimal() and 1 <= int(number) <= len(unit.points)):
             raise Refusal("not_found", f"{unit.name} has the points 1 to {len(unit.points)}, not {number}")
         return Target(unit=unit, number=int(number or 1))
@@ -181,10 +181,9 @@ def _swipe(target: Target, args: Args) -> object:
 
 
 def _fault(target: Target, args: Args) -> object:
-    try:
-        code = FaultCode(args.get("code"))
-    except ValueError as error:
-        raise Refusal("invalid_args", f"code must be one of {', '.join(FaultCode)}") from error
+    code = {str(known): known for known in FaultCode}.get(str(args.get("code")))
+    if code is None:
+        raise Refusal("invalid_args", f"code must be one of {', '.join(FaultCode)}")
     target.unit.fault(code, target.number)
     return get_state(target, args)
 
@@ -227,7 +226,7 @@ def get_state(target: Target, _args: Args) -> dict[str, object]:
     """The whole physical state of one point, and what its unit does on the wire."""
     unit = target.unit
     return {
-        **target.point.snapshot(),
+        **snapshot(target.point),
         "charger": unit.name,
         "make": unit.make,
         "unit_id": unit.unit_id,
@@ -276,7 +275,7 @@ class ControlSocket:
         self.path = path
         self._commands = commands
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
         """Listen. A socket left over at the path is replaced, anything else is `Impossible`."""
@@ -292,26 +291,25 @@ class ControlSocket:
         if self._server is None:
             return
         self._server.close()
-        for writer in list(self._writers):
+        for writer in self._clients.values():
             writer.transport.abort()
+        await asyncio.gather(*(task for task in self._clients if task is not None), return_exceptions=True)
         await self._server.wait_closed()
-        while self._writers:
-            await asyncio.sleep(0)
         self._server = None
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._writers) >= MAX_CONNECTIONS:
+        if len(self._clients) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return
-        self._writers.add(writer)
+        self._clients[asyncio.current_task()] = writer
         try:
             await self._answer_lines(reader, writer)
         except ConnectionError:
             log.debug("a control connection broke")
         finally:
-            self._writers.discard(writer)
+            del self._clients[asyncio.current_task()]
             writer.close()
 
     async def _answer_lines(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,47 +16,16 @@ What a person cannot do (plug in twice, swipe where there is no reader) raises `
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 
 from edged.domain.hardware import FaultCode
-from edged.ports import EdgedError
+from edged.simulator.parts import WARNINGS, Cable, Car, CpState, Impossible, LockPolicy, PointSpec
 
 MIN_OFFER_MA = 6_000
 VOLTAGE_V = 230.0
 CAR_REACTS_S = 0.5
 LOCK_MOVES_S = 0.3
 CONTACTOR_CLOSES_S = 0.2
-
-WARNINGS = frozenset({FaultCode.POWER_METER, FaultCode.READER, FaultCode.WEAK_SIGNAL})
-"""Faults that do not stop a charge; all others open the contactor."""
-
-
-class Impossible(EdgedError):
-    """A person or a test asked for something that cannot be done to this charging point; the text says why."""
-
-
-class Cable(StrEnum):
-    SOCKET = "socket"  # the driver brings the cable: there is a lock
-    TETHERED = "tethered"  # fixed to the charger: there is none
-
-
-class LockPolicy(StrEnum):
-    """When a socket closes its lock by itself."""
-
-    OFFERED = "offered"  # while a car is plugged and energy is offered to it
-    PLUGGED = "plugged"  # from plugging in to plugging out
-
-
-class CpState(StrEnum):
-    """The control pilot's letter (IEC 61851-1)."""
-
-    A = "A"  # no car
-    B = "B"  # car there, does not ask
-    C = "C"  # car asks for energy
-    D = "D"  # car asks and wants ventilation
-    E = "E"  # fault
-    F = "F"  # out of service
 
 
 class _Timer(StrEnum):
@@ -67,55 +36,6 @@ class _Timer(StrEnum):
     CONTACTOR = "contactor"
     LOCKOUT = "lockout"
     STANDBY = "standby"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerOn:
-    """What the volatile settings are after power comes on. `watchdog_s` None = no watchdog."""
-
-    permit: bool = True
-    limit_ma: int = 32_000
-    watchdog_s: float | None = None
-    failsafe_ma: int = 0
-    standby: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PointSpec:
-    """What is built into a charging point. `lockout_release_s`: how long it takes to come back into service."""
-
-    cable: Cable = Cable.SOCKET
-    lock_policy: LockPolicy = LockPolicy.OFFERED
-    phases: int = 3
-    max_current_ma: int = 32_000
-    cable_rating_ma: int = 32_000
-    reader: bool = False
-    boot_s: float = 5.0
-    initialise_s: float = 1.0
-    lockout_release_s: float = 0.0
-    standby_after_s: float | None = None
-    power_on: PowerOn = PowerOn()
-    energy_wh: float = 0.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Car:
-    """A car at the end of the cable. It asks for energy unless paused, told not to want any, or full."""
-
-    max_current_ma: int = 16_000
-    phases: int = 3
-    battery_wh: float = 60_000.0
-    stored_wh: float = 12_000.0
-    paused: bool = False
-    ventilation: bool = False
-
-    @property
-    def wants(self) -> bool:
-        return not self.paused and self.stored_wh < self.battery_wh
-
-    @property
-    def soc_pct(self) -> float:
-        return 100.0 * self.stored_wh / self.battery_wh
 
 
 class PointModel:
@@ -213,45 +133,6 @@ class PointModel:
         if not self.s2_closed:
             return CpState.B
         return CpState.D if self.car.ventilation else CpState.C
-
-    def snapshot(self) -> dict[str, object]:
-        """The whole physical state, in plain types."""
-        car = self.car
-        return {
-            "cp_state": self.cp_state.value,
-            "powered": self.powered,
-            "initialising": self.initialising,
-            "standby": self.in_standby,
-            "car": None
-            if car is None
-            else {
-                "wants": car.wants,
-                "paused": car.paused,
-                "requesting": self.s2_closed,
-                "max_current_ma": car.max_current_ma,
-                "phases": car.phases,
-                "battery_wh": car.battery_wh,
-                "soc_pct": round(car.soc_pct, 3),
-            },
-            "cable": self.spec.cable.value,
-            "plug": "car" if car is not None else "cable" if self.cable_in else "out",
-            "lock": "none" if self.spec.cable is Cable.TETHERED else "locked" if self.lock_closed else "unlocked",
-            "lock_jammed": self.jammed,
-            "contactor": "closed" if self.contactor_closed else "open",
-            "permit": self.permit,
-            "available": self.available,
-            "limit_ma": self.limit_ma,
-            "offered_ma": self.offered_ma,
-            "current_ma": list(self.phase_currents_ma),
-            "power_w": self.power_w,
-            "energy_wh": self.energy_wh,
-            "session_wh": self.session_wh,
-            "watchdog_s": self.watchdog_s,
-            "failsafe_ma": self.failsafe_ma,
-            "failsafe_active": self.failsafe_active,
-            "faults": sorted(fault.value for fault in self.faults),
-            "token": self.token,
-        }
 
     # --- what people and cars do --------------------------------------------------------------------------------------
 

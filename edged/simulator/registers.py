@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edged.simulator.model import Impossible
+from edged.simulator.parts import Impossible
 from edged.simulator.pdu import ExceptionCode
 
 Value = int | str

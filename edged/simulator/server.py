@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edged.simulator.model import Impossible
+from edged.simulator.parts import Impossible
 from edged.simulator.pdu import MAX_PDU_BYTES, RtuRequests
 from edged.simulator.unit import SimulatedUnit
 from edged.simulator.wire import Delivery, deliver
@@ -99,7 +99,7 @@ class TcpLine(Line):
         self.port = port
         self._rtu = rtu
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     @property
     def endpoint(self) -> str:
@@ -116,28 +116,24 @@ class TcpLine(Line):
         if self._server is None:
             return
         self._server.close()
-        for writer in list(self._writers):
+        for writer in self._clients.values():
             writer.transport.abort()
+        await asyncio.gather(*(task for task in self._clients if task is not None), return_exceptions=True)
         await self._server.wait_closed()
-        while self._writers:
-            await asyncio.sleep(0)
         self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._writers) >= MAX_CLIENTS:
+        if len(self._clients) >= MAX_CLIENTS:
             log.warning("%s: more than %d clients, one is turned away", self.endpoint, MAX_CLIENTS)
             writer.transport.abort()
             return
-        self._writers.add(writer)
+        self._clients[asyncio.current_task()] = writer
         try:
             await (self._serve_rtu if self._rtu else self._serve_mbap)(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
-        except asyncio.CancelledError:
-            if self._server is not None and self._server.is_serving():
-                raise
         finally:
-            self._writers.discard(writer)
+            del self._clients[asyncio.current_task()]
             writer.transport.abort()
 
     async def _serve_mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -20,7 +20,8 @@ from typing import Self
 
 from edged.simulator.control import Commands, ControlSocket
 from edged.simulator.makes import build_unit
-from edged.simulator.model import Cable, Impossible, PointModel
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Cable, Impossible
 from edged.simulator.server import Exchange, Line, make_line
 from edged.simulator.unit import SimulatedUnit
 

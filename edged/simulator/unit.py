@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from edged.domain.hardware import FaultCode
 from edged.simulator import pdu as modbus
-from edged.simulator.model import Impossible, PointModel
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Impossible
 from edged.simulator.pdu import ExceptionCode, ReadRequest, WriteRequest
 from edged.simulator.registers import RegisterBank, Value
 from edged.simulator.wire import SOUND, WireFaults

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edged.simulator.makes import heidelberg_energy_control, keba_p30, phoenix_charx_sec
-from edged.simulator.model import Cable, Impossible, PointModel, PointSpec
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Cable, Impossible, PointSpec
 from edged.simulator.unit import SimulatedUnit
 
 

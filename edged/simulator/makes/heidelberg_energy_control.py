@@ -13,7 +13,8 @@ from __future__ import annotations
 from functools import partial
 
 from edged.domain.hardware import FaultCode
-from edged.simulator.model import Cable, CpState, PointModel, PointSpec, PowerOn
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Cable, CpState, PointSpec, PowerOn
 from edged.simulator.pdu import (
     READ_HOLDING,
     READ_INPUT,

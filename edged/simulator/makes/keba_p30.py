@@ -16,7 +16,8 @@ import zlib
 from functools import partial
 
 from edged.domain.hardware import FaultCode
-from edged.simulator.model import Cable, LockPolicy, PointModel, PointSpec, PowerOn
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Cable, LockPolicy, PointSpec, PowerOn
 from edged.simulator.pdu import READ_HOLDING, WRITE_SINGLE
 from edged.simulator.registers import Cell, RegisterBank
 from edged.simulator.unit import SimulatedUnit

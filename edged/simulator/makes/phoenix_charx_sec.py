@@ -14,7 +14,8 @@ from collections.abc import Callable
 from functools import partial
 
 from edged.domain.hardware import FaultCode
-from edged.simulator.model import Cable, CpState, LockPolicy, PointModel, PointSpec, PowerOn
+from edged.simulator.model import PointModel
+from edged.simulator.parts import Cable, CpState, LockPolicy, PointSpec, PowerOn
 from edged.simulator.pdu import READ_HOLDING, READ_INPUT, WRITE_SINGLE, ExceptionCode, ReadRequest, WriteRequest
 from edged.simulator.registers import Cell, RegisterBank
 from edged.simulator.unit import SimulatedUnit

@@ -1,0 +1,425 @@
+"""A small, honest CSMS for OCPP-J 1.6: for the demo, and for scenario tests that need the other side of the wire.
+
+Owns the WebSocket server, the answers (by default sensible, each can be scripted) and the CSMS's own CALLs. It
+records every frame, judges what stations do (`violations`), and can misbehave like a network: `cut`, `half_open`,
+answers late or never. Sub-protocols other than ocpp1.6 may be offered; their frames are recorded and answered with
+{}, but not judged.
+
+    async with Csms() as csms:                      # csms.url is ws://127.0.0.1:PORT/ocpp
+        boot = await csms.wait_for("BootNotification")
+        mark = csms.mark()
+        await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        await csms.wait_for("Heartbeat", after=mark)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import http
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from edged.simulator.csms_answers import Answer, Answers, CallFromStation, ErrorAnswer, Later, Silence, Token
+from edged.simulator.csms_record import Direction, Frame, Kind, Record
+from edged.simulator.csms_rules import Rules, StationView, Waiting
+from edged.simulator.csms_session import CsmsCallError, CsmsError, CsmsOffline, CsmsTimeout, Session, parse
+
+__all__ = [
+    "Csms",
+    "CsmsCallError",
+    "CsmsError",
+    "CsmsOffline",
+    "CsmsTimeout",
+    "ErrorAnswer",
+    "Later",
+    "Silence",
+    "Token",
+]
+
+MAX_FRAME_BYTES = 1_048_576
+MAX_CONNECTIONS = 256
+
+
+class Csms:
+    """The CSMS. `station` may be left out everywhere while exactly one is connected.
+
+    `credentials`: identity -> password for Basic authentication; None = nobody is asked. `station_timeout_s`: how
+    long a station waits for an answer before it may send its next CALL, for the judgement of answers that never come.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        path: str = "/ocpp",
+        subprotocols: Sequence[str] = ("ocpp1.6",),
+        credentials: Mapping[str, str | bytes] | None = None,
+        heartbeat_interval_s: int = 300,
+        tokens: Mapping[str, Token] | None = None,
+        tls: ssl.SSLContext | None = None,
+        station_timeout_s: float | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.path = path.rstrip("/")
+        self.subprotocols = tuple(subprotocols)
+        self.credentials = None if credentials is None else dict(credentials)
+        self.record = Record()
+        self.answers = Answers(tokens=tokens or {}, heartbeat_interval_s=heartbeat_interval_s)
+        self.refused_logins = 0
+        self._rules = Rules()
+        self._tls = tls
+        self._station_timeout_s = station_timeout_s
+        self._stations: dict[str, StationView] = {}
+        self._sessions: dict[str, Session] = {}
+        self._all: set[Session] = set()
+        self._connections = 0
+        self._cut = False
+        self._broken_scripts: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Condition()
+        self._server: Server | None = None
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._server = await serve(
+            self._serve,
+            self.host,
+            self.port,
+            ssl=self._tls,
+            subprotocols=[Subprotocol(name) for name in self.subprotocols],
+            process_request=self._admit,
+            compression=None,
+            ping_interval=None,
+            close_timeout=1,
+            max_size=MAX_FRAME_BYTES,
+        )
+        self.port = int(next(iter(self._server.sockets)).getsockname()[1])
+
+    async def stop(self) -> None:
+        """Break all connections and close. Raises what a scripted answer raised: a broken script is the test's
+        mistake."""
+        if self._server is None:
+            return
+        for session in list(self._all):
+            session.abort()
+        self._server.close()
+        await self._server.wait_closed()
+        self._server = None
+        for task in self._broken_scripts:
+            task.result()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """What a station is configured with; it appends its identity."""
+        return f"{'wss' if self._tls else 'ws'}://{self.host}:{self.port}{self.path}"
+
+    @property
+    def violations(self) -> list[str]:
+        """What stations did against the rules, a sentence each."""
+        return self._rules.violations
+
+    @property
+    def connected(self) -> tuple[str, ...]:
+        """The stations that are connected."""
+        return tuple(self._sessions)
+
+    def connection_count(self, station: str) -> int:
+        """How many connections a station has made so far."""
+        view = self._stations.get(station)
+        return view.connections if view is not None else 0
+
+    def mark(self) -> int:
+        """The present position in the record, for `after`."""
+        return self.record.mark()
+
+    def received(self, action: str, *, station: str | None = None, after: int = 0) -> list[dict[str, object]]:
+        """The payloads of all CALLs with that action that stations have sent."""
+        return [
+            frame.payload
+            for frame in self.record
+            if frame.index >= after and _is_call(frame, action, station) and isinstance(frame.payload, dict)
+        ]
+
+    async def wait_for(
+        self,
+        action: str,
+        predicate: Callable[[dict[str, object]], bool] | None = None,
+        *,
+        station: str | None = None,
+        after: int = 0,
+        timeout_s: float = 10.0,
+    ) -> dict[str, object]:
+        """The payload of the first such CALL at or after `after`, past or to come. `CsmsTimeout` where none comes."""
+
+        def wanted(frame: Frame) -> bool:
+            if not _is_call(frame, action, station) or not isinstance(frame.payload, dict):
+                return False
+            return predicate is None or predicate(frame.payload)
+
+        try:
+            frame = await self.record.wait(wanted, after=after, timeout_s=timeout_s)
+        except TimeoutError as error:
+            raise CsmsTimeout(f"no {action} as wanted within {timeout_s:g} s") from error
+        assert isinstance(frame.payload, dict)
+        return frame.payload
+
+    async def wait_connected(self, station: str | None = None, *, timeout_s: float = 10.0) -> str:
+        """The identity of a station once it (any, with None) is connected. `CsmsTimeout` where it does not come."""
+        await self._until(lambda: bool(self._sessions) if station is None else station in self._sessions, timeout_s)
+        return next(iter(self._sessions)) if station is None else station
+
+    async def wait_disconnected(self, station: str, *, timeout_s: float = 10.0) -> None:
+        await self._until(lambda: station not in self._sessions, timeout_s)
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(condition)
+        except TimeoutError as error:
+            raise CsmsTimeout(f"no such connection within {timeout_s:g} s") from error
+
+    # --- scripting ----------------------------------------------------------------------------------------------------
+
+    def answer(self, action: str, answer: Answer, *, times: int | None = None) -> None:
+        """Answer an action otherwise: a payload, a function of the `CallFromStation` (it may be a coroutine function)
+        that returns one, or one of `Later`, `Silence`, `ErrorAnswer`. With `times` only so often, in the order in
+        which scripts were given; without, for good, once those are used up.
+        """
+        self.answers.script(action, answer, times=times)
+
+    def answer_normally(self, action: str) -> None:
+        """Forget what was scripted for an action."""
+        self.answers.forget(action)
+
+    # --- the CSMS's own calls -----------------------------------------------------------------------------------------
+
+    async def call(
+        self, action: str, payload: Mapping[str, object], *, station: str | None = None, timeout_s: float = 10.0
+    ) -> dict[str, object]:
+        """Call a station. Raises `CsmsCallError`, `CsmsOffline` or `CsmsTimeout`. Nothing is checked before it is
+        sent."""
+        session = self._session(station)
+        message_id = str(uuid.uuid4())
+        answer = session.ask(message_id, action)
+        if action in ("TriggerMessage", "ExtendedTriggerMessage"):
+            session.station.triggered.add(str(payload.get("requestedMessage")))
+        try:
+            await session.send([2, message_id, action, dict(payload)], action=action)
+            async with asyncio.timeout(timeout_s):
+                result = await answer
+        except TimeoutError as error:
+            raise CsmsTimeout(f"{session.station.identity} did not answer {action} within {timeout_s:g} s") from error
+        except ConnectionClosed as error:
+            raise CsmsOffline(f"{session.station.identity} went away before {action} was sent") from error
+        finally:
+            session.forget(message_id)
+        return result if isinstance(result, dict) else {}
+
+    async def send_raw(self, text: str | bytes, *, station: str | None = None) -> None:
+        """Send anything at all."""
+        session = self._session(station)
+        session.note(Direction.SENT, Kind.MALFORMED, text)
+        await session.socket.send(text)
+
+    def _session(self, station: str | None) -> Session:
+        if station is None and len(self._sessions) == 1:
+            return next(iter(self._sessions.values()))
+        session = self._sessions.get(station or "")
+        if session is None:
+            there = ", ".join(self._sessions) or "nobody"
+            raise CsmsOffline(f"{station or 'one station'} is not connected; connected: {there}")
+        return session
+
+    # --- misbehaving --------------------------------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """The network goes: every connection breaks without a word and no new one comes about until `restore`."""
+        self._cut = True
+        for session in list(self._all):
+            session.abort()
+
+    def restore(self) -> None:
+        self._cut = False
+
+    def half_open(self, station: str | None = None) -> None:
+        """Stop reading from and answering a station (no pongs either); its connection looks alive. New ones work."""
+        session = self._session(station)
+        session.half_open = True
+        session.socket.transport.pause_reading()
+
+    async def close(self, station: str | None = None, *, code: int = 1001, reason: str = "") -> None:
+        """Close a connection politely."""
+        await self._session(station).socket.close(code, reason)
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self._cut:
+            connection.transport.abort()
+            return None
+        identity = self._identity(request.path)
+        if not identity:
+            return connection.respond(http.HTTPStatus.NOT_FOUND, "no station identity in the path\n")
+        if len(self._all) >= MAX_CONNECTIONS:
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections\n")
+        if self.credentials is not None and not self._authentic(identity, request.headers.get("Authorization", "")):
+            self.refused_logins += 1
+            return connection.respond(http.HTTPStatus.UNAUTHORIZED, "wrong identity or password\n")
+        return None
+
+    def _identity(self, path: str) -> str:
+        prefix, _, identity = path.partition("?")[0].rpartition("/")
+        return unquote(identity) if prefix == self.path else ""
+
+    def _authentic(self, identity: str, header: str) -> bool:
+        scheme, _, encoded = header.partition(" ")
+        expected = (self.credentials or {}).get(identity)
+        if scheme.lower() != "basic" or expected is None:
+            return False
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
+        except binascii.Error:
+            return False
+        wanted = expected.encode() if isinstance(expected, str) else expected
+        return user == identity.encode() and hmac.compare_digest(password, wanted)
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        identity = self._identity(socket.request.path)
+        station = self._stations.setdefault(identity, StationView(identity=identity))
+        self._connections += 1
+        station.connections += 1
+        session = Session(self._connections, socket, station, self.record)
+        old = self._sessions.get(identity)
+        if old is not None:
+            old.abort()
+        self._all.add(session)
+        if self._cut:
+            session.abort()
+        await self._change(lambda: self._sessions.__setitem__(identity, session))
+        try:
+            async for message in socket:
+                self._received(session, message)
+        except ConnectionClosed:
+            pass
+        finally:
+            self._all.discard(session)
+            session.lost()
+            if self._sessions.get(identity) is session:
+                await self._change(lambda: self._sessions.__delitem__(identity))
+
+    async def _change(self, change: Callable[[], None]) -> None:
+        async with self._changed:
+            change()
+            self._changed.notify_all()
+
+    # --- frames -------------------------------------------------------------------------------------------------------
+
+    def _received(self, session: Session, message: str | bytes) -> None:
+        note, station = partial(session.note, Direction.RECEIVED), session.station
+        match parse(message):
+            case [2, str(message_id), str(action), dict(payload)]:
+                note(Kind.CALL, message, message_id=message_id, action=action, payload=payload)
+                self._called(session, message_id, action, payload)
+            case [3, str(message_id), payload]:
+                asked = session.answered(message_id, payload)
+                note(Kind.RESULT, message, message_id=message_id, action=asked or "", payload=payload)
+                if session.judged:
+                    self._rules.answer(station, action=asked, payload=payload)
+            case [4, str(message_id), str(code), str(description), details]:
+                asked = session.answered(message_id, CsmsCallError(code, description, details))
+                note(Kind.ERROR, message, message_id=message_id, action=asked or "", payload=details)
+            case _:
+                note(Kind.MALFORMED, message)
+                self._rules.sin(station, f"a frame is no OCPP-J message: {message[:80]!r}")
+
+    def _called(self, session: Session, message_id: str, action: str, payload: dict[str, object]) -> None:
+        code = None
+        if session.judged:
+            code = self._rules.call(
+                session.station,
+                session.view,
+                message_id=message_id,
+                action=action,
+                payload=payload,
+                now_s=time.monotonic(),
+            )
+        session.view.in_flight[message_id] = Waiting(action=action)
+        call = CallFromStation(
+            station=session.station.identity,
+            connection=session.number,
+            message_id=message_id,
+            action=action,
+            payload=payload,
+        )
+        fault = None if code is None else ErrorAnswer(code, "see the CSMS's record")
+        task = asyncio.create_task(self._reply(session, call, fault))
+        session.answering.add(task)
+        task.add_done_callback(partial(self._replied, session))
+
+    def _replied(self, session: Session, task: asyncio.Task[None]) -> None:
+        session.answering.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._broken_scripts.append(task)
+
+    async def _reply(self, session: Session, call: CallFromStation, fault: ErrorAnswer | None) -> None:
+        answer = fault if fault is not None else await self.answers.decide(call, judged=session.judged)
+        while isinstance(answer, Later):
+            await asyncio.sleep(answer.delay_s)
+            answer = await self.answers.resolve(answer.answer, call, judged=session.judged)
+        if isinstance(answer, Silence) or session.half_open:
+            self._swallowed(session, call)
+            return
+        session.view.in_flight.pop(call.message_id, None)
+        if isinstance(answer, ErrorAnswer):
+            text: list[object] = [4, call.message_id, answer.code, answer.description, dict(answer.details)]
+        else:
+            text = [3, call.message_id, answer]
+            self._told(session, call, answer)
+        try:
+            await session.send(text, action=call.action)
+        except ConnectionClosed:
+            return
+
+    def _swallowed(self, session: Session, call: CallFromStation) -> None:
+        if self._station_timeout_s is None:
+            session.view.in_flight.pop(call.message_id, None)
+        else:
+            session.view.in_flight[call.message_id].until_s = time.monotonic() + self._station_timeout_s
+
+    def _told(self, session: Session, call: CallFromStation, answer: Mapping[str, object]) -> None:
+        if call.action == "BootNotification":
+            self._rules.answered_boot(session.station, answer, now_s=time.monotonic())
+        transaction_id = answer.get("transactionId")
+        if call.action == "StartTransaction" and isinstance(transaction_id, int):
+            self._rules.transaction_ids.add(transaction_id)
+
+
+def _is_call(frame: Frame, action: str, station: str | None) -> bool:
+    mine = station is None or frame.station == station
+    return mine and frame.direction is Direction.RECEIVED and frame.kind is Kind.CALL and frame.action == action
