@@ -5,12 +5,14 @@ A fake implements a port; the same contract tests run against the fake and the r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from edged.domain.effects import Effect, Lane, Record, Reply, RestartScope
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, Measurand, Observation
-from edged.domain.types import Now
+from edged.domain.station import Station
+from edged.domain.types import Now, RequestRef
 
 
 class EdgedError(Exception):
@@ -51,7 +53,7 @@ class Clock(Protocol):
 
 
 class Charger(Protocol):
-    """One charging point behind a protocol. Every method may raise `ChargerError`; none hangs longer than its deadline."""
+    """One charging point behind a protocol. Every method may raise `ChargerError`; none hangs beyond its deadline."""
 
     @property
     def capabilities(self) -> frozenset[Capability]: ...
@@ -98,4 +100,42 @@ class Driver(Protocol):
     async def stop(self) -> None: ...
 
 
-Unsubscribe = Callable[[], None]
+class StationStore(Protocol):
+    """Where one station's kept facts are durable. `commit` blocks and is called from a worker thread."""
+
+    def difference(self, before: Station, after: Station, effects: Sequence[Effect]) -> Any:
+        """What a step wants written; falsy when nothing kept has changed. Pure and fast."""
+
+    def commit(self, difference: Any, wall: datetime) -> None:
+        """All of it or nothing, durable on return. Raises `StoreError`; the next commit may succeed."""
+
+    def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
+        """The lane's oldest records after that number, in order."""
+
+
+class CsmsLink(Protocol):
+    """The line to the CSMS as the engine uses it. Nothing here waits; events come back through the engine's inbox."""
+
+    def reply(self, reply: Reply, station: Station) -> None:
+        """Answer the CSMS's own request."""
+
+    def refuse(self, request: RequestRef, reason: str) -> None:
+        """The request could not be carried out for a fault of ours (CALLERROR InternalError)."""
+
+    def show(self, station: Station, now: Now, effects: Sequence[Effect]) -> None:
+        """The station after a committed step: send what is new, tell what differs, follow changed settings."""
+
+    async def flush(self, timeout_s: float) -> None:
+        """Wait until what was answered has left, at most so long."""
+
+
+class Mirror(Protocol):
+    """Whoever watches the station: level-triggered views, told after each committed step."""
+
+    def show(self, station: Station, now: Now) -> None: ...
+
+
+class Host(Protocol):
+    """The computer, or the service, that edged runs on."""
+
+    def restart(self, scope: RestartScope) -> None: ...

@@ -137,6 +137,10 @@ class Outbox:
         queue.not_before_s = at_s
         return RetryAt(row, at_s)
 
+    def in_flight(self, seq: int) -> bool:
+        """Whether this row is on its way."""
+        return any(queue.in_flight and queue.rows[0].seq == seq for queue in self._lanes.values())
+
     def unsent(self, seq: int) -> None:
         """The line was lost, or the CSMS was not ready for it: the row stays the head, no attempt is counted."""
         queue = self._flying(seq)

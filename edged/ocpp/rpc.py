@@ -247,11 +247,14 @@ class Session:
         frames, self._outgoing = self._outgoing, []
         return frames
 
-    def call(self, request: Request, ref: Any, now_s: float) -> None:
-        """Send a CALL; `ref` comes back with its outcome. Only when `idle` (16-J-22)."""
+    def call(self, request: Request, ref: Any, now_s: float, *, message_id: str | None = None) -> None:
+        """Send a CALL; `ref` comes back with its outcome. Only when `idle` (16-J-22).
+
+        `message_id`: the id of the first transmission, where this is a repeated one (16-J-21).
+        """
         if self._own is not None:
             raise LocalProtocolError("a CALL is already in flight")
-        message_id = self._new_id()
+        message_id = message_id or self._new_id()
         if not usable_id(message_id):
             raise LocalProtocolError("an id needs 1 to 36 printable characters")
         frame = encode([_CALL, message_id, request.action, request.payload])

@@ -1,0 +1,406 @@
+"""One station's link to its CSMS: drives the OCPP-J session with a dialect, over a connection.
+
+Owns what is under way to the CSMS and in which order it goes: answers at once; then, one CALL at a time, the boot,
+questions about tokens, and in the order in which they arose reports and the durable records. A backlog from an
+offline time goes behind what is new about the station (16-J-31, 16-AUTH-11), never among itself out of order.
+
+Refuses to know: what a status means, what a version calls things, how a socket works. Keeps no fact of the station:
+it sees the committed one at every step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edged.csms.connection import Connection
+from edged.csms.failure import Failure
+from edged.domain.effects import (
+    AskAuthorization,
+    Dequeue,
+    Effect,
+    Enqueue,
+    Lane,
+    NoticeKind,
+    Notify,
+    Record,
+    Reply,
+    lane_of,
+)
+from edged.domain.events import (
+    BootFailed,
+    Event,
+    LinkDown,
+    LinkUp,
+    RecordGivenUp,
+    Registration,
+    TokenAnswered,
+)
+from edged.domain.station import Station
+from edged.domain.types import Now, RequestRef
+from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet, StatusReport
+from edged.ocpp.framing import LocalProtocolError
+from edged.ocpp.outbox import Outbox, OutboxRow, Parked
+from edged.ocpp.reporter import Reporter
+from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, Request, ResultReceived, Session, TimedOut
+
+_log = logging.getLogger(__name__)
+_wire = logging.getLogger("edged.wire")
+
+CSMS = "csms"
+MAX_WAITING = 128
+
+ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    notice: Notify
+    request: Request
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    question: AskAuthorization
+    request: Request
+    mark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    connector: int
+    report: StatusReport
+    request: Request
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    row: OutboxRow
+
+
+_Item = _Notice | _Question | _Status
+
+
+class Link:
+    """Implements `ports.CsmsLink` and the connection's listener. Everything runs in the event loop, nothing waits."""
+
+    def __init__(
+        self,
+        station: Station,
+        dialect: Dialect,
+        *,
+        post: Callable[[Event], bool],
+        new_id: Callable[[], str],
+        monotonic: Callable[[], float],
+        read_outbox: ReadOutbox,
+        max_frame_bytes: int = 512 * 1024,
+    ) -> None:
+        self._station = station
+        self._dialect = dialect
+        self._post = post
+        self._monotonic = monotonic
+        self._connection: Connection | None = None
+        self._read_outbox = read_outbox
+        self.session = Session(
+            dialect.codes,
+            new_id=new_id,
+            call_timeout_s=lambda: self._station.configuration.number("MessageTimeout"),
+            max_frame_bytes=max_frame_bytes,
+        )
+        self.outbox = Outbox(
+            lambda: self._station.configuration.number("TransactionMessageAttempts"),
+            lambda: self._station.configuration.number("TransactionMessageRetryInterval"),
+            self._refill,
+        )
+        self._reporter: Reporter[int, StatusReport] = Reporter()
+        self._waiting: deque[_Item] = deque()
+        self._serving = False
+        self._registration = Registration.NONE
+        self._live_from = 0
+        self._ping_interval_s: int | None = None
+        self.dropped = 0
+        self.reason = "not connected yet"
+
+    def attach(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and self._connection.connected
+
+    # --- the connection's listener
+
+    def opened(self, subprotocol: str) -> None:
+        self.reason = ""
+        self._post(LinkUp())
+
+    def closed(self, reason: str) -> None:
+        """Nothing that was under way counts any more; durable rows keep their place and their attempts."""
+        self.reason = reason
+        lost = self.session.lost()
+        if isinstance(lost, _Row):
+            self.outbox.unsent(lost.row.seq)
+        self._waiting.clear()
+        self._reporter.disconnected()
+        self._serving = False
+        self._post(LinkDown(reason))
+
+    def failed(self, failure: Failure) -> None:
+        self.reason = str(failure.reason)
+
+    def received(self, frame: str | bytes) -> None:
+        _wire.debug("%s <- %s", self._station.identity.id, frame)
+        for event in self.session.receive(frame, self._monotonic()):
+            match event:
+                case CallReceived():
+                    self._called(event)
+                case ResultReceived():
+                    self._answered(event.ref, event.payload)
+                case ErrorReceived():
+                    self._refused(event.ref, event.code, event.description)
+                case _:
+                    _log.warning("%s: a frame of the CSMS is refused: %s", self._station.identity.id, event)
+        self._pump()
+
+    # --- the CSMS asks
+
+    def _called(self, call: CallReceived) -> None:
+        if self._station.link.registration is Registration.REJECTED:
+            self.session.ignore(call.id)
+            return
+        event = self._dialect.decode_call(call.action, call.payload, RequestRef(CSMS, call.id, call.action))
+        if isinstance(event, CallRefused):
+            self.session.reply_error(call.id, event.code, event.description)
+        elif not self._post(event):
+            self.session.reply_error(call.id, ErrorCode.INTERNAL, "too many requests are waiting")
+
+    def reply(self, reply: Reply, station: Station) -> None:
+        self._station = station
+        try:
+            self.session.reply(reply.request.id, self._dialect.encode_reply(reply, station))
+        except LocalProtocolError as error:
+            _log.error("%s: an answer to %s was not sent: %s", station.identity.id, reply.request.action, error)
+        self._flush_frames()
+
+    def refuse(self, request: RequestRef, reason: str) -> None:
+        self.session.reply_error(request.id, ErrorCode.INTERNAL, reason)
+        self._flush_frames()
+
+    # --- the engine shows
+
+    def show(self, station: Station, now: Now, effects: Sequence[Effect]) -> None:
+        self._station = station
+        self._follow_registration(station)
+        self._follow_ping(station)
+        for effect in effects:
+            match effect:
+                case Notify():
+                    self._notify(effect, now)
+                case AskAuthorization():
+                    self._push(_Question(effect, self._dialect.encode_authorization(effect)))
+                case Enqueue():
+                    self.outbox.add(OutboxRow(effect.seq, lane_of(effect.record).value, effect.record))
+                case Dequeue():
+                    self._dequeued(effect.seq)
+                case _:
+                    pass
+        for timed_out in self.session.poll(now.monotonic_s):
+            self._timed_out(timed_out)
+        self._report(station, now)
+        self._pump()
+
+    def _follow_registration(self, station: Station) -> None:
+        link = station.link
+        fresh = link.registration is Registration.ACCEPTED and self._registration is not Registration.ACCEPTED
+        self._registration = link.registration
+        if fresh:
+            self._reporter.reset()
+        serving = link.serving and self.connected
+        if serving and not self._serving:
+            self._live_from = station.next_seq
+            self._reporter.connected()
+            if self._connection is not None:
+                self._connection.settled()
+        elif self._serving and not serving:
+            self._reporter.disconnected()
+        self._serving = serving
+
+    def _follow_ping(self, station: Station) -> None:
+        interval_s = station.configuration.number("WebSocketPingInterval")
+        if interval_s != self._ping_interval_s and self._connection is not None:
+            self._ping_interval_s = interval_s
+            self._connection.set_ping_interval(interval_s)
+
+    def _notify(self, notice: Notify, now: Now) -> None:
+        request = self._dialect.encode_notice(notice, self._station, now)
+        if request is not None:
+            self._push(_Notice(notice, request, self._station.next_seq))
+        elif notice.kind is NoticeKind.BOOT:
+            self._post(BootFailed())
+
+    def _report(self, station: Station, now: Now) -> None:
+        due = self._reporter.observe(
+            self._dialect.statuses(station),
+            now.monotonic_s,
+            station.configuration.number("MinimumStatusDuration"),
+            lambda one, other: one == other,
+        )
+        for number, report in due:
+            request = self._dialect.encode_status(number, report, station)
+            self._waiting.append(_Status(number, report, request, station.next_seq))
+
+    def _push(self, item: _Item) -> None:
+        """Perishable: without a line it is not kept, and a CSMS that answers nothing does not fill the memory."""
+        if not self.connected or len(self._waiting) >= MAX_WAITING:
+            self.dropped += 1
+            if isinstance(item, _Question):
+                self._post(TokenAnswered(item.question.ticket, None))
+            return
+        self._waiting.append(item)
+
+    # --- one CALL at a time
+
+    def _pump(self) -> None:
+        while self.connected and self.session.idle:
+            item = self._choose()
+            if item is None:
+                break
+            if isinstance(item, _Row):
+                if not self._send_row(item):
+                    break
+            else:
+                self.session.call(item.request, item, self._monotonic())
+            self._flush_frames()
+        self._flush_frames()
+
+    def _choose(self) -> _Item | _Row | None:
+        """The next message: boot, question, then reports and live records in their order, then the backlog."""
+        urgent = next((item for item in self._waiting if self._is_urgent(item)), None)
+        if urgent is not None:
+            self._waiting.remove(urgent)
+            return urgent
+        if not self._serving:
+            return self._triggered()
+        row = self.outbox.next(self._monotonic(), Lane.TRANSACTION.value)
+        if self._waiting:
+            first = self._waiting[0]
+            if row is not None and self._live_from <= row.seq < first.mark:
+                return _Row(row)
+            return self._waiting.popleft()
+        row = row or self.outbox.next(self._monotonic(), Lane.NOTICE.value)
+        return None if row is None else _Row(row)
+
+    def _is_urgent(self, item: _Item) -> bool:
+        if isinstance(item, _Notice):
+            return item.notice.kind is NoticeKind.BOOT
+        return isinstance(item, _Question) and self._serving
+
+    def _triggered(self) -> _Item | None:
+        """While Pending, only what the CSMS has asked for (16-BOOT-05)."""
+        if self._registration is not Registration.PENDING:
+            return None
+        for item in self._waiting:
+            if isinstance(item, _Notice) and item.notice.triggered:
+                self._waiting.remove(item)
+                return item
+        return None
+
+    def _send_row(self, item: _Row) -> bool:
+        request = self._dialect.encode_record(item.row.record, self._station)
+        if isinstance(request, NotYet):
+            return False
+        self.outbox.sending(item.row.seq)
+        if isinstance(request, Inexpressible):
+            self._post(RecordGivenUp(item.row.seq, item.row.record, "this OCPP version has no message for it"))
+            return True
+        self.session.call(request, item, self._monotonic(), message_id=self._row_id(item.row))
+        return True
+
+    def _row_id(self, row: OutboxRow) -> str:
+        """The same id each time that a record is sent: a CSMS that has it already can tell (16-J-21).
+
+        The record itself is part of it, so that a new database, which counts from 1 again, repeats no id.
+        """
+        told = f"{self._station.identity.id}/{row.seq}/{row.record!r}"
+        digest = hashlib.sha256(told.encode()).hexdigest()
+        return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
+
+    def _flush_frames(self) -> None:
+        for frame in self.session.take_outgoing():
+            _wire.debug("%s -> %s", self._station.identity.id, frame)
+            if self._connection is None or not self._connection.send(frame):
+                return
+
+    async def flush(self, timeout_s: float) -> None:
+        if self._connection is not None and self._connection.connected:
+            await self._connection.flush(timeout_s)
+
+    # --- the CSMS answers
+
+    def _answered(self, item: Any, payload: Any) -> None:
+        match item:
+            case _Notice(notice=notice):
+                event = self._dialect.decode_notice_answer(notice, payload)
+                if event is not None:
+                    self._post(event)
+                elif notice.kind is NoticeKind.BOOT:
+                    self._post(BootFailed())
+            case _Question(question=question):
+                self._post(self._dialect.decode_authorization(question.ticket, payload))
+            case _Status(connector=number):
+                self._reporter.acknowledged(number)
+            case _Row(row=row):
+                delivered = self._dialect.decode_record_answer(row.seq, row.record, payload)
+                if delivered is not None:
+                    self._post(delivered)
+                else:
+                    self._row_failed(row, "the answer is not one that the version allows")
+            case _:
+                raise LocalProtocolError("an answer to something that was never asked")
+
+    def _refused(self, item: Any, code: ErrorCode, description: str) -> None:
+        if isinstance(item, _Row) and code is ErrorCode.SECURITY and not self._serving:
+            self.outbox.unsent(item.row.seq)
+            return
+        _log.warning("%s: the CSMS refuses a message: %s %s", self._station.identity.id, code, description)
+        self._without_answer(item, f"CALLERROR {code}")
+
+    def _timed_out(self, timed_out: TimedOut) -> None:
+        _log.warning("%s: the CSMS did not answer in time", self._station.identity.id)
+        self._without_answer(timed_out.ref, "no answer in time")
+
+    def _without_answer(self, item: Any, reason: str) -> None:
+        match item:
+            case _Notice(notice=notice):
+                if notice.kind is NoticeKind.BOOT:
+                    self._post(BootFailed())
+            case _Question(question=question):
+                self._post(TokenAnswered(question.ticket, None))
+            case _Status(connector=number):
+                self._reporter.failed(number)
+            case _Row(row=row):
+                self._row_failed(row, reason)
+            case _:
+                raise LocalProtocolError("a failure of something that was never asked")
+
+    def _row_failed(self, row: OutboxRow, reason: str) -> None:
+        outcome = self.outbox.failed(row.seq, self._monotonic())
+        if isinstance(outcome, Parked):
+            self._post(RecordGivenUp(row.seq, row.record, f"{reason}, {outcome.row.attempts} attempts"))
+
+    def _dequeued(self, seq: int) -> None:
+        """The commit that forgets the row is done: the next of its lane may go."""
+        if self.outbox.in_flight(seq):
+            self.outbox.delivered(seq)
+
+    # --- the disk
+
+    def _refill(self, *, lane: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
+        rows = self._read_outbox(Lane(lane), after_seq, limit)
+        return [OutboxRow(seq, lane, record) for seq, record in rows]

@@ -1,0 +1,257 @@
+"""The single writer of one station: inbox -> step -> commit -> dispatch. DESIGN: "the order is the architecture".
+
+Owns the current `Station` and nothing else about it. A step becomes visible only after its commit; if the disk does
+not keep it, the step is dropped, whoever asked is told, and nothing has happened, save that energy which the dropped
+step would have stopped is withheld all the same: charging stays safe on a full disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edged.domain.desired import desired
+from edged.domain.effects import Announce, Effect, LearnTime, Perform, Reply, Restart
+from edged.domain.events import (
+    ActionPerformed,
+    ChargerLost,
+    Command,
+    ConnectorObserved,
+    Event,
+    PresentToken,
+    Tick,
+)
+from edged.domain.hardware import ActionOutcome, Desired, Observation
+from edged.domain.station import Station
+from edged.domain.step import step
+from edged.domain.transition import Transition
+from edged.domain.types import Now, RequestRef
+from edged.inbox import Inbox
+from edged.ports import Clock, CsmsLink, Driver, EdgedError, Host, Mirror, StationStore, StoreError
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+RETRY_AFTER_TICKS = 5
+MAX_RETRIES_KEPT = 1024
+
+
+class RequestFailed(EdgedError):
+    """A local request could not be carried out; `code` is one of mqtt.md's error codes."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class _Listener:
+    """Puts one connector's reports into the inbox."""
+
+    engine: Engine
+    connector: int
+
+    def observed(self, observation: Observation) -> None:
+        self.engine.post(ConnectorObserved(self.connector, observation))
+
+    def lost(self, reason: str) -> None:
+        self.engine.post(ChargerLost(self.connector, reason))
+
+    def performed(self, ticket: str, outcome: ActionOutcome, detail: str) -> None:
+        self.engine.post(ActionPerformed(ticket, outcome, detail))
+
+
+class Engine:
+    """Runs one station. `degraded` says why the disk keeps nothing at the moment, or is empty."""
+
+    def __init__(
+        self,
+        station: Station,
+        *,
+        store: StationStore,
+        clock: Clock,
+        drivers: Mapping[int, Driver],
+        host: Host,
+        executor: Executor | None,
+        mirrors: Sequence[Mirror] = (),
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.station = station
+        self.inbox = Inbox()
+        self.degraded = ""
+        self.commits = 0
+        self._store = store
+        self._clock = clock
+        self._drivers = drivers
+        self._host = host
+        self._executor = executor
+        self._mirrors = mirrors
+        self._alive = alive
+        self._link: CsmsLink | None = None
+        self._wanted: dict[int, Desired] = {}
+        self._held: set[int] = set()
+        self._waiting: dict[RequestRef, asyncio.Future[Reply]] = {}
+        self._again: list[Event] = []
+        self._ticks = 0
+
+    def attach(self, link: CsmsLink) -> None:
+        """The line to the CSMS; without one the station runs by itself."""
+        self._link = link
+
+    # --- the inbox
+
+    def post(self, event: Event) -> bool:
+        """Something happened. False: a request that finds the inbox full."""
+        return self.inbox.put(event)
+
+    async def ask(self, event: Event, request: RequestRef, timeout_s: float) -> Reply:
+        """Put a local request and wait for its answer. Raises `RequestFailed`."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if request in self._waiting:
+            raise RequestFailed("duplicate_in_progress", "a request with this id is being carried out")
+        self._waiting[request] = future
+        try:
+            if not self.post(event):
+                raise RequestFailed("busy", "too many requests are waiting; try again in a moment")
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError as error:
+            raise RequestFailed("timeout", f"no answer within {timeout_s:g} s") from error
+        finally:
+            del self._waiting[request]
+
+    # --- the loop
+
+    async def run(self) -> None:
+        """Handle events one after the other, for ever. An exception out of here is a bug: let systemd restart."""
+        for number, driver in self._drivers.items():
+            driver.start(_Listener(self, number))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick())
+            while True:
+                await self.handle(await self.inbox.get())
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + TICK_S, loop.time())
+            await asyncio.sleep(due - loop.time())
+            self.post(Tick())
+
+    async def handle(self, event: Event) -> None:
+        """One event, from step to dispatch."""
+        now = self._clock.now()
+        before = self.station
+        transition = step(before, event, now)
+        writes = self._store.difference(before, transition.station, transition.effects)
+        if writes:
+            try:
+                await self._commit(writes, now)
+            except StoreError as error:
+                self._not_kept(event, transition, error)
+                return
+            self._kept()
+        self.station = transition.station
+        self._dispatch(transition.effects, now)
+        if isinstance(event, Tick):
+            self._after_tick()
+
+    async def _commit(self, writes: Any, now: Now) -> None:
+        if self._executor is None:
+            self._store.commit(writes, now.utc)
+        else:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._executor, self._store.commit, writes, now.utc)
+        self.commits += 1
+
+    def _after_tick(self) -> None:
+        self._ticks += 1
+        self._alive()
+        if self._again and self._ticks % RETRY_AFTER_TICKS == 0:
+            again, self._again = self._again, []
+            for event in again:
+                self.post(event)
+
+    # --- what was not kept
+
+    def _not_kept(self, event: Event, transition: Transition, error: StoreError) -> None:
+        """The step did not happen. Whoever asked is told; what cannot come again by itself is tried again."""
+        if not self.degraded:
+            _log.error("%s: the disk keeps nothing: %s", self.station.identity.id, error)
+        self.degraded = str(error)
+        for number in self.station.connectors:
+            stops = desired(self.station, number).permit_charging
+            if stops and not desired(transition.station, number).permit_charging:
+                self._held.add(number)
+        self._steer()
+        if isinstance(event, Command) or (isinstance(event, PresentToken) and event.request is not None):
+            self._refuse(event.request, "the station's disk does not keep what it is given")
+        elif isinstance(event, Tick):
+            self._after_tick()
+        elif not isinstance(event, ConnectorObserved) and len(self._again) < MAX_RETRIES_KEPT:
+            self._again.append(event)
+
+    def _refuse(self, request: RequestRef | None, reason: str) -> None:
+        if request is None:
+            return
+        future = self._waiting.get(request)
+        if future is not None and not future.done():
+            future.set_exception(RequestFailed("internal", reason))
+        elif self._link is not None and request.channel == "csms":
+            self._link.refuse(request, reason)
+
+    def _kept(self) -> None:
+        self._held.clear()
+        if self.degraded:
+            _log.warning("%s: the disk keeps data again", self.station.identity.id)
+            self.degraded = ""
+
+    # --- what everybody sees
+
+    def _dispatch(self, effects: tuple[Effect, ...], now: Now) -> None:
+        """Replies first, then the CSMS, the hardware, the mirrors, and one-shot actions last."""
+        for effect in effects:
+            if isinstance(effect, Reply):
+                self._answer(effect)
+            elif isinstance(effect, LearnTime):
+                self._clock.learn(effect.utc)
+            elif isinstance(effect, Announce):
+                self._log(effect)
+        if self._link is not None:
+            self._link.show(self.station, now, effects)
+        self._steer()
+        for mirror in self._mirrors:
+            mirror.show(self.station, now)
+        for effect in effects:
+            if isinstance(effect, Perform):
+                self._drivers[effect.connector].perform(effect.action, effect.ticket)
+            elif isinstance(effect, Restart):
+                self._host.restart(effect.scope)
+
+    def _answer(self, reply: Reply) -> None:
+        future = self._waiting.get(reply.request)
+        if future is not None:
+            if not future.done():
+                future.set_result(reply)
+        elif self._link is not None and reply.request.channel == "csms":
+            self._link.reply(reply, self.station)
+
+    def _steer(self) -> None:
+        """Tell each driver what its connector should be, when that has changed."""
+        for number, driver in self._drivers.items():
+            wanted = desired(self.station, number)
+            if number in self._held:
+                wanted = replace(wanted, permit_charging=False)
+            if self._wanted.get(number) != wanted:
+                self._wanted[number] = wanted
+                driver.want(wanted)
+
+    def _log(self, announcement: Announce) -> None:
+        place = "" if announcement.connector is None else f" connector {announcement.connector}"
+        data = ", ".join(f"{name} {value}" for name, value in announcement.data.items())
+        _log.info("%s%s: %s%s", self.station.identity.id, place, announcement.kind, f" ({data})" if data else "")
