@@ -1,0 +1,61 @@
+"""The core's answers to commands as OCPP 1.6 CALLRESULT payloads.
+
+1.6 cannot express: why something was refused (no statusInfo), that an unlock failed because the connector is unknown
+(NotSupported says it, E3.87), which id a reservation got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from edged.dialects.v16.keys import encode_configuration
+from edged.dialects.v16.schemas import MAX_DATA_CHARS
+from edged.domain.answers import (
+    AvailabilityStatus,
+    ConfigurationReport,
+    ReserveStatus,
+    TransferStatus,
+    TriggerStatus,
+    UnlockStatus,
+    Verdict,
+)
+from edged.domain.configuration import ConfigurationStatus
+from edged.domain.effects import Reply
+from edged.ocpp.dialect import Payload
+
+
+def _same(*words: str) -> dict[str, str]:
+    return {word: word for word in words}
+
+
+_VERDICT: Final = _same(*Verdict)
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "CancelReservation": _VERDICT,
+    "ChangeAvailability": _same(*AvailabilityStatus),
+    "ChangeConfiguration": _same(*ConfigurationStatus),
+    "ClearCache": _VERDICT,
+    "DataTransfer": _same(*TransferStatus),
+    "RemoteStartTransaction": _VERDICT,
+    "RemoteStopTransaction": _VERDICT,
+    "ReserveNow": _same(*ReserveStatus),
+    "Reset": _VERDICT,
+    "TriggerMessage": _same(*TriggerStatus),
+    "UnlockConnector": {
+        **_same(UnlockStatus.UNLOCKED, UnlockStatus.FAILED, UnlockStatus.NOT_SUPPORTED),
+        UnlockStatus.UNKNOWN_CONNECTOR: UnlockStatus.NOT_SUPPORTED.value,
+    },
+}
+"""For each action, the core's word and 1.6's."""
+
+
+def encode_reply(reply: Reply) -> Payload:
+    """The payload for an answer. A status that is no answer to the action is our own bug: KeyError."""
+    action = reply.request.action
+    if action == "GetConfiguration":
+        assert isinstance(reply.data, ConfigurationReport)
+        return encode_configuration(reply.data)
+    payload: Payload = {"status": str(_WORDS[action][reply.status])}
+    if action == "DataTransfer" and isinstance(reply.data, str):
+        payload["data"] = reply.data[:MAX_DATA_CHARS]
+    return payload
