@@ -20,12 +20,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage, MQTTProtocolVersion
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt import MQTTException
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import MQTTException, Properties
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -96,7 +97,7 @@ class Incoming:
     correlation: bytes | None = None
 
 
-class Listener:
+class Listener(Protocol):
     """What a connection tells. Called on the event loop, never from inside one of the connection's own methods."""
 
     def received(self, message: Incoming) -> None: ...
@@ -111,7 +112,7 @@ class Listener:
 
 
 class Connection:
-    """See the module. `open` once; then `publish`, `subscribe`; `close` ends it without, `disconnect` with a goodbye."""
+    """`open` once; then `publish` and `subscribe`; `disconnect` ends it with a goodbye, `close` without."""
 
     def __init__(self, options: BrokerOptions, listener: Listener, *, v5: bool, will: Will) -> None:
         self.v5 = v5
@@ -204,8 +205,7 @@ class Connection:
         except BaseException as failure:
             with lock:
                 abandoned.set()
-                if done.done() or not isinstance(failure, TimeoutError):
-                    _shut(client.socket())
+                _shut(client.socket())
             if isinstance(failure, TimeoutError):
                 raise BrokerUnreachable(f"no connection within {options.connect_timeout_s:g} s") from None
             raise
@@ -246,7 +246,7 @@ class Connection:
             return None
         properties = None
         if self.v5 and correlation is not None:
-            properties = Properties(PacketTypes.PUBLISH)
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's is untyped
             properties.CorrelationData = correlation
         info = self._client.publish(
             topic, payload, min(qos, self.limits.maximum_qos), retain and self.limits.retain, properties
@@ -263,16 +263,16 @@ class Connection:
         else:
             self._client.subscribe(topic_filter, 1)
 
-    @property
-    def unsent(self) -> bool:
-        """Bytes wait for the socket."""
-        return self._client.want_write()
-
     # --- the end
+
+    @property
+    def ended(self) -> bool:
+        return self._gone.done()
 
     async def disconnect(self, within_s: float) -> None:
         """DISCONNECT (no will is sent), then close; at the latest after `within_s`."""
         if not self._gone.done() and self._socket is not None:
+            self._open = False
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
@@ -394,7 +394,7 @@ class Connection:
 
 
 def _connect_properties() -> Properties:
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's is untyped
     properties.SessionExpiryInterval = 0  # commands for a daemon that was away are not delivered later
     properties.MaximumPacketSize = MAX_INCOMING_BYTES
     properties.ReceiveMaximum = MAX_INCOMING_UNACKED
@@ -413,12 +413,18 @@ def _limits(properties: Properties) -> Limits:
 
 
 def _context(tls: TlsOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file)
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    except OSError as error:
+        raise OSError(f"the authorities in {tls.ca_file} cannot be read: {_words(error)}") from error
     if tls.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.certificate_file is not None:
-        context.load_cert_chain(tls.certificate_file, tls.key_file)
+        try:
+            context.load_cert_chain(tls.certificate_file, tls.key_file)
+        except OSError as error:
+            raise OSError(f"the certificate {tls.certificate_file} cannot be used: {_words(error)}") from error
     return context
 
 

@@ -78,6 +78,11 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def date(moment: datetime) -> str:
+    """A moment that somebody chose (an expiry): without the milliseconds where there are none."""
+    return timestamp(moment).replace(".000Z", "Z")
+
+
 def number(value: float | None, digits: int = 3) -> float | int | None:
     """A measured value as JSON says it: None for unknown, infinite or not a number; whole where it is whole."""
     if value is None or not math.isfinite(value):

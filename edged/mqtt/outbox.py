@@ -188,18 +188,19 @@ class Outbox:
             self._busy_topics[topic] = parcel.ticket
         return parcel
 
-    def settled(self, ticket: int, *, accepted: bool = True) -> None:
-        """The broker has acknowledged (or refused for good) a message. Unknown tickets are ignored: their connection
-        is gone. A refused one is not sent again before its content changes: the broker would say the same."""
+    def settled(self, ticket: int, *, accepted: bool = True) -> str | None:
+        """The broker has acknowledged (or refused for good) a message; its topic. Unknown tickets are ignored: their
+        connection is gone. What was refused is not sent again before it changes: the broker would say the same."""
         entry = self._on_the_way.pop(ticket, None)
         if entry is None:
-            return
+            return None
         parcel, _ = entry
         self._count(acked=1) if accepted else self._count(refused=1)
         if parcel.lane is Lane.STATE:
             del self._busy_topics[parcel.topic]
             self._acked[parcel.topic] = parcel.document
             self._dump.discard(parcel.topic)
+        return parcel.topic
 
     def _count(self, **more: int) -> None:
         self.counters = replace(self.counters, **{n: getattr(self.counters, n) + by for n, by in more.items()})

@@ -1,0 +1,185 @@
+"""The commands: their names, their arguments, and how an argument is checked (contract, section 4).
+
+Pure. Knows shapes and bounds; refuses to know whether a connector or a reservation exists.
+Invariant: what `read_arguments` returns holds only declared names, each of its declared Python type.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+MAX_ID: Final = 2**31 - 1
+MAX_CONNECTOR: Final = 10_000
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_TOKEN_KINDS: Final = (
+    "Central",
+    "eMAID",
+    "ISO14443",
+    "ISO15693",
+    "KeyCode",
+    "Local",
+    "MacAddress",
+    "NoAuthorization",
+)
+
+Check = Callable[[Any], Any]
+"""Gives the value in its Python type; raises `ArgumentError` with what was expected."""
+
+
+class ArgumentError(ValueError):
+    """A value is not what its argument takes. The text says what is, and never repeats the value."""
+
+
+def parse_time(value: Any) -> datetime:
+    """RFC 3339 with an offset, to UTC."""
+    if isinstance(value, str) and _RFC3339.fullmatch(value):
+        text = re.sub(r"\.(\d{1,9})", lambda found: "." + found[1][:6].ljust(6, "0"), value.upper().replace(" ", "T"))
+        try:
+            return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ArgumentError("is no date that exists") from error
+    raise ArgumentError("must be a time like 2026-08-22T11:00:00Z")
+
+
+def whole(minimum: int, maximum: int) -> Check:
+    def check(value: Any) -> int:
+        if isinstance(value, float) and value.is_integer() and math.isfinite(value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            raise ArgumentError(f"must be a whole number from {minimum} to {maximum}")
+        return int(value)
+
+    return check
+
+
+def text(maximum: int) -> Check:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not 1 <= len(value) <= maximum or any(ord(c) < 32 for c in value):
+            raise ArgumentError(f"must be a text of 1 to {maximum} characters without control characters")
+        return value
+
+    return check
+
+
+def one_of(*words: str) -> Check:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ArgumentError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    name: str
+    check: Check
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandShape:
+    """One command. `reads_only`: repeating it changes nothing, so its answers need not survive a restart.
+
+    `one_of`: exactly one of these arguments is given. `id_unless`: the request needs an id of its own unless this
+    argument is there; "" means always, None never.
+    """
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+    one_of: tuple[str, ...] = ()
+    reads_only: bool = False
+    id_unless: str | None = None
+    timeout_s: float = 10.0
+
+
+_STATION = Argument("station", text(255))
+_TOKEN = Argument("id_token", text(36), required=True)
+_KIND = Argument("type", one_of(*_TOKEN_KINDS))
+_CONNECTOR = Argument("connector", whole(1, MAX_CONNECTOR))
+
+SHAPES: Final[Mapping[str, CommandShape]] = {
+    shape.name: shape
+    for shape in (
+        CommandShape(name="ping", reads_only=True),
+        CommandShape(name="get_state", arguments=(_STATION,), reads_only=True),
+        CommandShape(name="list_reservations", arguments=(_STATION,), reads_only=True),
+        CommandShape(name="present_token", arguments=(_STATION, _CONNECTOR, _TOKEN, _KIND)),
+        CommandShape(
+            name="reserve_now",
+            arguments=(
+                _STATION,
+                Argument("connector", whole(0, MAX_CONNECTOR)),  # 0: any, as in 1.6
+                Argument("evse_id", whole(1, MAX_CONNECTOR)),
+                Argument("connector_type", text(20)),
+                Argument("reservation_id", whole(0, MAX_ID)),
+                _TOKEN,
+                _KIND,
+                Argument("group_id_token", text(36)),
+                Argument("expires_at", parse_time, required=True),
+            ),
+            one_of=("connector", "evse_id", "connector_type"),
+            id_unless="reservation_id",
+        ),
+        CommandShape(
+            name="cancel_reservation",
+            arguments=(_STATION, Argument("reservation_id", whole(0, MAX_ID), required=True)),
+        ),
+    )
+}
+"""What this daemon carries out."""
+
+NOT_SERVED: Final = frozenset(
+    {
+        "stop",
+        "restart",
+        "get_configuration_key",
+        "set_custom_configuration_key",
+        "set_configuration_key",
+        "monitor_configuration_keys",
+        "security_event",
+        "start_transaction",
+        "stop_transaction",
+        "change_availability",
+        "unlock_connector",
+        "set_lock",
+        "set_limit",
+        "clear_limit",
+        "reset",
+        "trigger_message",
+        "clear_fault",
+        "clear_cache",
+        "update_firmware",
+        "get_diagnostics",
+        "data_transfer",
+        "list_data_transfers",
+        "get_events",
+        "republish",
+    }
+)
+"""Commands of the contract that this daemon knows by name only: `not_supported`."""
+
+
+def read_arguments(shape: CommandShape, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The checked arguments, and the names that the command does not take (they are ignored: readers ignore unknown
+    members). A null is an argument left out. Raises `ArgumentError`, its text beginning with the argument's name."""
+    values: dict[str, Any] = {}
+    for argument in shape.arguments:
+        value = given.get(argument.name)
+        if value is None:
+            if argument.required:
+                raise ArgumentError(f"{argument.name} is missing")
+            continue
+        try:
+            values[argument.name] = argument.check(value)
+        except ArgumentError as error:
+            raise ArgumentError(f"{argument.name} {error}") from error
+    if shape.one_of and sum(name in values for name in shape.one_of) != 1:
+        raise ArgumentError(f"exactly one of {', '.join(shape.one_of)} must be given")
+    known = {argument.name for argument in shape.arguments}
+    return values, tuple(name for name in given if name not in known)

@@ -1,0 +1,345 @@
+"""Every retained state document, derived from the station (contract, sections 2 and 3).
+
+Pure and level-triggered: the same station gives the same documents, and nothing is remembered here. What only a reader's
+past can tell (`since`, `previous`) is left to `documents.carry`; how often it is worth a message, to `throttle`.
+Unknown is null, never 0 and never left out.
+Invariants: no token is shown but through the policy · a measured value that was not read in time is never shown as
+present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from edged.domain.hardware import Fault, LockState, Phases, Quality
+from edged.domain.reservation import pinned_on
+from edged.domain.station import Connector, Reservation, Station, Transaction
+from edged.mqtt.documents import Document, date, number, timestamp
+from edged.mqtt.names import Names, slug_of
+from edged.mqtt.options import IdTokenPolicy
+from edged.mqtt.privacy import shown_token
+from edged.ocpp.status import connector_status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsmsView:
+    """What the link to the CSMS is beyond the core's own view. `url` without credentials; `version` None: not agreed.
+
+    `state`: "disconnected", "connecting", "connected" or whatever the link calls it; `reason`: why it went last.
+    """
+
+    url: str | None = None
+    version: str | None = None
+    security_profile: int | None = None
+    state: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayView:
+    """What the gateway says of itself, beside its stations. `config_hash`: of the configuration that is in force."""
+
+    version: str
+    boot_id: str
+    started_at: datetime
+    synchronized: bool
+    config_hash: str | None = None
+    stations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthView:
+    """The daemon's own condition. `buses`: name to what its scheduler reports; sizes in bytes."""
+
+    buses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ocpp_queued: int | None = None
+    disk_free_bytes: int | None = None
+    store: str | None = None
+    ntp: bool | None = None
+    dropped: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Where and how a station is shown."""
+
+    names: Names
+    id_tokens: IdTokenPolicy = IdTokenPolicy.MASKED
+    csms: CsmsView = CsmsView()
+
+    def token(self, reservation_or_transaction: Reservation | Transaction | None) -> str | None:
+        if reservation_or_transaction is None:
+            return None
+        return shown_token(reservation_or_transaction.id_token, self.id_tokens, salt=self.names.gateway)
+
+
+def topics(station: Station, shown: Shown) -> dict[str, Document]:
+    """All state topics of one station."""
+    slug, names = slug_of(station.identity.id), shown.names
+    documents = {
+        names.of_station(slug, "info"): _info(station, shown.csms),
+        names.of_station(slug, "ocpp/is_connected"): _is_connected(station),
+        names.of_station(slug, "ocpp/connection"): _connection(station, shown.csms),
+    }
+    for n, connector in station.connectors.items():
+        for aspect, document in _of_connector(station, connector, shown).items():
+            documents[names.of_connector(slug, n, aspect)] = document
+    return documents
+
+
+def _of_connector(station: Station, connector: Connector, shown: Shown) -> dict[str, Document]:
+    return {
+        "link": Document(body="online" if connector.online else "offline", at=station.clock.utc),
+        "status": _status(station, connector),
+        "error": _error(station, connector),
+        "availability": _availability(station, connector),
+        "lock": _lock(station, connector),
+        "reservation": _reservation(station, connector, shown),
+        "transaction": _transaction(station, connector, shown),
+        "limit": _limit(station, connector),
+        "meter": meter(station, connector),
+    }
+
+
+def gateway_info(names: Names, view: GatewayView, *, session: int, at: datetime) -> Document:
+    """`info`. `session`: the number of this connection to the broker since the daemon started."""
+    return Document(
+        body={
+            "gateway": names.gateway,
+            "version": view.version,
+            "contract": "1.0.0",
+            "boot_id": view.boot_id,
+            "started_at": timestamp(view.started_at),
+            "clock": "synced" if view.synchronized else "unsynced",
+            "config_hash": view.config_hash,
+            "stations": list(view.stations),
+            "session": session,
+        },
+        at=at,
+    )
+
+
+def health(view: HealthView, mqtt: Mapping[str, Any], *, at: datetime) -> Document:
+    """`health`. `mqtt`: the mirror's own counters."""
+    return Document(
+        body={
+            "mqtt": dict(mqtt),
+            "buses": {name: dict(state) for name, state in view.buses.items()},
+            "ocpp_queued": view.ocpp_queued,
+            "disk_free_bytes": view.disk_free_bytes,
+            "store": view.store,
+            "ntp": view.ntp,
+            "dropped": view.dropped,
+        },
+        at=at,
+    )
+
+
+# --- the station
+
+
+def _info(station: Station, csms: CsmsView) -> Document:
+    identity = station.identity
+    return Document(
+        body={
+            "identity": identity.id,
+            "vendor": identity.vendor,
+            "model": identity.model,
+            "serial": identity.serial_number,
+            "firmware": identity.firmware_version,
+            "ocpp_version": csms.version,
+            "connectors": [
+                {
+                    "connector": n,
+                    "connector_id": n,
+                    "evse_id": c.layout.evse_id,
+                    "evse_connector_id": c.layout.connector_id,
+                    "type": c.layout.connector_type,
+                    "charger": c.layout.charger,
+                    "phases": c.layout.phases,
+                    "max_current_a": number(c.layout.max_current_ma / 1000),
+                    "capabilities": sorted(c.capabilities),
+                }
+                for n, c in station.connectors.items()
+            ],
+        },
+        at=station.clock.utc,
+    )
+
+
+def _is_connected(station: Station) -> Document:
+    return Document(body="true" if station.link.online else "false", at=station.clock.utc)
+
+
+def _connection(station: Station, csms: CsmsView) -> Document:
+    link = station.link
+    return Document(
+        body={
+            "connected": link.online,
+            "state": csms.state or ("connected" if link.online else "disconnected"),
+            "registration": link.registration.value,
+            "csms_url": csms.url,
+            "identity": station.identity.id,
+            "version": csms.version,
+            "security_profile": csms.security_profile,
+            "since": None,
+            "reason": None if link.online else csms.reason,
+            "queued": station.queued,
+        },
+        at=station.clock.utc,
+        tracked="connected",
+    )
+
+
+# --- one connector
+
+
+def _status(station: Station, connector: Connector) -> Document:
+    status = connector_status(station, connector.number)
+    return Document(
+        body={
+            "status": status,
+            "previous": None,
+            "since": None,
+            "plugged": connector.plugged if connector.observed_at is not None else None,
+            "ready": connector.online and status == "Available",
+            "connector_id": connector.number,
+            "evse_id": connector.layout.evse_id,
+        },
+        at=station.clock.utc,
+        tracked="status",
+    )
+
+
+def _error(station: Station, connector: Connector) -> Document:
+    fault = _worst(connector.faults)
+    return Document(
+        body={
+            "active": fault is not None,
+            "error_code": fault.code.value if fault else "NoError",
+            "vendor_error_code": (fault.vendor_code or None) if fault else None,
+            "info": (fault.info or None) if fault else None,
+            "blocking": fault.blocking if fault else False,
+            "others": [f.code.value for f in connector.faults if f is not fault],
+            "since": None,
+        },
+        at=station.clock.utc,
+        tracked="error_code",
+    )
+
+
+def _worst(faults: tuple[Fault, ...]) -> Fault | None:
+    """What stops charging goes before a warning; otherwise the first that the charger names."""
+    return next((f for f in faults if f.blocking), faults[0] if faults else None)
+
+
+def _availability(station: Station, connector: Connector) -> Document:
+    """The commanded state; `pending`: what it will be once a transaction has ended or the charger has confirmed."""
+    pending = connector.changing if connector.changing is not None else connector.scheduled
+    return Document(
+        body={
+            "state": "Operative" if station.effective(connector.number) else "Inoperative",
+            "pending": None if pending is None else "Operative" if pending else "Inoperative",
+            "source": "connector" if not connector.operative else None if station.operative else "station",
+        },
+        at=station.clock.utc,
+    )
+
+
+def _lock(station: Station, connector: Connector) -> Document:
+    state = connector.lock if connector.online else LockState.UNKNOWN
+    return Document(body={"state": state.value}, at=station.clock.utc)
+
+
+def _reservation(station: Station, connector: Connector, shown: Shown) -> Document:
+    held = pinned_on(station, connector.number)
+    if held is None or held.target.connector not in (None, connector.number):
+        held = None
+    body: dict[str, Any] = {"active": held is not None}
+    if held is not None:
+        body |= reservation_words(held, station, shown)
+    else:
+        body |= dict.fromkeys(("reservation_id", "id_token", "expires_at", "source", "created_at"))
+    return Document(body=body, at=station.clock.utc)
+
+
+def reservation_words(reservation: Reservation, station: Station, shown: Shown) -> dict[str, Any]:
+    return {
+        "reservation_id": reservation.id,
+        "id_token": shown.token(reservation),
+        "expires_at": date(reservation.expires_at),
+        "source": reservation.source,
+        "created_at": timestamp(station.true_time(reservation.created)),
+    }
+
+
+def _transaction(station: Station, connector: Connector, shown: Shown) -> Document:
+    """The running transaction, or the last one of this connector while its messages still wait for the CSMS."""
+    transaction = station.running(connector.number) or _last_of(station, connector.number)
+    body: dict[str, Any] = {"active": transaction is not None and transaction.active}
+    if transaction is None:
+        members = ("transaction_id", "ocpp_transaction_id", "id_token", "started_at", "energy_wh", "reservation_id")
+        body |= dict.fromkeys((*members, "stop_reason", "ended_at"))
+        return Document(body=body, at=station.clock.utc)
+    ending = transaction.ending
+    register_wh = ending.meter_wh if ending is not None else connector.energy_wh
+    used_wh = None if register_wh is None else max(0.0, register_wh - transaction.meter_start_wh)
+    body |= {
+        "transaction_id": transaction.id,
+        "ocpp_transaction_id": transaction.external_ref,
+        "id_token": shown.token(transaction),
+        "started_at": timestamp(station.true_time(transaction.started)),
+        "energy_wh": number(used_wh),
+        "reservation_id": transaction.reservation_id,
+        "stop_reason": ending.reason.value if ending is not None else None,
+        "ended_at": timestamp(station.true_time(ending.at)) if ending is not None else None,
+    }
+    return Document(body=body, at=station.clock.utc)
+
+
+def _last_of(station: Station, number_: int) -> Transaction | None:
+    ended = [t for t in station.transactions.values() if t.connector == number_ and t.ending is not None]
+    return max(ended, key=lambda t: t.ending.at.utc if t.ending else t.started.utc, default=None)
+
+
+def _limit(station: Station, connector: Connector) -> Document:
+    """`local_limit_a`: what the installation allows. `effective_a`: what the charger says that it offers."""
+    installed = connector.layout.max_current_ma / 1000
+    effective = None if connector.limit_ma is None else min(installed, connector.limit_ma / 1000)
+    return Document(
+        body={
+            "local_limit_a": number(installed),
+            "csms_limit_a": None,
+            "effective_a": number(effective if connector.online else None),
+            "source": "local",
+        },
+        at=station.clock.utc,
+    )
+
+
+def meter(station: Station, connector: Connector) -> Document:
+    """The last reading. While the charger does not answer: the register is kept, what flows at the moment is unknown."""
+    reading, online = connector.meter, connector.online
+    quality = Quality.GOOD if online else Quality.STALE
+    return Document(
+        body={
+            "quality": quality.value,
+            "power_w": number(reading.power_w) if online else None,
+            "energy_wh": number(connector.energy_wh),
+            "current_a": _phases(reading.current_a if online else Phases()),
+            "voltage_v": _phases(reading.voltage_v if online else Phases()),
+            "frequency_hz": number(reading.frequency_hz) if online else None,
+            "temperature_c": number(reading.temperature_c) if online else None,
+            "soc_pct": number(reading.soc_pct) if online else None,
+            "source": "charger",
+        },
+        at=connector.observed_at or station.clock.utc,
+        qos=0,
+    )
+
+
+def _phases(phases: Phases) -> dict[str, float | int | None]:
+    return {"l1": number(phases.l1), "l2": number(phases.l2), "l3": number(phases.l3)}
