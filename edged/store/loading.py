@@ -1,0 +1,275 @@
+"""Stored rows laid over a fresh station: pure.
+
+Owns what becomes of rows that cannot be read or that no longer fit the site: they are set aside and said, never in the
+way of starting. Recomputes everything that is derived: deadlines, counters, which connector runs which transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from edged.domain.configuration import find_key, normalize
+from edged.domain.effects import Record, Sample, transaction_of
+from edged.domain.events import Target
+from edged.domain.station import CachedToken, Connector, Reservation, Station, Transaction
+from edged.store.codec import Unreadable, decode, encode, unpack
+from edged.store.port import OUTBOX, Loaded, Parked, Row, Rows, Table, Writes
+from edged.store.records import (
+    CONNECTOR_KEPT,
+    RESERVATION_KEPT,
+    STATION_KEPT,
+    TRANSACTION_KEPT,
+    decode_record,
+    from_key,
+    from_text,
+    sample_key,
+    to_key,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def load(rows: Rows, fresh: Station) -> Loaded:
+    """The station as it was left: `fresh` gives its shape, policy and boot, the rows its kept facts.
+
+    Never raises for what is stored. Commit `Loaded.repairs` before the first step.
+    """
+    return _Loading(rows, fresh).run()
+
+
+class _Loading:
+    """One load; never leaves this module."""
+
+    def __init__(self, rows: Rows, fresh: Station) -> None:
+        self.rows = rows
+        self.fresh = fresh
+        self.damaged: list[Parked] = []
+        self.dropped: list[Reservation] = []
+        self.forgotten: list[str] = []
+        self.warnings: list[str] = []
+        self.put: dict[str, dict[str, Row]] = {}
+        self.delete: dict[str, set[str]] = {}
+        self.dequeue: set[int] = set()
+
+    def run(self) -> Loaded:
+        self._unknown_tables()
+        records = self._outbox()
+        transactions = self._transactions(records)
+        station = replace(
+            self.fresh,
+            configuration=replace(
+                self.fresh.configuration,
+                changed=self._table(Table.CONFIGURATION, self._setting, self.fresh.configuration.changed),
+            ),
+            connectors=self._connectors(transactions),
+            reservations=self._reservations(),
+            transactions=transactions,
+            cache=self._table(Table.CACHE, _cached, self.fresh.cache),
+            corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),
+            queued=len(records),
+            **self._station_facts(),
+        )
+        station = replace(station, next_seq=max(station.next_seq, 1 + max(self.rows.outbox, default=0)))
+        return Loaded(
+            station=station,
+            repairs=Writes(
+                put=self.put,
+                delete={table: frozenset(keys) for table, keys in self.delete.items()},
+                dequeue=frozenset(self.dequeue),
+                parked=tuple(self.damaged),
+            ),
+            damaged=tuple(self.damaged),
+            dropped=tuple(self.dropped),
+            forgotten=tuple(self.forgotten),
+            warnings=tuple(self.warnings),
+        )
+
+    # --- setting aside
+
+    def _aside(self, source: str, key: str, text: str, reason: str) -> None:
+        """A row that is of no use: park it, take it out of the way, and say so."""
+        self.damaged.append(Parked(source, key, reason, text))
+        self.warnings.append(f"a stored row of {source} is set aside: {reason}")
+        if source == OUTBOX:
+            self.dequeue.add(int(key))
+        else:
+            self._drop(source, key)
+
+    def _drop(self, table: str, key: str) -> None:
+        self.put.get(table, {}).pop(key, None)
+        self.delete.setdefault(table, set()).add(key)
+
+    def _restore(self, table: str, key: str, row: Row) -> None:
+        self.delete.get(table, set()).discard(key)
+        self.put.setdefault(table, {})[key] = row
+
+    def _unknown_tables(self) -> None:
+        for table in self.rows.facts.keys() - {str(known) for known in Table}:
+            for key, text in self.rows.facts[table].items():
+                self._aside(table, key, text, "no table that this version knows")
+
+    def _table(self, table: Table, read: Callable[[str, Any], tuple[K, V]], first: Mapping[K, V]) -> dict[K, V]:
+        """A table's readable rows over what the fresh station has."""
+        found = dict(first)
+        for key, text in self.rows.facts.get(table, {}).items():
+            try:
+                name, value = read(key, from_text(text))
+            except Unreadable as error:
+                self._aside(table, key, text, str(error))
+            else:
+                found[name] = value
+        return found
+
+    # --- the tables
+
+    def _outbox(self) -> list[Record]:
+        records: list[Record] = []
+        for seq, text in sorted(self.rows.outbox.items()):
+            try:
+                records.append(decode_record(text))
+            except Unreadable as error:
+                self._aside(OUTBOX, str(seq), text, str(error))
+        return records
+
+    def _station_facts(self) -> dict[str, Any]:
+        return self._table(Table.STATION, lambda _, row: ("", unpack(Station, STATION_KEPT, row)), {}).get("", {})
+
+    def _setting(self, key: str, row: Any) -> tuple[str, str]:
+        name, value = from_key(key), _single(row, str)
+        known = find_key(name)
+        if known is not None:
+            measurands = frozenset(m.value for c in self.fresh.connectors.values() for m in c.layout.measurands)
+            if normalize(known, value, connectors=len(self.fresh.connectors), measurands=measurands) is None:
+                raise Unreadable(f"{known.name} cannot have this value any more")
+        return name, value
+
+    def _connectors(self, transactions: Mapping[str, Transaction]) -> dict[int, Connector]:
+        """Kept facts of the connectors that exist, each with the transaction that runs on it."""
+        stored = self._table(Table.CONNECTOR, _connector, {})
+        for number in stored.keys() - self.fresh.connectors.keys():
+            self.warnings.append(f"connector {number} no longer exists: what was kept of it is forgotten")
+            self._drop(Table.CONNECTOR, str(number))
+        running: dict[int, str] = {}
+        for one in sorted(transactions.values(), key=lambda t: (t.started.utc, t.id)):
+            if not one.active:
+                continue
+            if one.connector not in self.fresh.connectors:
+                self.warnings.append(f"transaction {one.id} runs on connector {one.connector}, which no longer exists")
+            if one.connector in running:
+                self.warnings.append(f"transaction {running[one.connector]} shares its connector with a later one")
+            running[one.connector] = one.id
+        return {
+            number: replace(connector, **stored.get(number, {}), transaction_id=running.get(number))
+            for number, connector in self.fresh.connectors.items()
+        }
+
+    def _reservations(self) -> dict[int, Reservation]:
+        found = self._table(Table.RESERVATION, self._reservation, self.fresh.reservations)
+        for number, one in list(found.items()):
+            if not self._has_place(one.target):
+                del found[number]
+                self._drop(Table.RESERVATION, str(number))
+                self.dropped.append(one)
+                self.warnings.append(f"reservation {number} is dropped: the site no longer has its place")
+        return dict(sorted(found.items(), key=lambda item: (item[1].created.utc, item[0])))
+
+    def _reservation(self, key: str, row: Any) -> tuple[int, Reservation]:
+        facts = unpack(Reservation, RESERVATION_KEPT, row)
+        boot = self.fresh.boot
+        left_s = (facts["expires_at"] - boot.floor).total_seconds()
+        one = Reservation(**facts, held_until_s=boot.started_s + left_s)
+        _same_key(key, str(one.id))
+        return one.id, one
+
+    def _has_place(self, target: Target) -> bool:
+        layouts = [connector.layout for connector in self.fresh.connectors.values()]
+        if target.connector is not None and target.connector not in self.fresh.connectors:
+            return False
+        if target.evse is not None and all(layout.evse_id != target.evse for layout in layouts):
+            return False
+        wanted = target.connector_type
+        return wanted is None or any(layout.connector_type.casefold() == wanted.casefold() for layout in layouts)
+
+    def _transactions(self, records: list[Record]) -> dict[str, Transaction]:
+        """Transactions with their samples and the number of their records; an ended one without records is over."""
+        queued = Counter(transaction_of(record) for record in records)
+        stored = self._table(Table.TRANSACTION, _transaction, self.fresh.transactions)
+        samples = self._samples(stored)
+        found: dict[str, Transaction] = {}
+        for name, one in sorted(stored.items(), key=lambda item: (item[1].started.utc, item[0])):
+            if not one.active and not queued[name]:
+                self.forgotten.append(name)
+                self.warnings.append(f"transaction {name} ended and has no records left: it is forgotten")
+                self._drop(Table.TRANSACTION, to_key(name))
+                for position in range(len(samples[name])):
+                    self._drop(Table.SAMPLE, sample_key(name, position))
+            else:
+                found[name] = replace(one, queued=queued[name], samples=samples[name])
+        return found
+
+    def _samples(self, transactions: Mapping[str, Transaction]) -> dict[str, tuple[Sample, ...]]:
+        """Each transaction's samples in order. A gap that an unreadable one leaves is closed, on disk as well."""
+        positions: dict[str, dict[int, Sample]] = {name: {} for name in transactions}
+        owners = {to_key(name): name for name in transactions}
+        for key, text in self.rows.facts.get(Table.SAMPLE, {}).items():
+            owner, _, position = key.rpartition("/")
+            try:
+                if owner not in owners or not _is_number(position) or key != sample_key(owners[owner], int(position)):
+                    raise Unreadable("a sample without its transaction")
+                positions[owners[owner]][int(position)] = decode(Sample, from_text(text))
+            except Unreadable as error:
+                self._aside(Table.SAMPLE, key, text, str(error))
+        ordered = {name: [found[at] for at in sorted(found)] for name, found in positions.items()}
+        for name, found in positions.items():
+            moved = [at for at in sorted(found) if at >= len(found)]
+            if moved:
+                for at in moved:
+                    self._drop(Table.SAMPLE, sample_key(name, at))
+                for at, sample in enumerate(ordered[name]):
+                    self._restore(Table.SAMPLE, sample_key(name, at), encode(sample))
+        return {name: tuple(found) for name, found in ordered.items()}
+
+
+# --- one row each
+
+
+def _is_number(key: str) -> bool:
+    return key.isascii() and key.isdigit() and len(key) < 10
+
+
+def _same_key(key: str, own: str) -> None:
+    if key != own:
+        raise Unreadable("stored under another row's key")
+
+
+def _single(row: Any, kind: type) -> Any:
+    if not isinstance(row, dict) or set(row) != {"value"}:
+        raise Unreadable("not one value")
+    return decode(kind, row["value"])
+
+
+def _connector(key: str, row: Any) -> tuple[int, dict[str, Any]]:
+    if not _is_number(key):
+        raise Unreadable("no number of a connector")
+    return int(key), unpack(Connector, CONNECTOR_KEPT, row)
+
+
+def _transaction(key: str, row: Any) -> tuple[str, Transaction]:
+    one = Transaction(**unpack(Transaction, TRANSACTION_KEPT, row))
+    _same_key(key, to_key(one.id))
+    return one.id, one
+
+
+def _cached(key: str, row: Any) -> tuple[str, CachedToken]:
+    name = from_key(key)
+    entry = CachedToken(**unpack(CachedToken, tuple(f.name for f in fields(CachedToken)), row))
+    _same_key(name, entry.id_token.key)
+    return name, entry
+
+
+def _correction(key: str, row: Any) -> tuple[str, float]:
+    return from_key(key), _single(row, float)

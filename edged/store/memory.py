@@ -1,0 +1,114 @@
+"""A store without a disk, for simulations, the demo and tests: the same port, the same text rows, the same bounds.
+
+A power cut is a new engine on the same object. `fail_at` makes the commit of that number (counted from 1) raise as a
+full disk would, and leave nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from edged.domain.effects import Lane, Record
+from edged.ports import StoreError
+from edged.store import records
+from edged.store.port import PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, ParkedRow, Rows, SavedReply, Writes
+
+
+class MemoryStore:
+    """`Store` in memory. `commits` counts every attempt, the failed ones included."""
+
+    def __init__(self, fail_at: Container[int] = ()) -> None:
+        self.fail_at = fail_at
+        self.commits = 0
+        self._facts: dict[str, dict[str, dict[str, str]]] = {}
+        self._outbox: dict[str, dict[int, tuple[Lane, str]]] = {}
+        self._walls: dict[str, datetime] = {}
+        self._parked: deque[ParkedRow] = deque(maxlen=PARKED_MAX)
+        self._replies: deque[SavedReply] = deque(maxlen=REPLIES_MAX)
+        self._values: dict[str, str] = {}
+        self._closed = False
+
+    def load(self, station_id: str) -> Rows:
+        self._open()
+        return Rows(
+            facts={table: dict(rows) for table, rows in self._facts.get(station_id, {}).items() if rows},
+            outbox={seq: text for seq, (_, text) in self._outbox.get(station_id, {}).items()},
+        )
+
+    def commit(self, station_id: str, writes: Writes, wall: datetime) -> None:
+        self._open()
+        if not writes:
+            return
+        self.commits += 1
+        if self.commits in self.fail_at:
+            raise StoreError("commit: database or disk is full (simulated)")
+        outbox = self._outbox.setdefault(station_id, {})
+        if not outbox.keys().isdisjoint(writes.enqueue):
+            raise StoreError("commit: a record of that number is in the outbox already")
+        facts = self._facts.setdefault(station_id, {})
+        for table, keys in writes.delete.items():
+            for key in keys:
+                facts.get(table, {}).pop(key, None)
+        for table, rows in writes.put.items():
+            facts.setdefault(str(table), {}).update({key: records.to_text(row) for key, row in rows.items()})
+        if any(writes.put.values()):
+            self._walls[station_id] = wall
+        outbox.update({seq: (one.lane, records.to_text(one.row)) for seq, one in writes.enqueue.items()})
+        for seq in writes.dequeue:
+            outbox.pop(seq, None)
+        self._parked.extend(ParkedRow(station_id=station_id, at=wall, parked=parked) for parked in writes.parked)
+
+    def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:
+        self._open()
+        found = sorted(
+            (seq, text)
+            for seq, (own, text) in self._outbox.get(station_id, {}).items()
+            if own is lane and seq > after_seq
+        )
+        return [(seq, records.decode_record(text)) for seq, text in found[:limit]]
+
+    def last_wall(self) -> datetime | None:
+        self._open()
+        return max(self._walls.values(), default=None)
+
+    def stations(self) -> tuple[str, ...]:
+        self._open()
+        facts = {name for name, tables in self._facts.items() if any(tables.values())}
+        return tuple(sorted(facts | {name for name, rows in self._outbox.items() if rows} | self._walls.keys()))
+
+    def parked(self, limit: int = 100) -> list[ParkedRow]:
+        self._open()
+        return list(reversed(self._parked))[:limit]
+
+    def reply_save(self, reply: SavedReply) -> None:
+        self._open()
+        oldest = reply.at - timedelta(hours=REPLIES_HOURS)
+        kept = [one for one in self._replies if one.at >= oldest]
+        self._replies.clear()
+        self._replies.extend([*kept, replace(reply, at=reply.at.astimezone(UTC))])
+
+    def replies_load(self, limit: int = REPLIES_MAX) -> list[SavedReply]:
+        self._open()
+        return list(self._replies)[-limit:] if limit > 0 else []
+
+    def value(self, name: str) -> str | None:
+        self._open()
+        return self._values.get(name)
+
+    def set_value(self, name: str, value: str | None) -> None:
+        self._open()
+        if value is None:
+            self._values.pop(name, None)
+        else:
+            self._values[name] = value
+
+    def close(self) -> None:
+        """A closed store refuses everything but being closed again."""
+        self._closed = True
+
+    def _open(self) -> None:
+        if self._closed:
+            raise StoreError("Cannot operate on a closed database.")

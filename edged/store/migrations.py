@@ -1,0 +1,52 @@
+"""The numbered schemas. A migration that has been released is never edited; a new one is added behind it.
+
+Why so few tables: with WAL every page that a commit touches is written whole (4 kB), and an SD card has only so many
+of them. All facts of a station lie together in one clustered tree, so that what changes together is one page.
+A fact's columns are its JSON: a new field needs no migration, a changed meaning does.
+"""
+
+from __future__ import annotations
+
+Migration = tuple[str, ...]
+
+MIGRATIONS: tuple[Migration, ...] = (
+    # 1
+    (
+        """CREATE TABLE facts (
+            station TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (station, kind, key)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE outbox (
+            station TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (station, lane, seq)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE parked (
+            number INTEGER PRIMARY KEY,
+            station TEXT NOT NULL,
+            source TEXT NOT NULL,
+            key TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            at TEXT NOT NULL,
+            value TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE replies (
+            number INTEGER PRIMARY KEY,
+            actor TEXT NOT NULL,
+            command TEXT NOT NULL,
+            id TEXT NOT NULL,
+            at TEXT NOT NULL,
+            payload TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE gateway (
+            name TEXT NOT NULL PRIMARY KEY,
+            value TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    ),
+)
+"""Statements that take a database from version N to N+1, in order; version 0 is an empty file."""

@@ -1,0 +1,329 @@
+"""How the store of this run comes to be: one daemon at a time, checked, migrated, or set aside and replaced.
+
+Owns the database file's names and their order of change. Invariants: nothing is ever deleted that could hold a fact; a
+crash at any point of a replacement is continued by the next start; a database of a newer version is left untouched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edged.ports import StoreError
+from edged.store.migrations import MIGRATIONS, Migration
+from edged.store.sqlite import SqliteStore, as_text, primary_code, store_error, sync_directory, sync_file
+
+APPLICATION_ID = 0x65644744
+PAGE_BYTES = 4096
+CHECKPOINT_PAGES = 100  # the WAL is reused, not grown: a third less to the card than SQLite's 1000
+WAL_LIMIT_BYTES = 1 << 20
+BUSY_MS = 2000
+VERSION_MAX = 10_000  # above it the number is no version of ours but damage
+COMPANIONS = ("-wal", "-journal", "-shm")
+
+REFUSALS = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+"""Errors that say nothing about the file's content."""
+UNREADABLE_SECTORS = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The store, and what had to be done for it.
+
+    `migrated_from`: the older version that it was. `damaged_path`: where a damaged database was set aside, `damage`
+    why. `restored_from_backup`: its place was taken by the last backup; otherwise by a new, empty database.
+    """
+
+    store: SqliteStore
+    created: bool = False
+    migrated_from: int | None = None
+    damage: str | None = None
+    damaged_path: Path | None = None
+    restored_from_backup: bool = False
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What an operator must know; empty on an ordinary start."""
+        said: list[str] = []
+        if self.damage is not None:
+            said.append(f"the database was damaged ({self.damage})")
+        if self.damaged_path is not None:
+            said.append(f"it is set aside as {self.damaged_path}")
+        if self.restored_from_backup:
+            said.append("the last backup is used instead: what happened after it is missing")
+        elif self.damage is not None:
+            said.append("an empty database is used instead: reservations, transactions and settings are missing")
+        if self.migrated_from is not None:
+            said.append(f"the database was brought up from version {self.migrated_from}")
+        return tuple(said)
+
+
+class _Damaged(Exception):
+    """The file cannot be used as it is."""
+
+
+def open_store(
+    path: Path, *, wall: datetime, backup: Path | None = None, migrations: Sequence[Migration] = MIGRATIONS
+) -> Opened:
+    """Open the database at `path`, creating, migrating or replacing it as needed. Blocking.
+
+    `backup` is where `SqliteStore.backup` puts its copies (by default beside the database). `wall` dates what is set
+    aside. Raises `StoreError`: another daemon has it, it is of a newer version, or the disk refuses.
+    """
+    lock_fd = _take_lock(path)
+    try:
+        opened = _open_locked(path, backup or backup_path(path), lock_fd, wall, migrations)
+    except BaseException:
+        os.close(lock_fd)
+        raise
+    return opened
+
+
+def backup_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.backup")
+
+
+def _take_lock(path: Path) -> int:
+    """Keep a second daemon out for as long as the descriptor is open; the kernel lets go of it with the process."""
+    try:
+        fd = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise StoreError(f"the store's directory cannot be used: {error}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        owner = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise StoreError(f"{path} is in use by another edged (process {owner}): only one may run") from None
+    except OSError as error:
+        os.close(fd)
+        raise StoreError(f"{path} cannot be locked: {error}") from error
+    return fd
+
+
+def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrations: Sequence[Migration]) -> Opened:
+    damage, aside = None, None
+    try:
+        missing = _missing(path, backup)
+        if missing is None:
+            created = not path.exists() or path.stat().st_size == 0
+            try:
+                connection, migrated_from = _connect(path, migrations)
+                return _opened(connection, path, lock_fd, created=created, migrated_from=migrated_from)
+            except _Damaged as error:
+                missing = str(error)
+        damage, aside = missing, _set_aside(path, wall)
+        if backup.exists():
+            try:
+                _restore(backup, path)
+                connection, migrated_from = _connect(path, migrations)
+                return _opened(
+                    connection,
+                    path,
+                    lock_fd,
+                    migrated_from=migrated_from,
+                    damage=damage,
+                    damaged_path=aside,
+                    restored_from_backup=True,
+                )
+            except _Damaged as error:
+                damage = f"{damage}; so was its backup ({error})"
+                _set_aside(path, wall)
+                _set_aside(backup, wall)
+        connection, _ = _connect(path, migrations)
+        return _opened(connection, path, lock_fd, created=True, damage=damage, damaged_path=aside)
+    except _Damaged as error:
+        raise StoreError(f"a new database at {path} does not hold: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
+
+
+def _opened(
+    connection: sqlite3.Connection,
+    path: Path,
+    lock_fd: int,
+    *,
+    created: bool = False,
+    migrated_from: int | None = None,
+    damage: str | None = None,
+    damaged_path: Path | None = None,
+    restored_from_backup: bool = False,
+) -> Opened:
+    sync_directory(path.parent)
+    return Opened(
+        store=SqliteStore(connection, path, lock_fd),
+        created=created,
+        migrated_from=migrated_from,
+        damage=damage,
+        damaged_path=damaged_path,
+        restored_from_backup=restored_from_backup,
+    )
+
+
+# --- replacing a file
+
+
+def _missing(path: Path, backup: Path) -> str | None:
+    """Why there is no database where there should be one; None on a first start or where there is a file to try.
+
+    A replacement that was cut off leaves a backup, or a write-ahead log, without its database.
+    """
+    if path.exists() and path.stat().st_size > 0:
+        return None
+    wal = path.with_name(f"{path.name}-wal")
+    if backup.exists() or (wal.exists() and wal.stat().st_size > 0):
+        return "the file is missing or empty"
+    return None
+
+
+def _set_aside(path: Path, wall: datetime) -> Path | None:
+    """Rename a database and what belongs to it; the database first, so that a cut in between is seen (`_missing`)."""
+    stamp = f"{wall.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    target = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while any(target.with_name(f"{target.name}{end}").exists() for end in ("", *COMPANIONS)):
+        number += 1
+        target = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    moved = None
+    for end in ("", *COMPANIONS):
+        source = path.with_name(f"{path.name}{end}")
+        if source.exists():
+            source.rename(target.with_name(f"{target.name}{end}"))
+            moved = target
+    sync_directory(path.parent)
+    return moved
+
+
+def _restore(backup: Path, path: Path) -> None:
+    """Put a copy of the backup in the database's place; the backup itself stays."""
+    draft = path.with_name(f"{path.name}.new")
+    shutil.copyfile(backup, draft)
+    sync_file(draft)
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
+# --- one file
+
+
+def _connect(path: Path, migrations: Sequence[Migration]) -> tuple[sqlite3.Connection, int | None]:
+    """A connection to a sound database of this version, and the version that it had. Raises `_Damaged`."""
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
+        connection.text_factory = as_text
+        migrated_from = _prepare(connection, path, migrations)
+    except sqlite3.Error as error:
+        _close_quietly(connection)
+        raise _verdict(error, path) from error
+    except BaseException:
+        _close_quietly(connection)
+        raise
+    return connection, migrated_from
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> int | None:
+    run = connection.execute
+    run(f"PRAGMA page_size = {PAGE_BYTES}")
+    run("PRAGMA locking_mode = EXCLUSIVE")
+    run("PRAGMA trusted_schema = OFF")
+    run("PRAGMA cell_size_check = ON")
+    version = _version(connection, path, len(migrations))
+    verdict = run("PRAGMA quick_check(1)").fetchone()
+    if verdict is None or verdict[0] != "ok":
+        raise _Damaged("no verdict" if verdict is None else str(verdict[0]).replace("\n", " ")[:200])
+    mode = run("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise _Damaged(f"it stays in journal mode {mode!r}")
+    run("PRAGMA synchronous = FULL")
+    run("PRAGMA foreign_keys = OFF")
+    run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    run(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+    _migrate(connection, version, migrations)
+    if _schema(connection) != _expected_schema(migrations):
+        raise _Damaged("its tables are not those of its version")
+    return version if 0 < version < len(migrations) else None
+
+
+def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
+    """The schema version of the file. Raises `StoreError` for a newer one."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if version == 0 and application == 0 and tables == 0:
+        return 0
+    if application != APPLICATION_ID or not 0 < version <= VERSION_MAX:
+        raise _Damaged("it is no database of edged")
+    if version > known:
+        raise StoreError(
+            f"{path} has version {version}, but this edged knows only up to version {known}: "
+            "install the newer edged again, or move the file away to start empty"
+        )
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, version: int, migrations: Sequence[Migration]) -> None:
+    """All missing steps in one transaction. It is begun in any case: a disk that cannot be written is found now."""
+    connection.execute("BEGIN IMMEDIATE")
+    if version < len(migrations):
+        for migration in migrations[version:]:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute("COMMIT")
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+    return sorted(connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall(), key=repr)
+
+
+def _expected_schema(migrations: Sequence[Migration]) -> list[tuple[str, str, str | None]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        for migration in migrations:
+            for statement in migration:
+                model.execute(statement)
+        return _schema(model)
+
+
+def _verdict(error: sqlite3.Error, path: Path) -> Exception:
+    """Whether an error speaks of the file's content (set it aside) or of the world around it (refuse in words)."""
+    code = primary_code(error)
+    extended: int = getattr(error, "sqlite_errorcode", 0)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreError(f"{path} is in use by another program: only one edged may have it open")
+    if code in REFUSALS or (code == sqlite3.SQLITE_READONLY and not os.access(path, os.W_OK)):
+        return store_error(error, f"open {path}")
+    if code == sqlite3.SQLITE_IOERR and extended not in UNREADABLE_SECTORS:
+        return store_error(error, f"open {path}")
+    return _Damaged(f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})")
+
+
+def _close_quietly(connection: sqlite3.Connection | None) -> None:
+    if connection is None:
+        return
+    try:
+        connection.close()
+    except sqlite3.Error:
+        return

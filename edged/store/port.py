@@ -1,0 +1,161 @@
+"""The words between the engine and a store: what a step wants written, what was found, and the port itself.
+
+Knows neither SQL nor how a station becomes rows (records) nor how rows become durable (sqlite).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from edged.domain.effects import Lane, Record
+from edged.domain.station import Reservation, Station
+
+Row = Mapping[str, Any]
+"""One stored fact as JSON-able data."""
+
+PARKED_MAX = 1000
+REPLIES_MAX = 1024
+REPLIES_HOURS = 24
+
+
+class Table(StrEnum):
+    """The kinds of kept facts. A row is found by its station, its table and its key."""
+
+    CACHE = "cache"  # by token
+    CONFIGURATION = "configuration"  # by key name
+    CONNECTOR = "connector"  # by number
+    CORRECTION = "correction"  # by boot
+    RESERVATION = "reservation"  # by id
+    SAMPLE = "sample"  # by transaction and position
+    STATION = "station"  # one row
+    TRANSACTION = "transaction"  # by our id
+
+
+OUTBOX = "outbox"
+"""Where a parked or damaged durable record came from; its key is its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A durable record on its way into the outbox."""
+
+    lane: Lane
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A row that is of no more use and too good to throw away: given up by the CSMS, or unreadable.
+
+    `source` is a table's name or `OUTBOX`; `text` the row as it was stored.
+    """
+
+    source: str
+    key: str
+    reason: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """One step's difference, for one commit. Falsy when there is nothing to write.
+
+    `put` and `delete` never name the same row, nor do `enqueue` and `dequeue`.
+    """
+
+    put: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
+    delete: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    enqueue: Mapping[int, Queued] = field(default_factory=dict)
+    dequeue: frozenset[int] = frozenset()
+    parked: tuple[Parked, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.delete or self.enqueue or self.dequeue or self.parked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What is stored of one station, as text: whether it can be read is for `records.load` to find out."""
+
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    outbox: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A station as it was left. `repairs` is to be committed before the station's first step.
+
+    `damaged` are the rows that could not be read (parked by the repairs), `dropped` the reservations whose place no
+    longer exists, `forgotten` the ended transactions whose last record was unreadable. `warnings` says all of it in
+    sentences for the log, without a token.
+    """
+
+    station: Station
+    repairs: Writes
+    damaged: tuple[Parked, ...] = ()
+    dropped: tuple[Reservation, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedReply:
+    """What a command over MQTT was answered, so that a repeat gets the same answer."""
+
+    actor: str
+    command: str
+    id: str
+    payload: str = field(repr=False)
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedRow:
+    """A parked row as it is shown."""
+
+    station_id: str
+    at: datetime
+    parked: Parked
+
+
+class Store(Protocol):
+    """Where kept facts are durable. Blocking; callable from any thread, one call at a time runs.
+
+    Every method raises `StoreError` when the disk does not do what it is asked; a failed write leaves nothing behind,
+    and the next one may succeed. `StoreDamaged` means that the database must be opened again.
+    """
+
+    def load(self, station_id: str) -> Rows: ...
+
+    def commit(self, station_id: str, writes: Writes, wall: datetime) -> None:
+        """All of it or nothing, and durable on return. `wall` is remembered along with every change of facts."""
+
+    def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:
+        """The lane's oldest records after that number, in order."""
+
+    def last_wall(self) -> datetime | None:
+        """The last wall clock that came with a commit; None on a new disk."""
+
+    def stations(self) -> tuple[str, ...]:
+        """Every station that has something stored, also such as are no longer configured."""
+
+    def parked(self, limit: int = 100) -> list[ParkedRow]:
+        """The latest parked rows, newest first. The last 1000 are kept."""
+
+    def reply_save(self, reply: SavedReply) -> None:
+        """Keep an answer. The last 1024 of the last 24 hours are kept."""
+
+    def replies_load(self, limit: int = REPLIES_MAX) -> list[SavedReply]:
+        """The latest answers, oldest first."""
+
+    def value(self, name: str) -> str | None:
+        """A small value of the gateway itself."""
+
+    def set_value(self, name: str, value: str | None) -> None:
+        """Keep a small value of the gateway; None forgets it."""
+
+    def close(self) -> None: ...

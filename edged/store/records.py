@@ -1,0 +1,303 @@
+"""Station to rows and back: pure.
+
+Owns which facts are kept and how they are told apart row by row. Knows no SQL and no file. Invariant: the rows that
+`writes` asks for, laid over a fresh station by `load`, give the kept facts of the station they came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from edged.domain.effects import (
+    Dequeue,
+    Effect,
+    Enqueue,
+    MeterRecord,
+    Record,
+    ReservationRecord,
+    SecurityRecord,
+    TransactionRecord,
+    lane_of,
+)
+from edged.domain.station import Boot, CachedToken, Connector, Reservation, Station, Transaction
+from edged.domain.types import Now
+from edged.store.codec import Unreadable, decode, encode, pack
+from edged.store.port import OUTBOX, Parked, Queued, Row, Table, Writes
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+STATION_KEY = ""
+CONNECTOR_KEPT = ("operative", "scheduled", "spent", "held_for", "energy_offset_wh", "energy_kept_wh")
+STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept")
+RESERVATION_KEPT = tuple(f.name for f in fields(Reservation) if f.name != "held_until_s")
+TRANSACTION_FLEETING = frozenset({"queued", "next_sample_at_s"})
+TRANSACTION_KEPT = tuple(
+    f.name for f in fields(Transaction) if f.name not in TRANSACTION_FLEETING and f.name != "samples"
+)
+"""A transaction's row. Its samples are rows of their own, so that one more sample does not write all of them again."""
+
+RECORDS: Mapping[str, type] = MappingProxyType(
+    {
+        "transaction": TransactionRecord,
+        "meter": MeterRecord,
+        "reservation": ReservationRecord,
+        "security": SecurityRecord,
+    }
+)
+_RECORD_NAMES = {kind: name for name, kind in RECORDS.items()}
+
+NOTHING = Writes()
+
+
+# --- text
+
+
+def to_text(row: Row) -> str:
+    """A row as it is stored: one line of ASCII."""
+    return json.dumps(row, separators=(",", ":"))
+
+
+def from_text(text: str) -> Any:
+    """What `to_text` wrote. Raises `Unreadable`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Unreadable("not JSON") from None
+
+
+def to_key(text: str) -> str:
+    """A key as it is stored: ASCII whatever a token holds, and readable."""
+    return json.dumps(text)[1:-1]
+
+
+def from_key(key: str) -> str:
+    """What `to_key` wrote. Raises `Unreadable`."""
+    text = from_text(f'"{key}"')
+    if not isinstance(text, str):
+        raise Unreadable("not a key")
+    return text
+
+
+def sample_key(transaction_id: str, position: int) -> str:
+    return f"{to_key(transaction_id)}/{position:05d}"
+
+
+# --- durable records
+
+
+def encode_record(record: Record) -> Row:
+    """A durable record as a row."""
+    return {"type": _RECORD_NAMES[type(record)], **encode(record)}
+
+
+def decode_record(text: str) -> Record:
+    """The durable record that was stored. Raises `Unreadable`."""
+    data = from_text(text)
+    if not isinstance(data, dict):
+        raise Unreadable("not an object")
+    kind = data.pop("type", None)
+    if not isinstance(kind, str) or kind not in RECORDS:
+        raise Unreadable("no kind of record that this version knows")
+    record: Record = decode(RECORDS[kind], data)
+    return record
+
+
+def park(seq: int, record: Record, reason: str) -> Parked:
+    """A record that the CSMS never took, for `writes(..., parked=...)`: the reason is for people."""
+    return Parked(OUTBOX, str(seq), reason, to_text(encode_record(record)))
+
+
+# --- rows of the kept facts
+
+
+def connector_row(connector: Connector) -> Row:
+    return pack(connector, CONNECTOR_KEPT)
+
+
+def reservation_row(reservation: Reservation) -> Row:
+    return pack(reservation, RESERVATION_KEPT)
+
+
+def transaction_row(transaction: Transaction) -> Row:
+    return pack(transaction, TRANSACTION_KEPT)
+
+
+def station_row(station: Station) -> Row:
+    return pack(station, STATION_KEPT)
+
+
+def cache_row(entry: CachedToken) -> Row:
+    return pack(entry, (f.name for f in fields(CachedToken)))
+
+
+def _value_row(value: str | float) -> Row:
+    return {"value": value}
+
+
+# --- the difference
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """The kept facts of an object as one comparable value."""
+    return attrgetter(*names)
+
+
+def _whole(value: Any) -> Any:
+    return value
+
+
+_connector_facts = _getter(CONNECTOR_KEPT)
+_reservation_facts = _getter(RESERVATION_KEPT)
+_transaction_facts = _getter(TRANSACTION_KEPT)
+_station_facts = _getter(STATION_KEPT)
+
+
+class _Draft:
+    """Writes while they are put together; never leaves this module."""
+
+    __slots__ = ("delete", "put")
+
+    def __init__(self) -> None:
+        self.put: dict[str, dict[str, Row]] = {}
+        self.delete: dict[str, set[str]] = {}
+
+    def set(self, table: Table, key: str, row: Row) -> None:
+        self.put.setdefault(table, {})[key] = row
+
+    def drop(self, table: Table, key: str) -> None:
+        self.delete.setdefault(table, set()).add(key)
+
+    def compare(
+        self,
+        table: Table,
+        old: Mapping[K, V],
+        new: Mapping[K, V],
+        *,
+        key: Callable[[K], str],
+        row: Callable[[V], Row],
+        facts: Callable[[V], Any] = _whole,
+    ) -> None:
+        """Rows of one map: an entry that is the same object, or has the same kept facts, is not written."""
+        if old is new:
+            return
+        for name, value in new.items():
+            before = old.get(name)
+            if before is value:
+                continue
+            if before is None or facts(before) != facts(value):
+                self.set(table, key(name), row(value))
+        for name in old.keys() - new.keys():
+            self.drop(table, key(name))
+
+    def compare_samples(self, old: Mapping[str, Transaction], new: Mapping[str, Transaction]) -> None:
+        """One row a sample, by position: a new sample is one more row, thinning writes again what moved."""
+        if old is new:
+            return
+        for name in old.keys() | new.keys():
+            before = old[name].samples if name in old else ()
+            after = new[name].samples if name in new else ()
+            if before is after:
+                continue
+            for position, sample in enumerate(after):
+                if position >= len(before) or (before[position] is not sample and before[position] != sample):
+                    self.set(Table.SAMPLE, sample_key(name, position), encode(sample))
+            for position in range(len(after), len(before)):
+                self.drop(Table.SAMPLE, sample_key(name, position))
+
+
+def writes(before: Station, after: Station, effects: Sequence[Effect], parked: Iterable[Parked] = ()) -> Writes:
+    """What one step changed of the kept facts, and the durable records that come and go with it.
+
+    Falsy when nothing that is kept changed: such a step costs no write. `parked` rides along in the same commit.
+    """
+    aside = tuple(parked)
+    if before is after and not effects and not aside:
+        return NOTHING
+    enqueue: dict[int, Queued] = {}
+    dequeue: set[int] = set()
+    for effect in effects:
+        if isinstance(effect, Enqueue):
+            enqueue[effect.seq] = Queued(lane_of(effect.record), encode_record(effect.record))
+        elif isinstance(effect, Dequeue) and enqueue.pop(effect.seq, None) is None:
+            dequeue.add(effect.seq)
+    draft = _Draft()
+    if before is not after:
+        _compare_stations(draft, before, after)
+    if not (draft.put or draft.delete or enqueue or dequeue or aside):
+        return NOTHING
+    return Writes(
+        put=draft.put,
+        delete={table: frozenset(keys) for table, keys in draft.delete.items()},
+        enqueue=enqueue,
+        dequeue=frozenset(dequeue),
+        parked=aside,
+    )
+
+
+def _compare_stations(draft: _Draft, before: Station, after: Station) -> None:
+    draft.compare(
+        Table.CONFIGURATION, before.configuration.changed, after.configuration.changed, key=to_key, row=_value_row
+    )
+    draft.compare(
+        Table.CONNECTOR,
+        before.connectors,
+        after.connectors,
+        key=str,
+        row=connector_row,
+        facts=_connector_facts,
+    )
+    draft.compare(
+        Table.RESERVATION,
+        before.reservations,
+        after.reservations,
+        key=str,
+        row=reservation_row,
+        facts=_reservation_facts,
+    )
+    draft.compare(
+        Table.TRANSACTION,
+        before.transactions,
+        after.transactions,
+        key=to_key,
+        row=transaction_row,
+        facts=_transaction_facts,
+    )
+    draft.compare_samples(before.transactions, after.transactions)
+    draft.compare(Table.CACHE, before.cache, after.cache, key=to_key, row=cache_row)
+    draft.compare(Table.CORRECTION, before.corrections, after.corrections, key=to_key, row=_value_row)
+    if _station_facts(before) != _station_facts(after):
+        draft.set(Table.STATION, STATION_KEY, station_row(after))
+
+
+def kept(station: Station) -> Station:
+    """The station without what a power cut takes, for "disk equals memory": equal before and after a reload.
+
+    Deadlines, the link, the charger's last word and this boot are blanked; what is derived at load stays.
+    """
+    return replace(
+        station,
+        connectors={
+            number: Connector(
+                layout=connector.layout,
+                capabilities=connector.layout.capabilities,
+                transaction_id=connector.transaction_id,
+                **{name: getattr(connector, name) for name in CONNECTOR_KEPT},
+            )
+            for number, connector in station.connectors.items()
+        },
+        reservations={key: replace(one, held_until_s=0.0) for key, one in station.reservations.items()},
+        transactions={key: replace(one, next_sample_at_s=None) for key, one in station.transactions.items()},
+        pending={},
+        link=type(station.link)(),
+        reset=None,
+        tickets=0,
+        aligned_slot=None,
+        boot=Boot(id="", floor=station.wall_kept, started_s=0.0),
+        clock=Now(station.wall_kept, 0.0, False),
+    )

@@ -1,0 +1,343 @@
+"""Kept facts in one SQLite file: WAL, every commit flushed to the disk before it returns.
+
+Owns the SQL and the locking between threads. Knows no rule of a station: rows come from `records` as data. How a file
+is opened, migrated or set aside is `opening`'s. Invariants: a commit is one SQLite transaction; what failed left
+nothing behind; nobody else has the file open for as long as this object lives.
+
+    StoreError (ports)
+      StoreDamaged   the file is no longer a sound database: open it again, it will be set aside
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from edged.domain.effects import Lane, Record
+from edged.ports import StoreError
+from edged.store import records
+from edged.store.codec import Unreadable
+from edged.store.port import PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, Parked, ParkedRow, Rows, SavedReply, Writes
+
+log = logging.getLogger(__name__)
+
+WALL = "wall"
+"""The kind of the row that holds the wall clock of a station's last change; the store's own, no table of records."""
+
+DAMAGE = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+    }
+)
+
+
+class StoreDamaged(StoreError):
+    """The file is no longer a sound database."""
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 where the error did not come from SQLite."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return (code or 0) & 0xFF
+
+
+def store_error(error: sqlite3.Error, doing: str) -> StoreError:
+    """A sentence about what the disk did not do."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    kind = StoreDamaged if primary_code(error) in DAMAGE else StoreError
+    return kind(f"{doing}: {error} ({name})")
+
+
+def as_text(data: bytes) -> str:
+    """Text as it lies in the file; bytes that are no text survive as escapes."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def storable(text: str) -> str:
+    """Text that any SQLite column takes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _same(text: str) -> bytes:
+    """A key for `CAST(? AS TEXT)`: the bytes that `as_text` came from."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+class SqliteStore:
+    """A `Store` on an open, checked and migrated connection (`opening.open_store`).
+
+    `lock_fd` is the lock file that keeps a second daemon out; it is closed with the store.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, lock_fd: int | None = None) -> None:
+        self._db = connection
+        self._path = path
+        self._lock_fd = lock_fd
+        self._lock = threading.Lock()
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    # --- stations
+
+    def load(self, station_id: str) -> Rows:
+        facts: dict[str, dict[str, str]] = {}
+        with self._reading("read the station") as db:
+            for kind, key, value in db.execute("SELECT kind, key, value FROM facts WHERE station = ?", (station_id,)):
+                if kind != WALL:
+                    facts.setdefault(kind, {})[key] = value
+            found = db.execute("SELECT seq, value FROM outbox WHERE station = ?", (station_id,))
+            return Rows(facts=facts, outbox=dict(found.fetchall()))
+
+    def commit(self, station_id: str, writes: Writes, wall: datetime) -> None:
+        if not writes:
+            return
+        with self._writing("commit") as db:
+            self._commit_facts(db, station_id, writes, wall)
+            self._commit_outbox(db, station_id, writes)
+            if writes.parked:
+                self._commit_parked(db, station_id, writes.parked, wall)
+
+    def _commit_facts(self, db: sqlite3.Connection, station_id: str, writes: Writes, wall: datetime) -> None:
+        for table, keys in writes.delete.items():
+            db.executemany(
+                "DELETE FROM facts WHERE station = ? AND kind = CAST(? AS TEXT) AND key = CAST(? AS TEXT)",
+                [(station_id, _same(table), _same(key)) for key in keys],
+            )
+        puts = [
+            (station_id, str(table), key, records.to_text(row))
+            for table, rows in writes.put.items()
+            for key, row in rows.items()
+        ]
+        if puts:
+            # the wall clock lies beside the facts, on a page that is written anyway
+            puts.append((station_id, WALL, "", wall.isoformat()))
+            db.executemany("INSERT OR REPLACE INTO facts (station, kind, key, value) VALUES (?, ?, ?, ?)", puts)
+
+    def _commit_outbox(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
+        db.executemany(
+            "INSERT INTO outbox (station, lane, seq, value) VALUES (?, ?, ?, ?)",
+            [(station_id, one.lane.value, seq, records.to_text(one.row)) for seq, one in writes.enqueue.items()],
+        )
+        # without the lane the whole queue would be searched; a row of no known lane is found the slow way
+        for seq in writes.dequeue:
+            gone = db.execute(
+                "DELETE FROM outbox WHERE station = ? AND lane IN (?, ?) AND seq = ?",
+                (station_id, Lane.TRANSACTION.value, Lane.NOTICE.value, seq),
+            )
+            if gone.rowcount == 0:
+                db.execute("DELETE FROM outbox WHERE station = ? AND seq = ?", (station_id, seq))
+
+    def _commit_parked(
+        self, db: sqlite3.Connection, station_id: str, parked: tuple[Parked, ...], wall: datetime
+    ) -> None:
+        db.executemany(
+            "INSERT INTO parked (station, source, key, reason, at, value) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    station_id,
+                    storable(p.source),
+                    storable(p.key),
+                    storable(p.reason),
+                    wall.isoformat(),
+                    storable(p.text),
+                )
+                for p in parked
+            ],
+        )
+        db.execute("DELETE FROM parked WHERE number <= (SELECT max(number) FROM parked) - ?", (PARKED_MAX,))
+
+    def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:
+        with self._reading("read the outbox") as db:
+            found = db.execute(
+                "SELECT seq, value FROM outbox WHERE station = ? AND lane = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (station_id, lane.value, after_seq, limit),
+            ).fetchall()
+        try:
+            return [(seq, records.decode_record(text)) for seq, text in found]
+        except Unreadable as error:
+            # load has read every row of it: what cannot be read now has changed under us
+            raise StoreDamaged(f"read the outbox: {error}") from error
+
+    def stations(self) -> tuple[str, ...]:
+        with self._reading("list the stations") as db:
+            found = db.execute("SELECT station FROM facts UNION SELECT station FROM outbox ORDER BY station").fetchall()
+        return tuple(name for (name,) in found)
+
+    def last_wall(self) -> datetime | None:
+        with self._reading("read the last wall clock") as db:
+            found = db.execute("SELECT value FROM facts WHERE kind = ?", (WALL,)).fetchall()
+        return max((moment for (text,) in found if (moment := _moment(text)) is not None), default=None)
+
+    def parked(self, limit: int = 100) -> list[ParkedRow]:
+        with self._reading("read the parked rows") as db:
+            found = db.execute(
+                "SELECT station, at, source, key, reason, value FROM parked ORDER BY number DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return [
+            ParkedRow(station_id=station, at=moment, parked=Parked(source, key, reason, text))
+            for station, at, source, key, reason, text in found
+            if (moment := _moment(at)) is not None
+        ]
+
+    # --- the gateway's own
+
+    def reply_save(self, reply: SavedReply) -> None:
+        at = reply.at.astimezone(UTC)
+        oldest = (at - timedelta(hours=REPLIES_HOURS)).isoformat()
+        with self._writing("keep a reply") as db:
+            db.execute(
+                "INSERT INTO replies (actor, command, id, at, payload) VALUES (?, ?, ?, ?, ?)",
+                (
+                    *(json.dumps(t) for t in (reply.actor, reply.command, reply.id)),
+                    at.isoformat(),
+                    storable(reply.payload),
+                ),
+            )
+            db.execute("DELETE FROM replies WHERE number <= (SELECT max(number) FROM replies) - ?", (REPLIES_MAX,))
+            db.execute("DELETE FROM replies WHERE at < ?", (oldest,))
+
+    def replies_load(self, limit: int = REPLIES_MAX) -> list[SavedReply]:
+        with self._reading("read the replies") as db:
+            found = db.execute(
+                "SELECT actor, command, id, at, payload FROM replies ORDER BY number DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return [
+            SavedReply(actor=_name(actor), command=_name(command), id=_name(own), payload=payload, at=moment)
+            for actor, command, own, at, payload in reversed(found)
+            if (moment := _moment(at)) is not None
+        ]
+
+    def value(self, name: str) -> str | None:
+        with self._reading("read a value") as db:
+            found = db.execute("SELECT value FROM gateway WHERE name = ?", (name,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def set_value(self, name: str, value: str | None) -> None:
+        with self._writing("keep a value") as db:
+            if value is None:
+                db.execute("DELETE FROM gateway WHERE name = ?", (name,))
+            else:
+                db.execute("INSERT OR REPLACE INTO gateway (name, value) VALUES (?, ?)", (name, storable(value)))
+
+    # --- the file
+
+    def backup(self, path: Path) -> None:
+        """A consistent copy, put in place of the last one only when it is whole and checked.
+
+        Commits wait while it runs (milliseconds for a site's database). Raises `StoreError`; the last copy stays.
+        """
+        draft = path.with_name(f"{path.name}.new")
+        try:
+            with self._reading("copy the database") as db:
+                draft.unlink(missing_ok=True)
+                copy = sqlite3.connect(draft, isolation_level=None)
+                try:
+                    copy.execute("PRAGMA synchronous = OFF")  # flushed below, once
+                    db.backup(copy)
+                    # a plain file of its own: a copy has no use for a write-ahead log beside it
+                    copy.execute("PRAGMA journal_mode = DELETE")
+                    verdict = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+                finally:
+                    copy.close()
+            if verdict != "ok":
+                raise StoreDamaged(f"copy the database: {verdict}")
+            sync_file(draft)
+            draft.replace(path)
+            sync_directory(path.parent)
+        except OSError as error:
+            raise StoreError(f"copy the database: {error}") from error
+        finally:
+            remove_quietly(draft)
+
+    def close(self) -> None:
+        """Let go of the file and of its lock. A second call does nothing."""
+        with self._lock:
+            try:
+                self._db.close()
+            except sqlite3.Error as error:
+                raise store_error(error, "close the database") from error
+            finally:
+                if self._lock_fd is not None:
+                    os.close(self._lock_fd)
+                    self._lock_fd = None
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                raise store_error(error, doing) from error
+
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed and flushed at the end, rolled back whatever goes wrong."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise store_error(error, doing) from error
+            finally:
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        """End a transaction that did not come to its commit. SQLite has often done so itself."""
+        try:
+            if self._db.in_transaction:
+                self._db.rollback()
+        except sqlite3.Error as error:
+            log.warning("the failed write could not be rolled back, the next one will be refused: %s", error)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _name(text: str) -> str:
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text
+
+
+def sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make names durable: a rename is not until its directory is flushed."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a draft that is in nobody's way if it stays."""
+    for name in (path, path.with_name(f"{path.name}-journal"), path.with_name(f"{path.name}-wal")):
+        try:
+            name.unlink(missing_ok=True)
+        except OSError:
+            continue
