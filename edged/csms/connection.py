@@ -253,7 +253,7 @@ class Connection:
             max_size=settings.max_frame_bytes,
             logger=_library_log,
             happy_eyeballs_delay=0.25,  # a broken IPv6 must not eat the whole time-out
-            **({} if tls is None else {"ssl": tls}),
+            ssl=tls,
         )
         assert isinstance(line, _Line)
         _watch_by_kernel(line)

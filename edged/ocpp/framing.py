@@ -78,7 +78,7 @@ def decode(frame: str) -> tuple[Any, str | None]:
 
 
 def _deeper_than(message: Any, limit: int) -> bool:
-    level = [message]
+    level = [message] if isinstance(message, dict | list) else []
     for _ in range(limit):
         children = (child for item in level for child in (item.values() if isinstance(item, dict) else item))
         level = [child for child in children if isinstance(child, dict | list)]
