@@ -15,9 +15,6 @@ answers late or never. Sub-protocols other than ocpp1.6 may be offered; their fr
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hmac
 import http
 import ssl
 import time
@@ -36,7 +33,7 @@ from websockets.typing import Subprotocol
 from edged.simulator.csms_answers import Answer, Answers, CallFromStation, ErrorAnswer, Later, Silence, Token
 from edged.simulator.csms_record import Direction, Frame, Kind, Record
 from edged.simulator.csms_rules import Rules, StationView, Waiting
-from edged.simulator.csms_session import CsmsCallError, CsmsError, CsmsOffline, CsmsTimeout, Session, parse
+from edged.simulator.csms_session import CsmsCallError, CsmsError, CsmsOffline, CsmsTimeout, Session, authentic, parse
 
 __all__ = [
     "Csms",
@@ -162,7 +159,7 @@ class Csms:
         return [
             frame.payload
             for frame in self.record
-            if frame.index >= after and _is_call(frame, action, station) and isinstance(frame.payload, dict)
+            if frame.index >= after and frame.is_call(action, station) and isinstance(frame.payload, dict)
         ]
 
     async def wait_for(
@@ -177,7 +174,7 @@ class Csms:
         """The payload of the first such CALL at or after `after`, past or to come. `CsmsTimeout` where none comes."""
 
         def wanted(frame: Frame) -> bool:
-            if not _is_call(frame, action, station) or not isinstance(frame.payload, dict):
+            if not frame.is_call(action, station) or not isinstance(frame.payload, dict):
                 return False
             return predicate is None or predicate(frame.payload)
 
@@ -287,7 +284,8 @@ class Csms:
             return connection.respond(http.HTTPStatus.NOT_FOUND, "no station identity in the path\n")
         if len(self._all) >= MAX_CONNECTIONS:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections\n")
-        if self.credentials is not None and not self._authentic(identity, request.headers.get("Authorization", "")):
+        login = request.headers.get("Authorization", "")
+        if self.credentials is not None and not authentic(login, identity, self.credentials.get(identity)):
             self.refused_logins += 1
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "wrong identity or password\n")
         return None
@@ -295,18 +293,6 @@ class Csms:
     def _identity(self, path: str) -> str:
         prefix, _, identity = path.partition("?")[0].rpartition("/")
         return unquote(identity) if prefix == self.path else ""
-
-    def _authentic(self, identity: str, header: str) -> bool:
-        scheme, _, encoded = header.partition(" ")
-        expected = (self.credentials or {}).get(identity)
-        if scheme.lower() != "basic" or expected is None:
-            return False
-        try:
-            user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
-        except binascii.Error:
-            return False
-        wanted = expected.encode() if isinstance(expected, str) else expected
-        return user == identity.encode() and hmac.compare_digest(password, wanted)
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -418,8 +404,3 @@ class Csms:
         transaction_id = answer.get("transactionId")
         if call.action == "StartTransaction" and isinstance(transaction_id, int):
             self._rules.transaction_ids.add(transaction_id)
-
-
-def _is_call(frame: Frame, action: str, station: str | None) -> bool:
-    mine = station is None or frame.station == station
-    return mine and frame.direction is Direction.RECEIVED and frame.kind is Kind.CALL and frame.action == action

@@ -41,6 +41,11 @@ class Frame:
     payload: object
     raw: str | bytes
 
+    def is_call(self, action: str, station: str | None) -> bool:
+        """Whether it is a CALL with that action from that station (None = from any)."""
+        mine = station is None or self.station == station
+        return mine and self.direction is Direction.RECEIVED and self.kind is Kind.CALL and self.action == action
+
 
 class Record:
     """Every frame, numbered. `mark()` is a position: what comes after it has an index of at least that."""

@@ -7,6 +7,9 @@ Owns the errors that a CALL of the CSMS can end in, and the record's entries; de
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import hmac
 import json
 import time
 
@@ -139,3 +142,16 @@ def parse(message: str | bytes) -> object:
         return json.loads(message)
     except (ValueError, RecursionError):
         return None
+
+
+def authentic(header: str, identity: str, password: str | bytes | None) -> bool:
+    """Whether an Authorization header is Basic, for that identity and with that password (None = there is none)."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic" or password is None:
+        return False
+    try:
+        user, _, given = base64.b64decode(encoded, validate=True).partition(b":")
+    except binascii.Error:
+        return False
+    wanted = password.encode() if isinstance(password, str) else password
+    return user == identity.encode() and hmac.compare_digest(given, wanted)
