@@ -102,6 +102,11 @@ class Engine:
         """The line to the CSMS; without one the station runs by itself."""
         self._link = link
 
+    @property
+    def wanted(self) -> Mapping[int, Desired]:
+        """What each driver was last told."""
+        return self._wanted
+
     # --- the inbox
 
     def post(self, event: Event) -> bool:
@@ -148,7 +153,7 @@ class Engine:
         now = self._clock.now()
         before = self.station
         transition = step(before, event, now)
-        writes = self._store.difference(before, transition.station, transition.effects)
+        writes = self._store.difference(before, transition.station, transition.effects, event)
         if writes:
             try:
                 await self._commit(writes, now)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from edged.domain.effects import Effect, Lane, Record, Reply, RestartScope
+from edged.domain.events import Event
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, Measurand, Observation
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
@@ -103,7 +104,7 @@ class Driver(Protocol):
 class StationStore(Protocol):
     """Where one station's kept facts are durable. `commit` blocks and is called from a worker thread."""
 
-    def difference(self, before: Station, after: Station, effects: Sequence[Effect]) -> Any:
+    def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Any:
         """What a step wants written; falsy when nothing kept has changed. Pure and fast."""
 
     def commit(self, difference: Any, wall: datetime) -> None:

@@ -1,0 +1,130 @@
+"""From an installer's words to a fresh `Station`: its shape, its first values, nothing of its past.
+
+Knows settings and the core. What the chargers can do comes in as `ChargerFacts`; who found that out is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edged.domain.configuration import ConfigKey, Configuration, KeyKind, find_key, normalize
+from edged.domain.hardware import Capability, Measurand
+from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
+from edged.domain.types import Now
+from edged.ocpp.dialect import Dialect
+from edged.settings.model import GatewaySettings, StationSettings, TimeSource
+
+DEFAULT_MAX_MA = 32_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerFacts:
+    """What a charger's profile says of it. `max_current_ma`: the smaller of the site's and the profile's, if any."""
+
+    capabilities: frozenset[Capability]
+    measurands: frozenset[Measurand]
+    connector_type: str
+    phases: int = 3
+    max_current_ma: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadValue:
+    """A first value of the site file that its key does not allow."""
+
+    key: str
+    sentence: str
+
+
+def layouts(settings: StationSettings, facts: Mapping[str, ChargerFacts]) -> tuple[ConnectorLayout, ...]:
+    """The connectors, numbered through the station in the order of the file."""
+    found: list[ConnectorLayout] = []
+    for evse_id, evse in enumerate(settings.evses, start=1):
+        charger = facts[evse.charger]
+        for connector_id, connector in enumerate(evse.connectors, start=1):
+            found.append(
+                ConnectorLayout(
+                    number=len(found) + 1,
+                    evse_id=evse_id,
+                    connector_id=connector_id,
+                    charger=evse.charger,
+                    connector_type=connector.type or charger.connector_type,
+                    capabilities=charger.capabilities,
+                    measurands=charger.measurands,
+                    phases=charger.phases,
+                    max_current_ma=charger.max_current_ma or DEFAULT_MAX_MA,
+                )
+            )
+    return tuple(found)
+
+
+def fresh_station(
+    settings: StationSettings,
+    gateway: GatewaySettings,
+    facts: Mapping[str, ChargerFacts],
+    dialect: Dialect,
+    *,
+    boot: Boot,
+    now: Now,
+    firmware_version: str,
+) -> Station:
+    """The station as its file describes it, before anything was ever kept of it."""
+    shapes = layouts(settings, facts)
+    detachable = any(Capability.DETACHABLE in shape.capabilities for shape in shapes)
+    computed = dialect.computed_configuration({"connectors": len(shapes), "detachable": detachable})
+    site, _ = first_values(settings, shapes)
+    return Station(
+        identity=Identity(
+            id=settings.id,
+            vendor=settings.vendor,
+            model=settings.model,
+            serial_number=settings.serial_number,
+            firmware_version=firmware_version,
+        ),
+        policy=dialect.policy,
+        rules=SiteRules(
+            offline_tokens=settings.offline_tokens,
+            hard_reset=gateway.hard_reset,
+            time_from_csms=gateway.time_source is TimeSource.CSMS,
+        ),
+        boot=boot,
+        configuration=Configuration(changed={}, site=site, computed=computed),
+        connectors={shape.number: Connector(layout=shape, capabilities=shape.capabilities) for shape in shapes},
+        wall_kept=boot.floor,
+        clock=now,
+    )
+
+
+def first_values(
+    settings: StationSettings, shapes: tuple[ConnectorLayout, ...]
+) -> tuple[dict[str, str], tuple[BadValue, ...]]:
+    """The site's values under their canonical names, and those that a key does not allow."""
+    measurands = frozenset(measurand.value for shape in shapes for measurand in shape.measurands)
+    good: dict[str, str] = {}
+    bad: list[BadValue] = []
+    for name, value in settings.configuration.items():
+        key = find_key(name)
+        if key is None:
+            bad.append(BadValue(name, "no such configuration key"))
+            continue
+        kept = normalize(key, value, connectors=len(shapes), measurands=measurands)
+        if kept is None:
+            bad.append(BadValue(key.name, _wanted(key, measurands)))
+        else:
+            good[key.name] = kept
+    return good, tuple(bad)
+
+
+def _wanted(key: ConfigKey, measurands: frozenset[str]) -> str:
+    match key.kind:
+        case KeyKind.BOOL:
+            return "must be true or false"
+        case KeyKind.INT:
+            return f"must be a whole number from {key.minimum} to {key.maximum}"
+        case KeyKind.MEASURANDS:
+            return "must name measurands that these chargers have: " + ", ".join(sorted(measurands))
+        case KeyKind.ROTATIONS:
+            return "must be a list like 0.RST,1.RST,2.RTS"
+        case KeyKind.LIST | KeyKind.TEXT:
+            return "is not a value that the key allows"
