@@ -17,7 +17,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from edged.mqtt.backoff import Backoff
-from edged.mqtt.connection import BrokerRefused, Connection, Incoming, MqttError, Will
+from edged.mqtt.connection import Connection, Incoming, Will
+from edged.mqtt.dialling import BrokerRefused, MqttError
 from edged.mqtt.documents import Document, encode
 from edged.mqtt.options import BrokerOptions
 from edged.mqtt.options import Protocol as Version
@@ -89,7 +90,7 @@ class BrokerClient:
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
-        self._task.add_done_callback(_log_bug)
+        self._task.add_done_callback(log_bug)
 
     def wake(self) -> None:
         """Something may be due. Returns at once."""
@@ -271,6 +272,7 @@ class BrokerClient:
             self._ended.set_result(reason)
 
 
-def _log_bug(task: asyncio.Task[None]) -> None:
+def log_bug(task: asyncio.Task[None]) -> None:
+    """Tell of a task that ended by a bug: it must be seen, and must not take charging with it."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the MQTT client has ended by a bug; the mirror stands still", exc_info=error)
+        log.error("a part of the MQTT mirror has ended by a bug; it stands still until the next start", exc_info=error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -183,20 +184,17 @@ def _read_body(raw: bytes) -> Mapping[str, Any]:
     return body
 
 
+_TEXTS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = re.compile(r"[\[\]{}]")
+
+
 def _deeper_than(written: str, limit: int) -> bool:
     """Counted on the text: a hostile nesting must not reach the recursive parser."""
-    depth, in_text, escaped = 0, False, False
-    for char in written:
-        if in_text:
-            in_text, escaped = escaped or char != '"', char == "\\" and not escaped
-        elif char == '"':
-            in_text = True
-        elif char in "[{":
-            depth += 1
-            if depth > limit:
-                return True
-        elif char in "]}":
-            depth -= 1
+    depth = 0
+    for bracket in _BRACKETS.findall(_TEXTS.sub("", written)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > limit:
+            return True
     return False
 
 
@@ -213,7 +211,11 @@ def _finite(digits: str) -> float:
 
 def _half_characters(value: Any) -> bool:
     if isinstance(value, str):
-        return any(0xD800 <= ord(char) <= 0xDFFF for char in value)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return True
+        return False
     if isinstance(value, dict):
         return any(_half_characters(part) for pair in value.items() for part in pair)
     return isinstance(value, list) and any(_half_characters(part) for part in value)

@@ -1,25 +1,18 @@
 """One connection to the broker: one fresh paho client on asyncio, from CONNECT to its end, never used again.
 
 Owns the socket's life. Refuses to know topics, lanes and when to try again. Only paho's public interface is used, and
-its queue never: whoever sends keeps to the window. paho can only open its socket blocking, so that (name look-up, TCP,
-TLS) happens on a thread that lives as long as the dialling; everything after it runs on the event loop.
-
-    MqttError              the root of this room's errors
-      BrokerUnreachable    nothing, or nothing that speaks MQTT, answered in time
-      BrokerRefused        the broker said no, and why
+its queue never: whoever sends keeps to the window. Everything but the dialling (`dialling.py`) runs on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from paho.mqtt import MQTTException
@@ -30,11 +23,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edged.mqtt.options import BrokerOptions, TlsOptions
-from edged.ports import EdgedError
+from edged.mqtt.dialling import BrokerRefused, BrokerUnreachable, certificate_end, dial, shut, words
+from edged.mqtt.options import BrokerOptions
 
-MAX_INCOMING_BYTES: Final = 64 * 1024
-MAX_INCOMING_UNACKED: Final = 20
 _READS_PER_TURN: Final = 50
 _PACKET_OVERHEAD_BYTES: Final = 32
 _PARSE_ERRORS: Final = (
@@ -48,22 +39,6 @@ _PARSE_ERRORS: Final = (
     struct.error,
 )
 """What paho lets through when a peer sends it nonsense."""
-
-
-class MqttError(EdgedError):
-    """The broker cannot be used at the moment."""
-
-
-class BrokerUnreachable(MqttError):
-    """Nothing, or nothing that speaks MQTT, answered in time."""
-
-
-class BrokerRefused(MqttError):
-    """The broker said no. `code`: the MQTT 5 reason code, translated from 3.1.1 where that was spoken."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"the broker refuses the connection: {reason}")
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +132,7 @@ class Connection:
     async def open(self) -> None:
         """Dial, say CONNECT, wait for CONNACK. Raises `MqttError`; afterwards the socket is closed."""
         try:
-            await self._dial()
+            await dial(self._client, self._options, v5=self.v5)
             self._attach()
             await self._greeted()
         except BaseException:
@@ -167,56 +142,11 @@ class Connection:
         if self._gone.done():
             raise BrokerUnreachable(self._gone.result())
 
-    async def _dial(self) -> None:
-        done: asyncio.Future[str | None] = self._loop.create_future()
-        client, options = self._client, self._options
-        lock, abandoned = threading.Lock(), threading.Event()
-
-        def finish(error: str | None) -> None:
-            if not done.done():
-                done.set_result(error)
-
-        def dial() -> None:
-            error: str | None = None
-            try:
-                if options.tls is not None:
-                    client.tls_set_context(_context(options.tls))
-                    client.tls_insecure_set(options.tls.insecure)
-                client.connect(
-                    options.host,
-                    options.port,
-                    options.keepalive_s,
-                    clean_start=True if self.v5 else 3,
-                    properties=_connect_properties() if self.v5 else None,
-                )
-            except (OSError, ValueError, UnicodeError) as failure:
-                error = _words(failure)
-            with lock:
-                if abandoned.is_set():
-                    _shut(client.socket())
-                    return
-                with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                    self._loop.call_soon_threadsafe(finish, error)
-
-        threading.Thread(target=dial, name="mqtt-dial", daemon=True).start()
-        try:
-            async with asyncio.timeout(options.connect_timeout_s):
-                error = await done
-        except BaseException as failure:
-            with lock:
-                abandoned.set()
-                _shut(client.socket())
-            if isinstance(failure, TimeoutError):
-                raise BrokerUnreachable(f"no connection within {options.connect_timeout_s:g} s") from None
-            raise
-        if error is not None:
-            raise BrokerUnreachable(error)
-
     def _attach(self) -> None:
         self._socket = self._client.socket()
         if self._socket is None:
             raise BrokerUnreachable("closed at once")
-        self.certificate_expires = _expiry(self._socket)
+        self.certificate_expires = certificate_end(self._socket)
         self._loop.add_reader(self._socket, self._read)
         if self._client.want_write():
             self._loop.add_writer(self._socket, self._write)
@@ -291,7 +221,7 @@ class Connection:
         if sock is not None and sock.fileno() >= 0:
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
-            _shut(sock)
+            shut(sock)
         if not self._gone.done():
             self._gone.set_result("closed")
 
@@ -326,7 +256,7 @@ class Connection:
         try:
             rc = step()
         except _PARSE_ERRORS as error:
-            self._fail(f"the broker sent nonsense: {_words(error)}")
+            self._fail(f"the broker sent nonsense: {words(error)}")
             return
         if rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._fail(_of_rc(rc))
@@ -393,14 +323,6 @@ class Connection:
             self._loop.remove_writer(sock)
 
 
-def _connect_properties() -> Properties:
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's is untyped
-    properties.SessionExpiryInterval = 0  # commands for a daemon that was away are not delivered later
-    properties.MaximumPacketSize = MAX_INCOMING_BYTES
-    properties.ReceiveMaximum = MAX_INCOMING_UNACKED
-    return properties
-
-
 def _limits(properties: Properties) -> Limits:
     return Limits(
         receive_maximum=max(1, getattr(properties, "ReceiveMaximum", 65_535)),
@@ -410,44 +332,6 @@ def _limits(properties: Properties) -> Limits:
         keepalive_s=getattr(properties, "ServerKeepAlive", None),
         wildcards=bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
     )
-
-
-def _context(tls: TlsOptions) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-    except OSError as error:
-        raise OSError(f"the authorities in {tls.ca_file} cannot be read: {_words(error)}") from error
-    if tls.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.certificate_file is not None:
-        try:
-            context.load_cert_chain(tls.certificate_file, tls.key_file)
-        except OSError as error:
-            raise OSError(f"the certificate {tls.certificate_file} cannot be used: {_words(error)}") from error
-    return context
-
-
-def _expiry(sock: Any) -> datetime | None:
-    """When the broker's certificate ends; None without TLS or unchecked."""
-    certificate = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
-    not_after = certificate.get("notAfter") if certificate else None
-    if not isinstance(not_after, str):
-        return None
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(not_after), tz=UTC)
-
-
-def _shut(sock: Any) -> None:
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            sock.close()
-
-
-def _words(error: BaseException) -> str:
-    """One line about an error: what the system says, or its kind."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _of_rc(rc: MQTTErrorCode) -> str:

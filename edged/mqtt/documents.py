@@ -24,6 +24,8 @@ class Document:
 
     `at`: the time of the observation, not of the publishing. `qos` and `retain` as the contract gives them.
     `tracked`: the member whose changes set `since` (and `previous`, where the body has one); see `carry`.
+    `measured`: it holds measured values, so it passes the throttle. `repeated`: a new reading is worth a message from
+    time to time although it says the same.
     """
 
     body: Body
@@ -31,6 +33,8 @@ class Document:
     qos: int = 1
     retain: bool = True
     tracked: str | None = None
+    measured: bool = False
+    repeated: bool = False
     correlation: bytes | None = field(default=None, repr=False)
 
     def says_the_same(self, other: Document | None) -> bool:

@@ -60,10 +60,10 @@ class Throttle:
         """Whether this document goes out now; otherwise it is held back. `busy`: the connector charges."""
         told = self._told.get(topic)
         if told is not None and not force and not self._worth(told, document, now_s, busy=busy):
-            if document.says_the_same(told.document) and document.at == told.document.at:
-                self._held.pop(topic, None)
-            else:
+            if _says_more(document, told.document):
                 self._held[topic] = (document, busy)
+            else:
+                self._held.pop(topic, None)
             return False
         self._held.pop(topic, None)
         self._told[topic] = _Told(document, now_s)
@@ -81,6 +81,8 @@ class Throttle:
         old_body, new_body = told.document.body, new.body
         if isinstance(old_body, str) or isinstance(new_body, str) or _facts(old_body) != _facts(new_body):
             return True
+        if not _says_more(new, told.document):
+            return False
         age_s = now_s - told.at_s
         band = self._deadband
         if age_s < band.min_interval_s:
@@ -103,3 +105,7 @@ class Throttle:
 def _facts(body: Mapping[str, Any]) -> dict[str, Any]:
     """What passes at once: all that is not measured."""
     return {name: value for name, value in body.items() if name not in _MEASURED}
+
+
+def _says_more(new: Document, old: Document) -> bool:
+    return not new.says_the_same(old) or (new.repeated and new.at != old.at)

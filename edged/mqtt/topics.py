@@ -1,6 +1,6 @@
 """Every retained state document, derived from the station (contract, sections 2 and 3).
 
-Pure and level-triggered: the same station gives the same documents, and nothing is remembered here. What only a reader's
+Pure and level-triggered: the same station gives the same documents, nothing is remembered here. What only a reader's
 past can tell (`since`, `previous`) is left to `documents.carry`; how often it is worth a message, to `throttle`.
 Unknown is null, never 0 and never left out.
 Invariants: no token is shown but through the policy · a measured value that was not read in time is never shown as
@@ -297,7 +297,7 @@ def _transaction(station: Station, connector: Connector, shown: Shown) -> Docume
         "stop_reason": ending.reason.value if ending is not None else None,
         "ended_at": timestamp(station.true_time(ending.at)) if ending is not None else None,
     }
-    return Document(body=body, at=station.clock.utc)
+    return Document(body=body, at=station.clock.utc, measured=True)
 
 
 def _last_of(station: Station, number_: int) -> Transaction | None:
@@ -321,7 +321,7 @@ def _limit(station: Station, connector: Connector) -> Document:
 
 
 def meter(station: Station, connector: Connector) -> Document:
-    """The last reading. While the charger does not answer: the register is kept, what flows at the moment is unknown."""
+    """The last reading. While the charger does not answer the register is kept; what flows at the moment is unknown."""
     reading, online = connector.meter, connector.online
     quality = Quality.GOOD if online else Quality.STALE
     return Document(
@@ -338,6 +338,8 @@ def meter(station: Station, connector: Connector) -> Document:
         },
         at=connector.observed_at or station.clock.utc,
         qos=0,
+        measured=True,
+        repeated=True,
     )
 
 

@@ -1,0 +1,289 @@
+"""The mirror: shows the stations on MQTT and takes commands from there; the room's face to all others.
+
+Owns the heartbeat, `info`, `health`, the throttling of measured values and the way of a command from a topic to the
+desk and back. Refuses to know what a station is beyond its documents. Nothing in here is awaited by the control path:
+every method but `stop` returns at once, whatever the broker does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from edged.domain.effects import Reply
+from edged.domain.station import Station
+from edged.domain.types import Now, RequestRef
+from edged.mqtt.client import BrokerClient, LinkState, log_bug
+from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
+from edged.mqtt.connection import Incoming
+from edged.mqtt.desk import Desk, Stations
+from edged.mqtt.documents import Body, Document, carry
+from edged.mqtt.ledger import RateLimit, ReplyStore
+from edged.mqtt.options import MirrorOptions
+from edged.mqtt.outbox import Outbox
+from edged.mqtt.throttle import Deadband, Throttle
+from edged.mqtt.topics import GatewayView, HealthView, gateway_info, health, topics
+from edged.ports import Clock
+
+REPLY_WORTH_S: Final = 30.0
+PURGE_ECHO_S: Final = 5.0
+MAX_PURGES: Final = 256
+GOODBYE_S: Final = 2.0
+_TURN_S: Final = 0.5
+
+
+class MqttMirror:
+    """The engines' `ports.Mirror` on a broker. `run_id`: this run of the daemon, never used again.
+
+    `start` after every station was shown once, so that what is known then is there before `online`; `show` after each
+    step; `answer` and `fail` with what became of the events that the desk gave to `stations.submit`; `stop` at the end.
+    """
+
+    def __init__(
+        self,
+        options: MirrorOptions,
+        stations: Stations,
+        clock: Clock,
+        gateway: GatewayView,
+        *,
+        run_id: str,
+        store: ReplyStore | None = None,
+        deadband: Deadband | None = None,
+    ) -> None:
+        self._options = options
+        self._names = options.names
+        self._stations = stations
+        self._clock = clock
+        self._gateway = gateway
+        self._health = HealthView()
+        self._health_told: tuple[object, ...] = ()
+        self._started_s = clock.now().monotonic_s
+        self._next_heartbeat_s = self._next_health_s = self._started_s
+        self._heartbeats = 0
+        self._outbox = Outbox()
+        self._throttle = Throttle(deadband)
+        self._purges: dict[str, float] = {}
+        self._turns: asyncio.Task[None] | None = None
+        self._desk = Desk(
+            stations,
+            channel="mqtt",
+            run_id=run_id,
+            rate=RateLimit(rate_per_s=options.commands.rate_per_s, burst=options.commands.burst),
+            in_progress=options.commands.in_progress,
+            store=store,
+        )
+        self._client = BrokerClient(
+            options.broker,
+            self,
+            self._outbox,
+            status_topic=self._names.status,
+            subscription=self._names.requests,
+        )
+
+    # --- what the engine and the composition root call
+
+    def start(self) -> None:
+        self._desk.recall(self._clock.now())
+        self._show_gateway()
+        self._client.start()
+        self._turns = asyncio.get_running_loop().create_task(self._turn())
+        self._turns.add_done_callback(log_bug)
+
+    async def stop(self) -> None:
+        """Answer who still waits, say `offline`, wait at most two seconds for both, then DISCONNECT."""
+        if self._turns is not None:
+            self._turns.cancel()
+            await asyncio.wait([self._turns])
+        self._desk.close(self._clock.now())
+        await self._client.stop(GOODBYE_S)
+
+    def show(self, station: Station, now: Now) -> None:
+        """The station after a step: only what differs from what was shown is sent."""
+        self._show(topics(station, self._stations.shown(station.identity.id)), now.monotonic_s)
+
+    def _show(self, documents: Mapping[str, Document], now_s: float) -> None:
+        moved: set[str] = set()
+        measured: dict[str, Document] = {}
+        for topic, document in documents.items():
+            old = self._outbox.shown(topic)
+            if document.measured:
+                measured[topic] = document
+            elif old is None or not document.says_the_same(old):
+                new = carry(old, document)
+                if old is None or not new.says_the_same(old):
+                    moved.add(_place(topic))
+                    self._outbox.show(topic, new)
+        for topic, document in measured.items():
+            if _turning_point(self._outbox.shown(topic), document):
+                moved.add(_place(topic))
+        for topic, document in measured.items():
+            place = _place(topic)
+            busy = _member(documents.get(f"{place}/status"), "status") == "Charging"
+            if self._throttle.admit(topic, document, now_s, busy=busy, force=place in moved):
+                self._outbox.show(topic, document, refresh=document.repeated)
+        self._client.wake()
+
+    def tell(self, gateway: GatewayView) -> None:
+        self._gateway = gateway
+        self._show_gateway()
+
+    def tell_health(self, view: HealthView) -> None:
+        self._health = view
+        self._show_health(again=False)
+
+    def answer(self, reply: Reply) -> bool:
+        """The engine's answer to a command; False where nobody here waits for it."""
+        return self._desk.settle(reply, self._clock.now())
+
+    def fail(self, request: RequestRef, problem: Problem) -> bool:
+        """The engine could not carry a command out, and nothing has happened."""
+        return self._desk.fail(request, problem, self._clock.now())
+
+    @property
+    def link(self) -> LinkState:
+        """How it stands with the broker."""
+        return self._client.link
+
+    # --- from time to time
+
+    async def _turn(self) -> None:
+        while True:
+            self._do_what_is_due()
+            await asyncio.sleep(_TURN_S)
+
+    def _do_what_is_due(self) -> None:
+        now = self._clock.now()
+        self._desk.tick(now)
+        for topic, document in self._throttle.due(now.monotonic_s).items():
+            self._outbox.show(topic, document, refresh=document.repeated)
+        if now.monotonic_s >= self._next_heartbeat_s and self._client.link.connected:
+            self._next_heartbeat_s = now.monotonic_s + self._options.heartbeat_s
+            self._heartbeats += 1
+            self._outbox.live(self._names.heartbeat, self._heartbeat(now.utc, now.monotonic_s))
+        again = now.monotonic_s >= self._next_health_s
+        if again:
+            self._next_health_s = now.monotonic_s + self._options.health_s
+        self._show_health(again=again)
+        self._client.wake()
+
+    def _heartbeat(self, utc: datetime, monotonic_s: float) -> Document:
+        uptime_s = round(monotonic_s - self._started_s)
+        return Document(body={"uptime_s": uptime_s, "seq": self._heartbeats}, at=utc, qos=0, retain=False)
+
+    # --- what the gateway says of itself
+
+    def _show_gateway(self) -> None:
+        at = self._clock.now().utc
+        document = gateway_info(self._names, self._gateway, session=self._client.link.session, at=at)
+        self._outbox.show(self._names.info, document)
+        self._client.wake()
+
+    def _show_health(self, *, again: bool) -> None:
+        """On a change of what matters at once, otherwise now and then: counters alone are no news."""
+        link, counters = self._client.link, self._outbox.counters
+        news = (
+            self._health,
+            link.session,
+            link.contested,
+            link.subscription_refused,
+            counters.dropped,
+            counters.refused,
+        )
+        if not again and news == self._health_told:
+            return
+        self._health_told = news
+        document = health(self._health, self._condition(), at=self._clock.now().utc)
+        self._outbox.show(self._names.health, document, refresh=again)
+        self._client.wake()
+
+    def _condition(self) -> dict[str, Any]:
+        link, counters = self._client.link, self._outbox.counters
+        expires = link.certificate_expires
+        return {
+            "protocol": link.version,
+            "session": link.session,
+            "last_error": link.error,
+            "client_id_contested": link.contested,
+            "subscription_refused": link.subscription_refused,
+            "certificate_days": None if expires is None else (expires - self._clock.now().utc).days,
+            "acked": counters.acked,
+            "coalesced": counters.coalesced,
+            "dropped": counters.dropped,
+            "refused": counters.refused,
+            "resent": counters.resent,
+            "waiting": self._outbox.depth,
+            "window_used": self._outbox.under_way,
+            "commands_executed": self._desk.executed,
+            "commands_refused": self._desk.refused,
+            "commands_in_progress": self._desk.waiting,
+        }
+
+    # --- what the client tells
+
+    def connecting(self, link: LinkState) -> None:
+        self._purges.clear()
+        self._next_heartbeat_s = self._clock.now().monotonic_s
+        at = self._clock.now().utc
+        self._outbox.show(self._names.info, gateway_info(self._names, self._gateway, session=link.session, at=at))
+        self._show_health(again=True)
+
+    def link_changed(self, link: LinkState) -> None:
+        if link.connected:
+            self._show_health(again=False)
+
+    def received(self, message: Incoming) -> None:
+        """A message on a request topic, whatever its sender meant by it."""
+        topic = self._names.parse_request(message.topic)
+        if topic is None:
+            return
+        now = self._clock.now()
+        if message.retain and not message.payload:
+            return  # somebody deletes a retained command: that is none
+        if not message.payload and now.monotonic_s < self._purges.pop(message.topic, 0.0):
+            return  # 3.1.1 sends our own deletion back to us, without its flag
+        if message.retain:
+            self._purge(message.topic, now.monotonic_s)
+        origin = Origin(
+            actor=topic.actor,
+            command=topic.command,
+            names=self._names,
+            options=self._options.commands,
+            response_topic=message.response_topic,
+            correlation=message.correlation,
+            retained=message.retain,
+        )
+        self._desk.take(parse_request(message.payload, origin, now), self._send, now)
+
+    def _purge(self, topic: str, now_s: float) -> None:
+        """Delete a retained command: it would come again at every start."""
+        self._reply(topic, Document(body="", retain=True))
+        if self._client.link.version != "5":
+            if len(self._purges) >= MAX_PURGES:
+                self._purges.clear()
+            self._purges[topic] = now_s + PURGE_ECHO_S
+
+    def _send(self, envelope: Envelope, body: Mapping[str, Any]) -> None:
+        if envelope.reply_topic is not None:
+            document = Document(body=body, at=self._clock.now().utc, retain=False, correlation=envelope.correlation)
+            self._reply(envelope.reply_topic, document)
+
+    def _reply(self, topic: str, document: Document) -> None:
+        self._outbox.reply(topic, document, asyncio.get_running_loop().time() + REPLY_WORTH_S)
+        self._client.wake()
+
+
+def _place(topic: str) -> str:
+    """The connector (or station) that a topic belongs to."""
+    return topic.rpartition("/")[0]
+
+
+def _member(document: Document | None, name: str) -> Any:
+    body: Body = document.body if document is not None else {}
+    return None if isinstance(body, str) else body.get(name)
+
+
+def _turning_point(old: Document | None, new: Document) -> bool:
+    """Whether a transaction has begun or ended: the meter is told together with it, so that bills agree."""
+    return any(_member(old, name) != _member(new, name) for name in ("active", "transaction_id"))
