@@ -1,6 +1,7 @@
 """What a 1.6 CSMS answers to our messages.
 
-Read leniently: a field too many, or one that we do not need, is no reason to stop booting or to send a transaction again.
+Read leniently: a field too many, or one that we do not need, is no reason to stop booting or to send a transaction
+again.
 
 Refuses to know: what follows from an answer. Every payload is hostile; what cannot be read is None or left out.
 """
