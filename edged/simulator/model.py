@@ -352,7 +352,7 @@ class PointModel:
         closing = not self.lock_closed
         if self.jammed:
             self.lock_failed, self.unlock_failed = closing, not closing
-        elif closing or not self.contactor_closed:
+        else:
             self.lock_closed = closing
             self.lock_failed = self.unlock_failed = False
 

@@ -14,6 +14,7 @@ import random
 import tty
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from edged.simulator.parts import Impossible
@@ -27,6 +28,7 @@ wire_log = logging.getLogger("edged.wire")
 MAX_CLIENTS = 16
 SILENCE_S = 0.02
 MAX_LAG_S = 5.0
+MAX_OUTSTANDING = 1000
 BITS_A_CHARACTER = 11
 
 
@@ -77,6 +79,19 @@ class Line(ABC):
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
+        self._outstanding = 0
+
+    def _after(self, delay_s: float, send: Callable[[], None]) -> None:
+        """Send after a while; at once where that is now. What would be too much to hold is lost, as on a choked line."""
+        if delay_s <= 0:
+            send()
+        elif self._outstanding < MAX_OUTSTANDING:
+            self._outstanding += 1
+            asyncio.get_running_loop().call_later(delay_s, self._due, send)
+
+    def _due(self, send: Callable[[], None]) -> None:
+        self._outstanding -= 1
+        send()
 
     @property
     @abstractmethod
@@ -167,10 +182,7 @@ class TcpLine(Line):
         if answered is None:
             return
         unit, delivery = answered
-        if delivery.late_s > 0:
-            asyncio.get_running_loop().call_later(delivery.late_s, self._send, writer, unit, delivery)
-        else:
-            self._send(writer, unit, delivery)
+        self._after(delivery.late_s, partial(self._send, writer, unit, delivery))
 
     def _send(self, writer: asyncio.StreamWriter, unit: SimulatedUnit, delivery: Delivery) -> None:
         if writer.is_closing():
@@ -273,10 +285,7 @@ class PtyLine(Line):
 
     def _write_at(self, at_s: float, now_s: float, unit: SimulatedUnit, frame: bytes) -> None:
         unit.spoke(at_s)
-        if at_s <= now_s:
-            self._write(frame)
-        else:
-            asyncio.get_running_loop().call_later(at_s - now_s, self._write, frame)
+        self._after(at_s - now_s, partial(self._write, frame))
 
     def _write(self, frame: bytes) -> None:
         if self._descriptors is None:
