@@ -128,7 +128,7 @@ class Outbox:
         """A CALLERROR or a time-out: that was a transmission. Wait `interval_s` x transmissions, or give the row up."""
         queue = self._flying(seq)
         row = replace(queue.rows[0], attempts=queue.rows[0].attempts + 1)
-        if row.attempts >= max(1, self._attempts()):
+        if row.attempts >= self._attempts():
             self._leave(queue)
             return Parked(row)
         queue.rows[0] = row
@@ -143,9 +143,7 @@ class Outbox:
 
     def unsent(self, seq: int) -> None:
         """The line was lost, or the CSMS was not ready for it: the row stays the head, no attempt is counted."""
-        queue = self._flying(seq)
-        queue.in_flight = False
-        queue.not_before_s = None
+        self._flying(seq).in_flight = False
 
     def _lane(self, name: str) -> _Lane:
         return self._lanes.setdefault(name, _Lane())

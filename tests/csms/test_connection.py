@@ -393,12 +393,12 @@ async def test_stopping_sends_what_is_queued_and_then_a_close_frame() -> None:
         over.set()
 
     async with csms(service) as url:
-        async with running(settings_for(url)) as station:
+        async with running(settings_for(url, close_timeout_s=5.0, max_outgoing_bytes=1 << 30)) as station:
             await station.witness.until("opened")
-            for n in range(50):
-                assert station.connection.send(str(n))
+            for n in range(20):
+                assert station.connection.send(str(n) + "x" * 900_000)  # more than the system's buffers take at once
         await asyncio.wait_for(over.wait(), 5.0)
-    assert got == [str(n) for n in range(50)]
+    assert got == [str(n) + "x" * 900_000 for n in range(20)]
     assert station.witness.all("closed") == ["the station stops"]
     assert not station.connection.send("too late")
 

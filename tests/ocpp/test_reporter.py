@@ -180,6 +180,16 @@ def test_a_value_whose_report_failed_is_corrected_even_by_the_one_before() -> No
     assert told.see({1: "A"}, 2.0) == [(1, "A")]
 
 
+def test_the_failure_of_an_old_value_does_not_hold_the_current_one_back() -> None:
+    told = Told()
+    told.see_and_acknowledge({1: "A"})
+    told.see({1: "B"}, 1.0)
+    told.see({1: "C"}, 2.0, minimum_s=5.0)
+    told.reporter.failed(1)
+    assert told.see({1: "C"}, 3.0, minimum_s=5.0) == []
+    assert told.see({1: "C"}, 7.0, minimum_s=5.0) == [(1, "C")]
+
+
 def test_a_failed_old_value_is_not_replayed_behind_a_newer_one() -> None:
     told = Told()
     told.see({1: "A"})

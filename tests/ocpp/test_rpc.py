@@ -450,9 +450,10 @@ def test_an_id_source_that_breaks_the_rules_is_our_bug(bad_id: str) -> None:
 
 def test_the_longest_legal_id_and_the_deepest_legal_payload_pass() -> None:
     s = session()
-    deep = "[" * 31 + "]" * 31
-    (event,) = s.receive(f'[2,"{"i" * 36}","DataTransfer",{{"a":{deep[2:-2]}}}]', 0.0)
-    assert isinstance(event, CallReceived)
+    for depth, kind in ((30, CallReceived), (31, FrameRefused)):  # the message and its payload are two more
+        nested = "[" * depth + "]" * depth
+        (event,) = s.receive(f'[2,"{depth}{"i" * 34}","DataTransfer",{{"a":{nested}}}]', 0.0)
+        assert isinstance(event, kind)
 
 
 def test_text_beyond_ascii_survives_both_ways() -> None:
