@@ -82,7 +82,7 @@ class Line(ABC):
         self._outstanding = 0
 
     def _after(self, delay_s: float, send: Callable[[], None]) -> None:
-        """Send after a while; at once where that is now. What would be too much to hold is lost, as on a choked line."""
+        """Send after a while; at once where that is now. What is too much to hold is lost, as on a choked line."""
         if delay_s <= 0:
             send()
         elif self._outstanding < MAX_OUTSTANDING:
