@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.csms.backoff import LONGEST_S, SHORTEST_S, BackOff, BackOffPolicy
@@ -43,6 +43,7 @@ def test_a_changed_policy_counts_at_the_next_wait() -> None:
     assert waits.next_s() == 7.0
 
 
+@settings(deadline=None)
 @given(
     st.builds(BackOffPolicy, minimum_s=st.floats(-1e9, 1e9), random_s=st.floats(-1e9, 1e9), repeat_times=st.integers()),
     st.lists(st.floats(0.0, 1.0, exclude_max=True), max_size=30),

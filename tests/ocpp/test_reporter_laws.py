@@ -79,6 +79,7 @@ def test_once_the_line_is_quiet_the_csms_sees_what_we_see(steps: list[Any], mini
     assert not wire
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("ABC"), max_size=MAX_UNACKNOWLEDGED))
 def test_while_connected_the_reports_are_the_changes(values: list[str]) -> None:
     reporter: Reporter[int, str] = Reporter()
