@@ -30,6 +30,7 @@ from tests.fakes import site as builder
 from tests.fakes.central import Central
 
 TRUTH = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
+POLL_EVERY_S = 2
 TOKENS = ("ALICE", "BOB", "CARLA", "DAN")
 
 
@@ -173,6 +174,7 @@ class World:
         self.commit_fails = 0.0
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.order = 0
+        self.seconds = 0
         self.streams: dict[str, float] = {}
         self.store = MemoryStore()
         self.configuration = {
@@ -365,7 +367,10 @@ class World:
         if not self.alive():
             return
         wanted = dict(self.engine.wanted)
+        self.seconds += 1
         for number, box in self.boxes.items():
+            if (self.seconds + number) % POLL_EVERY_S:
+                continue
             desired = wanted.get(number, Desired(permit_charging=False))
             self.guard(lambda box=box, desired=desired: box.poll(desired) if self.alive() else None)
         if self.alive():

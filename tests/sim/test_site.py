@@ -15,7 +15,7 @@ from edged.store import records
 from tests.fakes.world import TOKENS, World, reload
 
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(300)
-HOURS = 1
+LIFE_S = 2400
 
 
 class Life:
@@ -29,7 +29,7 @@ class Life:
     def go_on(self) -> None:
         if self.over:
             return
-        self.world.later(self.random.expovariate(1 / 25), self.go_on)
+        self.world.later(self.random.expovariate(1 / 15), self.go_on)
         moves = (
             (self._plug, 6),
             (self._unplug, 4),
@@ -163,13 +163,13 @@ def judge(world: World) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_site_survives_its_life(seed: int) -> None:
     rng = random.Random(seed)
-    crash_at = sorted(rng.sample(range(50, 6000), rng.randrange(0, 4)))
+    crash_at = sorted(rng.sample(range(20, 3000), rng.randrange(0, 4)))
     world = World(seed, crash_at=crash_at)
     world.check = check
     life = Life(world)
     world.start()
     life.go_on()
-    world.run(HOURS * 3600)
+    world.run(LIFE_S)
     life.end()
     world.run(3600)
     for _ in range(20):
@@ -178,6 +178,6 @@ def test_a_site_survives_its_life(seed: int) -> None:
         for session in world.central.sessions.values():
             if session.stop is None:
                 world.central.ask("RemoteStopTransaction", {"transactionId": session.id})
-        world.run(600)
+        world.run(200)
         world.connect()
     judge(world)
