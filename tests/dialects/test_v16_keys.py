@@ -155,6 +155,13 @@ def test_a_list_that_is_too_long_loses_whole_items(assert_v16: Callable[[str, An
     assert text == "x" * 500
 
 
+def test_a_list_that_is_cut_between_two_items_loses_none_that_fits() -> None:
+    fits = ",".join(["123456789"] * 50) + "x"
+    report = ConfigurationReport((KeyReport("Long", False, fits + ",more"),), ())
+    (entry,) = encode_reply(Reply(REF, ConfigurationStatus.ACCEPTED, data=report))["configurationKey"]
+    assert len(fits) == 500 and entry["value"] == fits
+
+
 @pytest.mark.parametrize("connectors", [1, 2, 64])
 def test_what_follows_from_the_shape_is_allowed_by_the_keys(connectors: int) -> None:
     for name, value in computed(connectors=connectors, detachable=True).items():

@@ -35,6 +35,14 @@ def test_every_object_is_closed_and_every_integer_bounded(name: str) -> None:
             assert node["maximum"] == 2**63 - 1
 
 
+def test_an_inner_object_that_a_package_leaves_open_is_closed() -> None:
+    inner = {"type": "object", "properties": {}}
+    schema = {"type": "object", "properties": {"list": {"type": "array", "items": inner}}}
+    schemas.correct("Heartbeat", schema)
+    assert schema["additionalProperties"] is False
+    assert inner["additionalProperties"] is False
+
+
 def test_a_stop_needs_no_reason() -> None:
     schema = {"type": "object", "required": ["meterStop", "reason"], "properties": {}}
     schemas.correct("StopTransaction", schema)

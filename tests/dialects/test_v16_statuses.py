@@ -66,6 +66,7 @@ def test_every_fault_in_every_phase_is_a_valid_message(
     request = encode_status(1, report, station)
     assert_v16("StatusNotification", request.payload)
     assert (report.status == "Faulted") is blocking
+    assert max(len(report.info), len(report.vendor_error_code)) <= 50
     if report.error_code == "EVCommunicationError":
         assert report.status in ("Preparing", "SuspendedEV", "SuspendedEVSE", "Finishing")
     if blocking:
