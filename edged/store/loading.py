@@ -21,6 +21,7 @@ from edged.store.records import (
     CONNECTOR_KEPT,
     RESERVATION_KEPT,
     STATION_KEPT,
+    STATION_KEY,
     TRANSACTION_KEPT,
     decode_record,
     from_key,
@@ -136,7 +137,7 @@ class _Loading:
         return records
 
     def _station_facts(self) -> dict[str, Any]:
-        return self._table(Table.STATION, lambda _, row: ("", unpack(Station, STATION_KEPT, row)), {}).get("", {})
+        return self._table(Table.STATION, _station, {}).get(STATION_KEY, {})
 
     def _setting(self, key: str, row: Any) -> tuple[str, str]:
         name, value = from_key(key), _single(row, str)
@@ -250,6 +251,11 @@ def _single(row: Any, kind: type) -> Any:
     if not isinstance(row, dict) or set(row) != {"value"}:
         raise Unreadable("not one value")
     return decode(kind, row["value"])
+
+
+def _station(key: str, row: Any) -> tuple[str, dict[str, Any]]:
+    _same_key(key, STATION_KEY)
+    return key, unpack(Station, STATION_KEPT, row)
 
 
 def _connector(key: str, row: Any) -> tuple[int, dict[str, Any]]:

@@ -237,6 +237,10 @@ def _connect(path: Path, migrations: Sequence[Migration]) -> tuple[sqlite3.Conne
     except sqlite3.Error as error:
         _close_quietly(connection)
         raise _verdict(error, path) from error
+    except UnicodeDecodeError as error:
+        # a name or a message of SQLite's own that is no text: the damage is in the schema
+        _close_quietly(connection)
+        raise _Damaged("its schema is no text") from error
     except BaseException:
         _close_quietly(connection)
         raise
@@ -250,7 +254,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     run("PRAGMA trusted_schema = OFF")
     run("PRAGMA cell_size_check = ON")
     version = _version(connection, path, len(migrations))
-    verdict = run("PRAGMA quick_check(1)").fetchone()
+    # quick_check would leave out the order of rows: a row out of order could be read but never deleted
+    verdict = run("PRAGMA integrity_check(1)").fetchone()
     if verdict is None or verdict[0] != "ok":
         raise _Damaged("no verdict" if verdict is None else str(verdict[0]).replace("\n", " ")[:200])
     mode = run("PRAGMA journal_mode = WAL").fetchone()[0]

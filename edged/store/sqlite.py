@@ -172,7 +172,7 @@ class SqliteStore:
     def stations(self) -> tuple[str, ...]:
         with self._reading("list the stations") as db:
             found = db.execute("SELECT station FROM facts UNION SELECT station FROM outbox ORDER BY station").fetchall()
-        return tuple(name for (name,) in found)
+        return tuple(storable(name) for (name,) in found)
 
     def last_wall(self) -> datetime | None:
         with self._reading("read the last wall clock") as db:
@@ -247,7 +247,7 @@ class SqliteStore:
                     db.backup(copy)
                     # a plain file of its own: a copy has no use for a write-ahead log beside it
                     copy.execute("PRAGMA journal_mode = DELETE")
-                    verdict = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+                    verdict = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
                 finally:
                     copy.close()
             if verdict != "ok":
