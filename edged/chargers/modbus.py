@@ -9,7 +9,9 @@ echoed address and value are those of the request, and CRC or transaction id are
 Nothing here ever raises anything else for bytes from a wire.
 
 ChargerUnreachable
+  NoAnswer           nothing came in time
   ProtocolError      something came, but not a reply to this request
+    CrcError         its check sum is wrong
 ChargerRefused
   ExceptionReply     the unit answered with an exception code
 """
@@ -44,8 +46,16 @@ GATEWAY_SILENT = frozenset({10, 11})
 """Exceptions of a gateway in place of a silent unit: they do not prove that the unit is alive."""
 
 
+class NoAnswer(ChargerUnreachable):
+    """Nothing came back in time."""
+
+
 class ProtocolError(ChargerUnreachable):
     """Bytes came back, but not a valid reply to the request."""
+
+
+class CrcError(ProtocolError):
+    """Bytes came back, and their check sum is wrong."""
 
 
 class ExceptionReply(ChargerRefused):
@@ -228,7 +238,7 @@ def parse_rtu_reply(unit_id: int, request: Request, frame: bytes) -> tuple[int, 
     if len(frame) < RTU_OVERHEAD + 1:
         raise ProtocolError(f"a frame of {len(frame)} bytes")
     if crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
-        raise ProtocolError("the CRC is wrong")
+        raise CrcError("the CRC is wrong")
     if frame[0] != unit_id:
         raise ProtocolError(f"unit {frame[0]} answered instead of unit {unit_id}")
     return parse_reply(request, frame[1:-2])
@@ -257,22 +267,21 @@ def find_rtu_reply(unit_id: int, request: Request, received: bytes) -> bytes | N
     return None
 
 
-def explain_rtu(unit_id: int, request: Request, received: bytes) -> str:
-    """One sentence on why `received` is no reply, for the log and the error."""
+def diagnose_rtu(unit_id: int, request: Request, received: bytes) -> ChargerUnreachable:
+    """Why `received`, in which `find_rtu_reply` found nothing, is no reply: the error to raise."""
     expected = rtu_reply_length(request)
     if not received:
-        return "no answer"
-    if len(received) < min(expected, EXCEPTION_LENGTH + RTU_OVERHEAD):
-        return f"{len(received)} of {expected} bytes came"
+        return NoAnswer(f"unit {unit_id} did not answer")
     try:
         parse_rtu_reply(unit_id, request, received)
+    except CrcError as error:
+        if len(received) >= expected:
+            return error
     except ProtocolError as error:
-        if len(received) < expected and "CRC" in str(error):
-            return f"{len(received)} of {expected} bytes came"
-        return str(error)
+        return error
     except ExceptionReply as error:
-        return str(error)
-    return "a valid reply with bytes around it"
+        return ProtocolError(str(error))
+    return ProtocolError(f"{len(received)} of {expected} bytes came")
 
 
 # --- MBAP -----------------------------------------------------------------------------------------

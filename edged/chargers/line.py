@@ -1,0 +1,304 @@
+"""A line's bytes: what it is (`BusSpec`), how fast it is, and pipes over a serial port or a TCP connection.
+
+Owns: opening and closing, non-blocking reading into an inbox that knows when its last byte came, waiting to a point in
+time more exactly than the event loop's timers. Refuses to know: frames, requests, units.
+Invariant: a pipe that is lost says so to whoever waits on it, at once, and to everyone after.
+
+ChargerUnreachable
+  LineDown      the port or connection cannot be opened, or was lost
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import math
+import os
+import termios
+from dataclasses import dataclass
+from enum import StrEnum
+from time import perf_counter
+from typing import Protocol
+
+import serial
+
+from edged.ports import ChargerUnreachable
+
+INBOX_BYTES = 4096
+CONNECT_TIMEOUT_S = 5.0
+SPIN_S = 0.0005
+_PARITY = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
+
+
+class LineDown(ChargerUnreachable):
+    """The serial port or TCP connection cannot be opened, or was lost."""
+
+
+class LineKind(StrEnum):
+    SERIAL = "serial"
+    TCP = "tcp"
+    RTU_OVER_TCP = "rtu_over_tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusSpec:
+    """One physical line. Serial: `port`, `baudrate`, `parity` (none, even, odd), `stopbits`; TCP: `host`, `tcp_port`.
+
+    `echo`: the adapter hands back what is sent (None: notice it). `timeout_s` replaces the adaptive timeout.
+    `gap_s`: a pause after every transaction, beyond what Modbus and the profiles ask for.
+    """
+
+    kind: LineKind
+    port: str = ""
+    baudrate: int = 9600
+    parity: str = "none"
+    stopbits: int = 1
+    host: str = ""
+    tcp_port: int = 502
+    echo: bool | None = None
+    timeout_s: float | None = None
+    gap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind is LineKind.SERIAL and not self.port:
+            raise ValueError("a serial line needs a port")
+        if self.kind is not LineKind.SERIAL and not self.host:
+            raise ValueError("a TCP line needs a host")
+        if self.parity not in _PARITY:
+            raise ValueError(f"parity {self.parity!r} is none of {', '.join(_PARITY)}")
+
+    def __str__(self) -> str:
+        return self.port if self.kind is LineKind.SERIAL else f"{self.kind}:{self.host}:{self.tcp_port}"
+
+    @property
+    def endpoint(self) -> tuple[str, str, int]:
+        """What two specs of the same physical line have in common: chargers with the same endpoint share one bus."""
+        if self.kind is LineKind.SERIAL:
+            return ("serial", os.path.realpath(self.port), 0)
+        return ("tcp", self.host.lower(), self.tcp_port)
+
+    @property
+    def character_s(self) -> float:
+        """Time of one character on the wire; 0 where the wire is a network."""
+        if self.kind is not LineKind.SERIAL:
+            return 0.0
+        return (1 + 8 + (self.parity != "none") + self.stopbits) / self.baudrate
+
+    @property
+    def silence_s(self) -> float:
+        """The silence between frames, t3.5: 1.75 ms above 19,200 baud (Modbus over serial line V1.02 §2.5.1.1)."""
+        if self.kind is not LineKind.SERIAL:
+            return 0.0
+        return 3.5 * 11 / self.baudrate if self.baudrate <= 19_200 else 0.00175
+
+
+class Inbox:
+    """Bytes that came and nobody has taken yet; the oldest are dropped beyond `INBOX_BYTES`."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.last_at = 0.0
+        self.lost: str | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        self.last_at = perf_counter()
+        self.data += data
+        if len(self.data) > INBOX_BYTES:
+            del self.data[:-INBOX_BYTES]
+        self._wake()
+
+    def lose(self, reason: str) -> None:
+        """The line is gone: whoever waits is told."""
+        if self.lost is None:
+            self.lost = reason
+        self._wake()
+
+    async def more(self, until: float) -> bool:
+        """Wait for further bytes; False when the time `until` (perf_counter) came first. Raises `LineDown`."""
+        if self.lost is not None:
+            raise LineDown(self.lost)
+        delay = until - perf_counter()
+        if delay <= 0:
+            return False
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_later(delay, _expire, waiter)
+        before = self.last_at
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        if self.lost is not None:
+            raise LineDown(self.lost)
+        return self.last_at != before
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def pause_until(moment: float) -> None:
+    """Wait until `moment` (perf_counter) to within half a millisecond.
+
+    The loop's timers are rounded up to whole milliseconds, which at 19,200 baud is 3 % of a transaction. So the wait is
+    in whole milliseconds and what is left, at most `SPIN_S`, is spun.
+    """
+    remaining = moment - perf_counter()
+    if remaining > SPIN_S:
+        milliseconds = remaining * 1000
+        whole = math.floor(milliseconds)
+        await asyncio.sleep(remaining if milliseconds - whole > SPIN_S * 1000 else (whole - 0.05) / 1000)
+        remaining = moment - perf_counter()
+    if 0 < remaining <= SPIN_S:
+        while perf_counter() < moment:
+            pass
+    elif remaining > 0:
+        await asyncio.sleep(remaining)
+
+
+class Pipe(Protocol):
+    """A line that is open."""
+
+    inbox: Inbox
+
+    async def write(self, data: bytes) -> None:
+        """Hand over all bytes, or raise `LineDown`."""
+
+    def close(self) -> None: ...
+
+
+class SerialPipe:
+    """A serial port, read when the loop says so; opened exclusively, so that a second master is refused."""
+
+    def __init__(self, port: serial.Serial) -> None:
+        self.inbox = Inbox()
+        self._port: serial.Serial | None = port
+        self._fd: int = port.fileno()
+        asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    @classmethod
+    async def open(cls, spec: BusSpec) -> SerialPipe:
+        """Raises `LineDown` with a sentence on what to do."""
+        return cls(await asyncio.to_thread(_open_port, spec))
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, INBOX_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._stop_reading()
+            self.inbox.lose(f"the serial port was lost: {error.strerror or error}")
+            return
+        if data:
+            self.inbox.feed(data)
+        else:
+            self._stop_reading()
+            self.inbox.lose("the serial port was lost: it has come to its end")
+
+    async def write(self, data: bytes) -> None:
+        give_up_at = perf_counter() + 1.0
+        while data:
+            if self._port is None or self.inbox.lost is not None:
+                raise LineDown(self.inbox.lost or "the serial port is closed")
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                if perf_counter() > give_up_at:
+                    raise LineDown("the serial port takes no bytes") from None
+                await asyncio.sleep(0.001)
+            except OSError as error:
+                raise LineDown(f"the serial port was lost: {error.strerror or error}") from error
+
+    def _stop_reading(self) -> None:
+        if self._port is not None:
+            asyncio.get_running_loop().remove_reader(self._fd)
+
+    def close(self) -> None:
+        if self._port is not None:
+            self._stop_reading()
+            port, self._port = self._port, None
+            with contextlib.suppress(OSError, termios.error):
+                port.close()
+        self.inbox.lose("the serial port is closed")
+
+
+def _open_port(spec: BusSpec) -> serial.Serial:
+    try:
+        port = serial.Serial(
+            port=spec.port,
+            baudrate=spec.baudrate,
+            bytesize=serial.EIGHTBITS,
+            parity=_PARITY[spec.parity],
+            stopbits=serial.STOPBITS_TWO if spec.stopbits == 2 else serial.STOPBITS_ONE,
+            timeout=0,
+            exclusive=True,
+        )
+    except termios.error as error:
+        hint = "; a pseudo terminal knows only parity none" if spec.parity != "none" else ""
+        raise LineDown(f"{spec.port} refused {spec.baudrate} baud, parity {spec.parity}: {error}{hint}") from error
+    except (OSError, ValueError) as error:
+        raise LineDown(f"{spec.port} cannot be opened: {error}") from error
+    try:
+        fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+        port.reset_input_buffer()
+    except (OSError, termios.error) as error:
+        port.close()
+        raise LineDown(f"{spec.port} cannot be opened: {error}") from error
+    return port
+
+
+class TcpPipe(asyncio.Protocol):
+    """A TCP connection to a charger or to a serial converter."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def open(cls, spec: BusSpec) -> TcpPipe:
+        """Raises `LineDown` with a sentence on what to do."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, pipe = await loop.create_connection(cls, spec.host, spec.tcp_port)
+        except TimeoutError as error:
+            raise LineDown(f"{spec.host}:{spec.tcp_port} did not accept a connection in time") from error
+        except OSError as error:
+            raise LineDown(f"{spec.host}:{spec.tcp_port} cannot be reached: {error.strerror or error}") from error
+        return pipe
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.inbox.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.inbox.lose(f"the connection was lost: {exc}" if exc else "the other side closed the connection")
+
+    async def write(self, data: bytes) -> None:
+        if self._transport is None:
+            raise LineDown(self.inbox.lost or "the connection is closed")
+        self._transport.write(data)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        self.inbox.lose("the connection is closed")
+
+
+async def open_pipe(spec: BusSpec) -> Pipe:
+    """The line that `spec` describes, open. Raises `LineDown`."""
+    return await (SerialPipe.open(spec) if spec.kind is LineKind.SERIAL else TcpPipe.open(spec))

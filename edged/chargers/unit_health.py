@@ -1,0 +1,149 @@
+"""Whether a unit on a line is alive, how long to wait for it, when to try again. No clock of its own.
+
+Owns: online -> suspect -> dead with back-off, the adaptive timeout, one unit's counters.
+Refuses to know: lines and requests. Times are perf_counter seconds of the caller.
+
+Invariants: any valid frame, an exception reply included, makes the unit online; a dead unit is tried at most once per
+back-off interval (1 s doubling to 60 s, with jitter so that several do not come together).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+FIRST_TIMEOUT_S = 0.5
+SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 1.0
+SAMPLES = 64
+ENOUGH_SAMPLES = 5
+FAILURES_UNTIL_DEAD = 3
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
+SHORTEST_WINDOW_S = 0.05
+LATE_LIMIT_S = 1.0
+"""No unit is expected to answer later than this, or than twice its slowest turnaround, after a request."""
+
+
+class UnitState(StrEnum):
+    ONLINE = "online"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStatistics:
+    """One unit's counters since the bus was started; times in seconds, None before the first answer."""
+
+    state: UnitState
+    requests: int
+    timeouts: int
+    crc_errors: int
+    protocol_errors: int
+    exceptions: int
+    turnaround_p50_s: float | None
+    turnaround_p95_s: float | None
+    timeout_s: float
+    backoff_s: float
+
+
+class UnitHealth:
+    """One unit of a line."""
+
+    def __init__(self, rng: Random, *, fixed_timeout_s: float | None = None) -> None:
+        self.state = UnitState.SUSPECT
+        self.ready_at = 0.0
+        self.min_gap_s = 0.0
+        self.gap_is_bus_wide = False
+        self.response_timeout_s: float | None = None
+        self.session = 0
+        self.last_answer_at: float | None = None
+        self.requests = self.timeouts = self.crc_errors = self.protocol_errors = self.exceptions = 0
+        self._rng = rng
+        self._fixed_timeout_s = fixed_timeout_s
+        self._turnarounds: deque[float] = deque(maxlen=SAMPLES)
+        self._slowest_s = 0.0
+        self._failures = 0
+        self._backoff_s = 0.0
+        self.retry_at = 0.0
+
+    def answered(self, now: float, turnaround_s: float | None) -> None:
+        """A valid frame came back; `turnaround_s` None where it says nothing about other requests."""
+        if self.state is UnitState.DEAD:
+            self.session += 1
+        self.state = UnitState.ONLINE
+        self._failures = 0
+        self._backoff_s = 0.0
+        self.last_answer_at = now
+        if turnaround_s is not None:
+            self.learned(turnaround_s)
+
+    def learned(self, turnaround_s: float) -> None:
+        """How long the unit took, also where the reply came too late to be used."""
+        self._turnarounds.append(turnaround_s)
+        self._slowest_s = max(self._turnarounds)
+
+    def failed(self, now: float) -> None:
+        """No valid frame came back."""
+        self._failures += 1
+        if self._failures < FAILURES_UNTIL_DEAD:
+            self.state = UnitState.SUSPECT
+            return
+        self.state = UnitState.DEAD
+        self._backoff_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * self._backoff_s))
+        self.retry_at = now + self._backoff_s * (1 + 0.2 * self._rng.random())
+
+    def line_reopened(self, *, forgiven: bool) -> None:
+        """The line was gone: what the unit did meanwhile is not known; `forgiven`, its silence was the line's fault."""
+        self.session += 1
+        if not forgiven:
+            return
+        self._failures = 0
+        self._backoff_s = 0.0
+        self.state = UnitState.SUSPECT
+
+    def percentile(self, fraction: float) -> float | None:
+        """Of the last turnarounds; None while there is none."""
+        if not self._turnarounds:
+            return None
+        ordered = sorted(self._turnarounds)
+        return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait for the reply to begin.
+
+        Four times the 95th percentile of what was measured, within 0.1..1 s and never below what the profile states.
+        While the unit is not online it gets the full time, since its habits may have changed.
+        """
+        if self._fixed_timeout_s is not None:
+            return self._fixed_timeout_s
+        floor = self.response_timeout_s or 0.0
+        p95 = self.percentile(0.95)
+        if p95 is None or len(self._turnarounds) < ENOUGH_SAMPLES or self.state is not UnitState.ONLINE:
+            return max(FIRST_TIMEOUT_S, floor, min(LONGEST_TIMEOUT_S, 2 * self._slowest_s))
+        return max(floor, min(LONGEST_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, 4 * p95, p95 + 0.06)))
+
+    @property
+    def late_window_s(self) -> float:
+        """How long after a timeout a reply may still come: twice the slowest turnaround seen."""
+        return min(LONGEST_TIMEOUT_S, max(SHORTEST_WINDOW_S, 2 * self._slowest_s))
+
+    @property
+    def late_limit_s(self) -> float:
+        """How long an unanswered request may still be answered: until then another one could get the wrong reply."""
+        return max(LATE_LIMIT_S, 2 * self._slowest_s)
+
+    def statistics(self) -> UnitStatistics:
+        return UnitStatistics(
+            state=self.state,
+            requests=self.requests,
+            timeouts=self.timeouts,
+            crc_errors=self.crc_errors,
+            protocol_errors=self.protocol_errors,
+            exceptions=self.exceptions,
+            turnaround_p50_s=self.percentile(0.5),
+            turnaround_p95_s=self.percentile(0.95),
+            timeout_s=self.timeout_s,
+            backoff_s=self._backoff_s if self.state is UnitState.DEAD else 0.0,
+        )
