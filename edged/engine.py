@@ -31,21 +31,14 @@ from edged.domain.step import step
 from edged.domain.transition import Transition
 from edged.domain.types import Now, RequestRef
 from edged.inbox import Inbox
-from edged.ports import Clock, CsmsLink, Driver, EdgedError, Host, Mirror, StationStore, StoreError
+from edged.ports import Clock, CsmsLink, Desk, Driver, Host, Mirror, StationStore, StoreError
 
 _log = logging.getLogger(__name__)
 
+CSMS = "csms"
 TICK_S = 1.0
 RETRY_AFTER_TICKS = 5
 MAX_RETRIES_KEPT = 1024
-
-
-class RequestFailed(EdgedError):
-    """A local request could not be carried out; `code` is one of mqtt.md's error codes."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(slots=True)
@@ -78,6 +71,7 @@ class Engine:
         host: Host,
         executor: Executor | None,
         mirrors: Sequence[Mirror] = (),
+        desks: Sequence[Desk] = (),
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.station = station
@@ -90,11 +84,11 @@ class Engine:
         self._host = host
         self._executor = executor
         self._mirrors = mirrors
+        self._desks = desks
         self._alive = alive
         self._link: CsmsLink | None = None
         self._wanted: dict[int, Desired] = {}
         self._held: set[int] = set()
-        self._waiting: dict[RequestRef, asyncio.Future[Reply]] = {}
         self._again: list[Event] = []
         self._ticks = 0
 
@@ -112,22 +106,6 @@ class Engine:
     def post(self, event: Event) -> bool:
         """Something happened. False: a request that finds the inbox full."""
         return self.inbox.put(event)
-
-    async def ask(self, event: Event, request: RequestRef, timeout_s: float) -> Reply:
-        """Put a local request and wait for its answer. Raises `RequestFailed`."""
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        if request in self._waiting:
-            raise RequestFailed("duplicate_in_progress", "a request with this id is being carried out")
-        self._waiting[request] = future
-        try:
-            if not self.post(event):
-                raise RequestFailed("busy", "too many requests are waiting; try again in a moment")
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError as error:
-            raise RequestFailed("timeout", f"no answer within {timeout_s:g} s") from error
-        finally:
-            del self._waiting[request]
 
     # --- the loop
 
@@ -204,10 +182,11 @@ class Engine:
     def _refuse(self, request: RequestRef | None, reason: str) -> None:
         if request is None:
             return
-        future = self._waiting.get(request)
-        if future is not None and not future.done():
-            future.set_exception(RequestFailed("internal", reason))
-        elif self._link is not None and request.channel == "csms":
+        if request.channel != CSMS:
+            for desk in self._desks:
+                if desk.fail(request, reason):
+                    return
+        elif self._link is not None:
             self._link.refuse(request, reason)
 
     def _kept(self) -> None:
@@ -239,11 +218,11 @@ class Engine:
                 self._host.restart(effect.scope)
 
     def _answer(self, reply: Reply) -> None:
-        future = self._waiting.get(reply.request)
-        if future is not None:
-            if not future.done():
-                future.set_result(reply)
-        elif self._link is not None and reply.request.channel == "csms":
+        if reply.request.channel != CSMS:
+            for desk in self._desks:
+                if desk.answer(reply):
+                    return
+        elif self._link is not None:
             self._link.reply(reply, self.station)
 
     def _steer(self) -> None:

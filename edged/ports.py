@@ -130,6 +130,16 @@ class CsmsLink(Protocol):
         """Wait until what was answered has left, at most so long."""
 
 
+class Desk(Protocol):
+    """Where local requests came in and wait for their answers."""
+
+    def answer(self, reply: Reply) -> bool:
+        """An answer; False where nobody here waits for it."""
+
+    def fail(self, request: RequestRef, reason: str) -> bool:
+        """The request could not be carried out for a fault of ours; nothing has happened."""
+
+
 class Mirror(Protocol):
     """Whoever watches the station: level-triggered views, told after each committed step."""
 

@@ -1,0 +1,97 @@
+"""How others see the stations: adapters between the engines and those who watch and command them locally.
+
+Knows the engines by their ports only. Owns no fact: every view is taken from the committed station.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edged.domain.events import Event
+from edged.domain.station import PendingReset, Station, Transaction
+from edged.domain.types import Now
+from edged.ocpp.status import connector_status, station_status
+
+
+class EngineView(Protocol):
+    """What a view needs of an engine."""
+
+    @property
+    def station(self) -> Station: ...
+
+    @property
+    def degraded(self) -> str: ...
+
+    def post(self, event: Event) -> bool: ...
+
+
+@dataclass(slots=True)
+class Watcher:
+    """A mirror that hands the station on when it has changed, and not otherwise."""
+
+    tell: Callable[[Station], None]
+    _last: Station | None = field(default=None, init=False)
+
+    def show(self, station: Station, now: Now) -> None:
+        if station is not self._last:
+            self._last = station
+            self.tell(station)
+
+
+def status_document(station: Station, *, degraded: str, link: Mapping[str, Any]) -> dict[str, Any]:
+    """What `edged status` prints of one station: plain JSON values, tokens masked."""
+    return {
+        "id": station.identity.id,
+        "status": station_status(station),
+        "csms": {"registration": station.link.registration.value, "online": station.link.online, **link},
+        "clock": {"utc": station.clock.utc.isoformat(), "synchronized": station.clock.synchronized},
+        "queued": station.queued,
+        "degraded": degraded or None,
+        "reset": _reset(station.reset),
+        "connectors": [_connector(station, number) for number in station.connectors],
+        "reservations": [
+            {
+                "id": reservation.id,
+                "connector": reservation.target.connector,
+                "evse": reservation.target.evse,
+                "id_token": reservation.id_token.masked(),
+                "expires_at": reservation.expires_at.isoformat(),
+                "source": reservation.source,
+            }
+            for reservation in station.reservations.values()
+        ],
+        "transactions": [_transaction(transaction) for transaction in station.transactions.values()],
+    }
+
+
+def _reset(pending: PendingReset | None) -> str | None:
+    return None if pending is None else pending.kind.value
+
+
+def _connector(station: Station, number: int) -> dict[str, Any]:
+    connector = station.connectors[number]
+    return {
+        "connector": number,
+        "charger": connector.layout.charger,
+        "status": connector_status(station, number),
+        "online": connector.online,
+        "plugged": connector.plugged,
+        "state": connector.state.value,
+        "lock": connector.lock.value,
+        "power_w": connector.meter.power_w,
+        "energy_wh": connector.energy_wh,
+        "faults": [fault.info or fault.code.value for fault in connector.faults],
+    }
+
+
+def _transaction(transaction: Transaction) -> dict[str, Any]:
+    return {
+        "id": transaction.id,
+        "connector": transaction.connector,
+        "csms_id": transaction.external_ref,
+        "id_token": None if transaction.id_token is None else transaction.id_token.masked(),
+        "active": transaction.active,
+        "queued": transaction.queued,
+    }
