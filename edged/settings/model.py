@@ -17,6 +17,7 @@ from edged.settings.errors import SettingsWarning
 from edged.settings.secret import Secret
 
 DEFAULT_PATH = Path("/etc/edged/edged.yaml")
+PROFILES_FOLDER = "profiles.d"
 DEFAULT_VENDOR = "edged"
 DEFAULT_MODEL = "Gateway"
 KNOWN_VERSIONS = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
@@ -235,6 +236,11 @@ class Settings:
     path: Path | None = field(default=None, compare=False)
     digest: str | None = field(default=None, compare=False)
     warnings: tuple[SettingsWarning, ...] = field(default=(), compare=False)
+
+    @property
+    def profiles_dir(self) -> Path:
+        """Where the site's own profiles lie: beside the configuration."""
+        return (self.path or DEFAULT_PATH).absolute().parent / PROFILES_FOLDER
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -1,0 +1,121 @@
+"""Setting up the log: one line an entry, in the journal's form or a terminal's, and never a secret in it.
+
+Owns the format, the levels and the redaction. Redaction is the last line of defence, not the first: who logs a password
+has a bug. Invariant: what a peer sends can break no line in two and control no terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import TextIO
+
+WIRE_LOGGER = "edged.wire"
+MIN_SECRET_CHARS = 4
+MASK = "***"
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+_DEBUG_PRIORITY = 7
+_BASIC = re.compile(r"(\b(?:Basic|Bearer)\s+)[A-Za-z0-9+/_.=-]{4,}", re.IGNORECASE)
+_CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://[^/\s:@]{0,256}:)[^/\s@]{1,256}@", re.IGNORECASE)
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_MEMBERS = re.compile(
+    rf'("(?:idTag|parentIdTag|idToken|groupIdToken|password|id_token|AuthorizationKey)"\s*:\s*){_TEXT}'
+)
+_KEY_THEN_VALUE = re.compile(rf'("key"\s*:\s*"AuthorizationKey"[^{{}}]*?"value"\s*:\s*){_TEXT}')
+_VALUE_THEN_KEY = re.compile(rf'("value"\s*:\s*){_TEXT}([^{{}}]*?"key"\s*:\s*"AuthorizationKey")')
+_PASSWORD_VARIABLE = re.compile(rf'("attributeValue"\s*:\s*){_TEXT}')
+
+
+class Redaction:
+    """What may not be shown, and how it is hidden."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        words = sorted({word for word in secrets if len(word) >= MIN_SECRET_CHARS}, key=len, reverse=True)
+        self._words = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def apply(self, text: str) -> str:
+        """`text` without known secrets, credentials of HTTP and URLs, passwords and id tokens of OCPP frames."""
+        if self._words is not None:
+            text = self._words.sub(MASK, text)
+        if "://" in text:
+            text = _CREDENTIALS_IN_URL.sub(rf"\1{MASK}@", text)
+        text = _BASIC.sub(rf"\1{MASK}", text)
+        if '"' not in text:
+            return text
+        text = _MEMBERS.sub(rf'\1"{MASK}"', text)
+        if "AuthorizationKey" in text:
+            text = _VALUE_THEN_KEY.sub(rf'\1"{MASK}"\2', _KEY_THEN_VALUE.sub(rf'\1"{MASK}"', text))
+        if "BasicAuthPassword" in text:
+            text = _PASSWORD_VARIABLE.sub(rf'\1"{MASK}"', text)
+        return text
+
+
+class OneLine(logging.Formatter):
+    """Entries in one line each; only a traceback has more. `journal`: a priority in front, no time."""
+
+    def __init__(self, redaction: Redaction, *, journal: bool) -> None:
+        super().__init__("%(name)s: %(message)s" if journal else "%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self.converter = time.gmtime
+        self.default_time_format = "%Y-%m-%dT%H:%M:%S"
+        self.default_msec_format = "%s.%03dZ"
+        self._redaction = redaction
+        self._journal = journal
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"<{priority(record.levelno)}>" if self._journal else ""
+        lines = self._redaction.apply(super().format(record)).splitlines()
+        return "\n".join(prefix + printable(line) for line in lines)
+
+
+def printable(text: str) -> str:
+    """`text` with everything that a terminal or a journal could take for more than text written out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def priority(level: int) -> int:
+    """syslog's number for a level."""
+    return next((number for least, number in _PRIORITIES if level >= least), _DEBUG_PRIORITY)
+
+
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream ends in the journal: $JOURNAL_STREAM is its device and inode."""
+    device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return (device, inode) == (str(found.st_dev), str(found.st_ino))
+
+
+def set_up(
+    level: str = "info",
+    *,
+    wire: bool = False,
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Log to `stream` (None: standard error) from `level` on; `wire`: frames too, whatever the level.
+
+    May be called again when the configuration has changed: it replaces what it set up before and nothing else.
+    """
+    target = sys.stderr if stream is None else stream
+    journal = is_journal(target, os.environ if environ is None else environ)
+    output = logging.StreamHandler(target)
+    output.setFormatter(OneLine(Redaction(secrets), journal=journal))
+    root = logging.getLogger()
+    for previous in [each for each in root.handlers if isinstance(each.formatter, OneLine)]:
+        root.removeHandler(previous)
+    root.addHandler(output)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("edged").setLevel(level.upper())
+    logging.getLogger(WIRE_LOGGER).setLevel(logging.DEBUG if wire else logging.CRITICAL + 1)
