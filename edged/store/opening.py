@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edged.ports import StoreError
 from edged.store.migrations import MIGRATIONS, Migration
-from edged.store.sqlite import SqliteStore, as_text, primary_code, store_error, sync_directory, sync_file
+from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error, sync_directory, sync_file
 
 APPLICATION_ID = 0x65644744
 PAGE_BYTES = 4096
@@ -265,9 +265,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     run("PRAGMA foreign_keys = OFF")
     run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     run(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-    _migrate(connection, version, migrations)
-    if _schema(connection) != _expected_schema(migrations):
+    if _schema(connection) != _expected_schema(migrations[:version]):
         raise _Damaged("its tables are not those of its version")
+    _migrate(connection, path, version, migrations)
     return version if 0 < version < len(migrations) else None
 
 
@@ -288,13 +288,21 @@ def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     return version
 
 
-def _migrate(connection: sqlite3.Connection, version: int, migrations: Sequence[Migration]) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, version: int, migrations: Sequence[Migration]) -> None:
     """All missing steps in one transaction. It is begun in any case: a disk that cannot be written is found now."""
     connection.execute("BEGIN IMMEDIATE")
     if version < len(migrations):
-        for migration in migrations[version:]:
-            for statement in migration:
-                connection.execute(statement)
+        try:
+            for migration in migrations[version:]:
+                for statement in migration:
+                    connection.execute(statement)
+        except sqlite3.Error as error:
+            if primary_code(error) in DAMAGE:
+                raise
+            # the file is sound, the step is not (or the disk is full): a repaired edged shall find it as it was
+            raise StoreError(
+                f"{path} cannot be brought up from version {version}, it is left as it was: {error}"
+            ) from error
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
     connection.execute("COMMIT")

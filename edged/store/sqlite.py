@@ -28,8 +28,9 @@ from edged.store.port import PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, Parked, Par
 
 log = logging.getLogger(__name__)
 
-WALL = "wall"
-"""The kind of the row that holds the wall clock of a station's last change; the store's own, no table of records."""
+WALL = "station.wall"
+"""The kind of the row that holds the wall clock of a station's last change: the store's own, no table of records, and
+named so that it lies beside the station's row."""
 
 DAMAGE = frozenset(
     {

@@ -20,7 +20,7 @@ INSERT INTO "facts" VALUES('CP1','sample','tx-run/00002','{"at":{"utc":"2026-03-
 INSERT INTO "facts" VALUES('CP1','station','','{"operative":false,"next_seq":9,"next_boot_reason":"RemoteReset","wall_kept":"2026-03-01T12:03:00+00:00"}');
 INSERT INTO "facts" VALUES('CP1','transaction','tx-over','{"id":"tx-over","connector":2,"id_token":{"value":"ben-2"},"group":{"value":"ANN-1","kind":"ISO14443"},"started":{"utc":"2026-03-01T11:00:00+00:00","synchronized":true,"boot":"b1"},"meter_start_wh":0.0,"external_ref":17,"seq_no":0,"ending":{"at":{"utc":"2026-03-01T11:55:00+00:00","synchronized":true,"boot":"b1"},"meter_wh":900.0,"reason":"Local","id_token":{"value":"ben-2"}},"deauthorized":false,"kept_meter_wh":0.0,"kept_at":{"utc":"2026-03-01T11:55:00+00:00","synchronized":true,"boot":"b1"}}');
 INSERT INTO "facts" VALUES('CP1','transaction','tx-run','{"id":"tx-run","connector":1,"id_token":{"value":"ANN-1","kind":"ISO14443"},"group":null,"started":{"utc":"2026-03-01T12:00:00+00:00","synchronized":true,"boot":"b1"},"meter_start_wh":10.5,"seq_no":3,"deauthorized":false,"kept_meter_wh":11.25,"kept_at":{"utc":"2026-03-01T12:01:00+00:00","synchronized":true,"boot":"b1"}}');
-INSERT INTO "facts" VALUES('CP1','wall','','2026-03-01T12:00:00+00:00');
+INSERT INTO "facts" VALUES('CP1','station.wall','','2026-03-01T12:00:00+00:00');
 CREATE TABLE gateway (
             name TEXT NOT NULL PRIMARY KEY,
             value TEXT NOT NULL
