@@ -7,6 +7,8 @@ The last request wins.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edged.domain.answers import AvailabilityStatus
 from edged.domain.events import ChangeAvailability
 from edged.domain.hardware import Capability
@@ -24,16 +26,17 @@ def change(draft: Draft, event: ChangeAvailability) -> None:
     if event.connector != 0 and event.connector not in station.connectors:
         draft.reply(event.request, AvailabilityStatus.REJECTED, "no such connector")
         return
-    targets = tuple(station.connectors) if event.connector == 0 else (event.connector,)
-    _forget_older(draft, frozenset(targets))
+    whole = event.connector == 0
+    targets = tuple(station.connectors) if whole else (event.connector,)
+    _supersede(draft, frozenset(targets))
     later = [n for n in targets if _must_wait(draft.station, n, operative=event.operative)]
     for number in targets:
         draft.change(number, scheduled=event.operative if number in later else None)
     at_once = [n for n in targets if n not in later]
-    if event.connector == 0 and event.operative != station.operative:
-        draft.update(operative=event.operative)
-    unconfirmed = frozenset(n for n in at_once if _begin(draft, n, operative=event.operative))
+    unconfirmed = frozenset(n for n in at_once if _begin(draft, n, operative=event.operative, whole=whole))
     if not unconfirmed:
+        if whole:
+            draft.update(operative=event.operative)
         draft.reply(event.request, AvailabilityStatus.SCHEDULED if later else AvailabilityStatus.ACCEPTED)
         return
     draft.wait(
@@ -41,7 +44,7 @@ def change(draft: Draft, event: ChangeAvailability) -> None:
             ticket=draft.ticket(),
             connectors=unconfirmed,
             operative=event.operative,
-            station_wide=event.connector == 0,
+            station_wide=whole,
             scheduled=bool(later),
             request=event.request,
             until_s=draft.now.monotonic_s + CONFIRM_S,
@@ -49,15 +52,25 @@ def change(draft: Draft, event: ChangeAvailability) -> None:
     )
 
 
-def _forget_older(draft: Draft, numbers: frozenset[int]) -> None:
-    """A newer request about the same connectors: the older one is answered Rejected, for it was not carried out."""
+def _supersede(draft: Draft, numbers: frozenset[int]) -> None:
+    """A newer request takes these connectors over. An older one goes on for the others that it waits for; where there
+    are none it is answered Rejected, for it was not carried out."""
     for pending in tuple(draft.station.pending.values()):
-        if isinstance(pending, PendingAvailability) and pending.connectors & numbers:
-            draft.settle(pending.ticket)
-            for number in pending.connectors:
-                draft.change(number, changing=None)
-            if pending.request != NOBODY:
-                draft.reply(pending.request, AvailabilityStatus.REJECTED, "a newer request took its place")
+        if not isinstance(pending, PendingAvailability) or not pending.connectors & numbers:
+            continue
+        for number in pending.connectors & numbers:
+            draft.change(number, changing=None)
+        rest = pending.connectors - numbers
+        if rest:
+            draft.wait(replace(pending, connectors=rest))
+            continue
+        draft.settle(pending.ticket)
+        _answer(draft, pending, AvailabilityStatus.REJECTED, "a newer request took its place")
+
+
+def _answer(draft: Draft, pending: PendingAvailability, status: AvailabilityStatus, detail: str = "") -> None:
+    if pending.request != NOBODY:
+        draft.reply(pending.request, status, detail)
 
 
 def _must_wait(station: Station, number: int, *, operative: bool) -> bool:
@@ -67,11 +80,13 @@ def _must_wait(station: Station, number: int, *, operative: bool) -> bool:
     return station.running(number) is not None or (not connector.online and connector.operative)
 
 
-def _begin(draft: Draft, number: int, *, operative: bool) -> bool:
-    """Change one connector. True: the charger has to confirm first."""
+def _begin(draft: Draft, number: int, *, operative: bool, whole: bool = False) -> bool:
+    """Change one connector. True: the charger has to confirm first. Into service while the station is not: the charger
+    has nothing to do."""
     connector = draft.station.connectors[number]
     sensed = connector.can(Capability.AVAILABILITY_SENSE) and connector.online
-    if sensed and connector.reported_operative is not operative:
+    idle = operative and not whole and not draft.station.operative
+    if sensed and not idle and connector.reported_operative is not operative:
         draft.change(number, changing=operative)
         return True
     _settle(draft, number, operative=operative)
@@ -117,26 +132,43 @@ def _judge(draft: Draft, pending: PendingAvailability) -> None:
     connectors = draft.station.connectors
     confirmed = {n for n in pending.connectors if connectors[n].reported_operative is pending.operative}
     if confirmed == pending.connectors:
-        draft.settle(pending.ticket)
         for number in pending.connectors:
             _settle(draft, number, operative=pending.operative)
-        status = AvailabilityStatus.SCHEDULED if pending.scheduled else AvailabilityStatus.ACCEPTED
-        if pending.request != NOBODY:
-            draft.reply(pending.request, status)
+        _done(draft, pending, scheduled=pending.scheduled)
     elif draft.now.monotonic_s >= pending.until_s:
         _unconfirmed(draft, pending, confirmed)
 
 
-def _unconfirmed(draft: Draft, pending: PendingAvailability, confirmed: set[int]) -> None:
-    """Those that confirmed stay changed. What was only scheduled is tried again; a request is told the truth."""
+def _done(draft: Draft, pending: PendingAvailability, *, scheduled: bool) -> None:
     draft.settle(pending.ticket)
-    for number in pending.connectors:
-        if number in confirmed:
-            _settle(draft, number, operative=pending.operative)
-            continue
-        retry = pending.operative if pending.request == NOBODY else None
-        draft.change(number, changing=None, scheduled=retry)
-    if pending.request != NOBODY:
-        if pending.station_wide:
-            draft.update(operative=not pending.operative)
-        draft.reply(pending.request, AvailabilityStatus.REJECTED, "the charger did not confirm")
+    if pending.station_wide:
+        draft.update(operative=pending.operative)
+    _answer(draft, pending, AvailabilityStatus.SCHEDULED if scheduled else AvailabilityStatus.ACCEPTED)
+
+
+def _unconfirmed(draft: Draft, pending: PendingAvailability, confirmed: set[int]) -> None:
+    """Those that confirmed stay changed; a charger that fell silent is changed when it comes back. What was only
+    scheduled is tried again; a request is told the truth."""
+    for number in confirmed:
+        _settle(draft, number, operative=pending.operative)
+    missing = pending.connectors - confirmed
+    connectors = draft.station.connectors
+    silent = {n for n in missing if not connectors[n].online and not pending.operative}
+    for number in missing:
+        again = number in silent or pending.request == NOBODY
+        draft.change(number, changing=None, scheduled=pending.operative if again else None)
+    if missing == silent:
+        _done(draft, pending, scheduled=True)
+        return
+    draft.settle(pending.ticket)
+    _answer(draft, pending, AvailabilityStatus.REJECTED, "the charger did not confirm")
+
+
+def give_up(draft: Draft, reason: str) -> None:
+    """Nobody will wait any longer: requests that are still open are answered Rejected (the station restarts)."""
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingAvailability):
+            draft.settle(pending.ticket)
+            for number in pending.connectors:
+                draft.change(number, changing=None)
+            _answer(draft, pending, AvailabilityStatus.REJECTED, reason)

@@ -187,8 +187,8 @@ def _normal_int(key: ConfigKey, text: str) -> str | None:
 def _normal_list(key: ConfigKey, value: str, allowed: frozenset[str]) -> str | None:
     parts = [part.strip() for part in value.split(",")] if value.strip() else []
     canonical = {name.casefold(): name for name in allowed}
-    if len(parts) > key.max_items or len(set(parts)) != len(parts):
+    if len(parts) > key.max_items or any(part.casefold() not in canonical for part in parts):
         return None
-    if any(part.casefold() not in canonical for part in parts):
-        return None
-    return ",".join(canonical[part.casefold()] for part in parts)
+    items = [canonical[part.casefold()] for part in parts]
+    one_each = [item.split(".")[0] for item in items] if key.kind is KeyKind.ROTATIONS else items
+    return ",".join(items) if len(set(one_each)) == len(items) else None

@@ -55,7 +55,8 @@ def read(draft: Draft, event: GetConfiguration) -> None:
     """The asked keys, or all of them; what is not known is named."""
     station = draft.station
     pairs = [(name, find_key(name)) for name in dict.fromkeys(event.keys)]
-    found = tuple(key for _, key in pairs if key is not None) if event.keys else tuple(REGISTRY.values())
+    known = {key.name: key for _, key in pairs if key is not None}
+    found = tuple(known.values()) if event.keys else tuple(REGISTRY.values())
     unknown = tuple(name for name, key in pairs if key is None)
     report = ConfigurationReport(tuple(_report(station, key) for key in found), unknown)
     draft.reply(event.request, ConfigurationStatus.ACCEPTED, data=report)

@@ -20,6 +20,7 @@ from edged.domain.hardware import (
     Observation,
     Quality,
 )
+from edged.domain.places import shown_reserved
 from edged.domain.policy import Trigger
 from edged.domain.session import present
 from edged.domain.station import Connector, Station
@@ -33,17 +34,35 @@ UNSPECIFIED = Fault(FaultCode.OTHER, info="charger reports a fault")
 JAMMED = Fault(FaultCode.CONNECTOR_LOCK, info="connector lock jammed")
 EV_SIDE = "EV side disconnected"
 TOKEN_MAX_CHARS = 36
+DELIVERING = frozenset({Phase.CHARGING, Phase.SUSPENDED_EV, Phase.SUSPENDED_EVSE})
 
 
 # --- what is observed
 
 
 def observed(draft: Draft, event: ConnectorObserved) -> None:
-    """Take one poll's snapshot over into facts, and draw the consequences of a plug and of a token."""
+    """Take one poll's snapshot over into facts, and draw the consequences of a plug and of a token.
+
+    What is stale or bad changes no fact. A token is a happening, not a reading: it counts with whatever it came.
+    """
     connector = draft.station.connectors.get(event.connector)
-    if connector is None or event.observation.quality is not Quality.GOOD:
+    if connector is None:
         return
+    if event.observation.quality is Quality.GOOD:
+        _look(draft, connector, event)
+    token = event.observation.token
+    if not token:
+        return
+    if len(token) > TOKEN_MAX_CHARS or not token.isprintable():
+        draft.announce("transaction.rejected", event.connector, reason="the reader gave no possible token")
+        return
+    present(draft, PresentToken(IdToken(token), event.connector))
+
+
+def _look(draft: Draft, connector: Connector, event: ConnectorObserved) -> None:
     before_plugged = connector.plugged
+    if connector.offline_since_s is not None:
+        draft.announce("connector.link", event.connector, online=True, reason="")
     connector = draft.change(event.connector, **_facts(connector, event.observation))
     if before_plugged and not connector.plugged:
         _unplugged(draft, connector)
@@ -51,9 +70,6 @@ def observed(draft: Draft, event: ConnectorObserved) -> None:
         _plugged_in(draft, connector)
     elif not connector.plugged and connector.spent and not _cable_kept(connector):
         draft.change(connector.number, spent=False, note="")
-    if event.observation.token:
-        token = IdToken(event.observation.token[:TOKEN_MAX_CHARS])
-        present(draft, PresentToken(token, connector.number))
 
 
 def _facts(connector: Connector, seen: Observation) -> dict[str, object]:
@@ -95,7 +111,7 @@ def _faults(connector: Connector, seen: Observation) -> tuple[Fault, ...]:
 
 def _plugged_in(draft: Draft, connector: Connector) -> None:
     if draft.station.running(connector.number) is not None:
-        draft.change(connector.number, note="")
+        draft.change(connector.number, note="", preparing_until_s=None)
         return
     draft.change(connector.number, spent=False, note="")
 
@@ -144,10 +160,15 @@ def lost(draft: Draft, event: ChargerLost) -> None:
 # --- what follows at every step
 
 
-def refresh(draft: Draft) -> None:
-    """Bring every connector's consequences up to date: silence, timeouts, starts, phases."""
+def note_silence(draft: Draft) -> None:
+    """Chargers that have been silent for too long are faulted, before anything is derived from them."""
     for number in draft.station.connectors:
         _note_silence(draft, number)
+
+
+def refresh(draft: Draft) -> None:
+    """Bring every connector's consequences up to date: timeouts, starts, phases."""
+    for number in draft.station.connectors:
         _time_out(draft, number)
         if transaction.may_start(draft.station, draft.station.connectors[number]):
             transaction.start(draft, number)
@@ -171,6 +192,10 @@ def _time_out(draft: Draft, number: int) -> None:
     if connector.phase is not Phase.PREPARING or until_s is None or draft.now.monotonic_s < until_s:
         return
     if connector.transaction_id is not None:
+        if not connector.plugged:
+            transaction.end(draft, number, StopReason.OTHER, Trigger.EV_CONNECT_TIMEOUT)
+        return
+    if connector.authorization is None and shown_reserved(draft.station, number):
         return
     draft.change(number, authorization=None, spent=connector.plugged, preparing_until_s=None)
 
@@ -189,14 +214,14 @@ def phase_of(station: Station, connector: Connector, now: Now) -> Phase:
 def _charging_phase(station: Station, connector: Connector, now: Now) -> Phase:
     running = station.running(connector.number)
     if not connector.plugged:
-        return Phase.SUSPENDED_EV
+        return Phase.SUSPENDED_EV if connector.preparing_until_s is None else Phase.PREPARING
     if running is not None and transaction.withheld(station, running):
         return Phase.SUSPENDED_EVSE
     match connector.state:
         case ChargerState.CHARGING:
             return Phase.CHARGING
         case ChargerState.UNKNOWN | ChargerState.FAULTED | ChargerState.UNAVAILABLE:
-            return connector.phase if connector.phase is not Phase.IDLE else Phase.SUSPENDED_EVSE
+            reached = connector.phase if connector.phase in DELIVERING else Phase.SUSPENDED_EVSE
         case ChargerState.CONNECTED_READY | ChargerState.SUSPENDED_EV | ChargerState.FINISHING:
             reached = Phase.SUSPENDED_EV
         case _:
@@ -208,12 +233,25 @@ def _charging_phase(station: Station, connector: Connector, now: Now) -> Phase:
 def _enter_phase(draft: Draft, number: int) -> None:
     connector = draft.station.connectors[number]
     phase = phase_of(draft.station, connector, draft.now)
-    if phase is connector.phase and connector.phase_since is not None:
-        return
-    until_s = None
-    if phase is Phase.PREPARING and connector.transaction_id is None:
-        timeout_s = draft.station.configuration.number("ConnectionTimeOut")
-        until_s = draft.now.monotonic_s + timeout_s if timeout_s > 0 else None
-    draft.change(number, phase=phase, phase_since=draft.now.utc, preparing_until_s=until_s)
-    if draft.station.running(number) is not None:
+    entered = phase is not connector.phase or connector.phase_since is None
+    if entered:
+        connector = draft.change(number, phase=phase, phase_since=draft.now.utc)
+    until_s = _preparing_until_s(draft.station, connector, draft.now)
+    if until_s != connector.preparing_until_s:
+        draft.change(number, preparing_until_s=until_s)
+    if entered and draft.station.running(number) is not None:
         metering.update(draft, number, Trigger.CHARGING_STATE_CHANGED)
+
+
+def _preparing_until_s(station: Station, connector: Connector, now: Now) -> float | None:
+    """When Preparing ends by itself. Not while the connector is shown as Reserved (16-RES-15), whose driver may come
+    until the reservation ends: the time counts from then. A shorter ConnectionTimeOut holds at once."""
+    timeout_s = station.configuration.number("ConnectionTimeOut")
+    if connector.phase is not Phase.PREPARING or timeout_s == 0:
+        return None
+    if connector.transaction_id is not None:
+        return None if connector.plugged else connector.preparing_until_s
+    if connector.authorization is None and shown_reserved(station, connector.number):
+        return None
+    longest_s = now.monotonic_s + timeout_s
+    return longest_s if connector.preparing_until_s is None else min(connector.preparing_until_s, longest_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.domain.hardware import Capability, Desired
-from edged.domain.station import PendingUnlock, Station
+from edged.domain.station import Station
 from edged.domain.transaction import withheld
 
 
@@ -11,7 +11,7 @@ def desired(station: Station, number: int) -> Desired:
     """Energy flows only for a running, authorized transaction, on a connector that is in order."""
     connector = station.connectors[number]
     running = station.running(number)
-    unlocking = any(isinstance(p, PendingUnlock) and p.connector == number for p in station.pending.values())
+    unlocking = station.unlocking(number)
     permit = (
         running is not None
         and running.id_token is not None

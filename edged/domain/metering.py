@@ -6,6 +6,8 @@ sampled once · Transaction.Begin and Transaction.End are never thinned out.
 
 from __future__ import annotations
 
+import math
+
 from edged.domain.effects import (
     MeterRecord,
     RecordKind,
@@ -24,6 +26,10 @@ STALE_AFTER_S = 15.0
 KEEP_ENERGY_WH = 100.0
 KEEP_TIME_S = 60.0
 LOWER_READINGS_TO_BELIEVE = 3
+DAY_S = 86_400
+ALIGNED_LATE_S = 10
+MAX_QUEUED = 5_000
+KNOWN = frozenset(Measurand)
 
 # --- the register
 
@@ -34,7 +40,7 @@ def register(connector: Connector, raw_wh: float | None) -> dict[str, float | in
     A lower reading is not believed at once (a corrupt word, a meter that starts); when it stays lower, the meter was
     replaced or has overflown, and the difference is added from then on.
     """
-    if raw_wh is None:
+    if raw_wh is None or not math.isfinite(raw_wh) or raw_wh < 0:
         return {}
     last = connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh
     reported = raw_wh + connector.energy_offset_wh
@@ -62,9 +68,14 @@ def sample(station: Station, number: int, key: str, context: SampleContext, now:
     connector = station.connectors[number]
     if not fresh(connector, now):
         return None
-    names = station.configuration.items(key)
-    values = tuple(value for name in names for value in _values(connector, Measurand(name)))
+    values = tuple(value for name in _named(station, key) for value in _values(connector, name))
     return Sample(station.stamp(now), context, values) if values else None
+
+
+def _named(station: Station, *keys: str) -> tuple[Measurand, ...]:
+    """The measurands that these keys name, each once."""
+    names = dict.fromkeys(name for key in keys for name in station.configuration.items(key))
+    return tuple(Measurand(name) for name in names if name in KNOWN)
 
 
 def _values(connector: Connector, measurand: Measurand) -> tuple[SampledValue, ...]:
@@ -91,12 +102,16 @@ def _values(connector: Connector, measurand: Measurand) -> tuple[SampledValue, .
 
 
 def _single(measurand: Measurand, value: float | None) -> tuple[SampledValue, ...]:
-    return () if value is None else (SampledValue(measurand, value),)
+    return () if value is None or not math.isfinite(value) else (SampledValue(measurand, value),)
 
 
 def _each(measurand: Measurand, phases: Phases, suffix: str) -> tuple[SampledValue, ...]:
     pairs = (("L1", phases.l1), ("L2", phases.l2), ("L3", phases.l3))
-    return tuple(SampledValue(measurand, value, name + suffix) for name, value in pairs if value is not None)
+    return tuple(
+        SampledValue(measurand, value, name + suffix)
+        for name, value in pairs
+        if value is not None and math.isfinite(value)
+    )
 
 
 # --- what is due
@@ -132,7 +147,9 @@ def _periodic(draft: Draft, number: int, transaction: Transaction) -> None:
 
 
 def _aligned(draft: Draft) -> None:
-    """One set a slot, counted from midnight UTC. A clock that is not trusted has no slots."""
+    """One set a slot, counted from midnight UTC, at its beginning: a step of the clock into the middle of a slot, or a
+    new interval, waits for the next. A slot that was sampled is not sampled again unless the clock was wrong by more
+    than a day. A clock that is not trusted has no slots. `aligned_slot`: the second at which the slot began."""
     interval_s = draft.station.configuration.number("ClockAlignedDataInterval")
     if interval_s == 0 or not draft.now.synchronized:
         if draft.station.aligned_slot is not None:
@@ -140,12 +157,12 @@ def _aligned(draft: Draft) -> None:
         return
     utc = draft.now.utc
     day_s = utc.hour * 3600 + utc.minute * 60 + utc.second
-    slot = utc.toordinal() * 100_000 + day_s // interval_s
+    slot = utc.toordinal() * DAY_S + day_s - day_s % interval_s
     last = draft.station.aligned_slot
-    if last is not None and slot <= last:
+    if last is not None and last - DAY_S < slot <= last:
         return
     draft.update(aligned_slot=slot)
-    if last is None:
+    if last is None or slot < last or day_s % interval_s > ALIGNED_LATE_S:
         return
     for number in draft.station.connectors:
         if draft.station.running(number) is not None:
@@ -153,13 +170,15 @@ def _aligned(draft: Draft) -> None:
             _collect(draft, number, "StopTxnAlignedData", SampleContext.CLOCK)
             continue
         values = sample(draft.station, number, "MeterValuesAlignedData", SampleContext.CLOCK, draft.now)
-        if values is not None:
+        if values is not None and draft.station.queued < MAX_QUEUED:
             draft.enqueue(MeterRecord(number, (values,)))
+            note_reported(draft, number)
 
 
 def _record(draft: Draft, number: int, key: str, context: SampleContext, trigger: Trigger) -> None:
+    """Intermediate values are given up where the queue has grown too long; starts and ends never are (16-MV-13)."""
     values = sample(draft.station, number, key, context, draft.now)
-    if values is not None:
+    if values is not None and draft.station.queued < MAX_QUEUED:
         update(draft, number, trigger, (values,))
 
 
@@ -182,6 +201,8 @@ def update(draft: Draft, number: int, trigger: Trigger, samples: tuple[Sample, .
             samples=samples,
         )
     )
+    if samples:
+        note_reported(draft, number)
 
 
 # --- what goes into the end of a transaction
@@ -210,11 +231,11 @@ def thin(samples: tuple[Sample, ...], limit: int) -> tuple[Sample, ...]:
 
 def edge_samples(station: Station, number: int, context: SampleContext, now: Now) -> tuple[Sample, ...]:
     """Transaction.Begin or Transaction.End of every measurand that the two StopTxn lists name."""
-    names = dict.fromkeys(
-        (*station.configuration.items("StopTxnSampledData"), *station.configuration.items("StopTxnAlignedData"))
-    )
     connector = station.connectors[number]
-    values = tuple(value for name in names for value in _values(connector, Measurand(name)))
+    names = _named(station, "StopTxnSampledData", "StopTxnAlignedData")
+    if not fresh(connector, now):  # the register still stands where it was; nothing else is known any more
+        names = tuple(name for name in names if name is Measurand.ENERGY)
+    values = tuple(value for name in names for value in _values(connector, name))
     return (Sample(station.stamp(now), context, values),) if values else ()
 
 
@@ -230,6 +251,18 @@ def _keep(draft: Draft, number: int) -> None:
     moved_wh = connector.energy_wh - transaction.kept_meter_wh
     age_s = (draft.now.utc - transaction.kept_at.utc).total_seconds()
     if moved_wh >= KEEP_ENERGY_WH or (moved_wh > 0 and not 0 <= age_s < KEEP_TIME_S):
+        note_reported(draft, number)
+
+
+def note_reported(draft: Draft, number: int) -> None:
+    """What was told of the register must stand after a power cut: no end, and no later value, may lie below it."""
+    connector = draft.station.connectors[number]
+    if connector.energy_wh is None:
+        return
+    if connector.energy_kept_wh != connector.energy_wh:
+        draft.change(number, energy_kept_wh=connector.energy_wh)
+    transaction = draft.station.running(number)
+    if transaction is not None and transaction.kept_meter_wh < connector.energy_wh:
         draft.transact(transaction.id, kept_meter_wh=connector.energy_wh, kept_at=draft.station.stamp(draft.now))
 
 

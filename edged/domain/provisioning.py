@@ -27,6 +27,7 @@ from edged.domain.station import PendingToken
 from edged.domain.transition import Draft, put
 
 OWN_INTERVAL_S = 60
+HEARTBEAT_MAX_S = 86_400
 RETRY_S = 30.0
 KEEP_WALL_IDLE = timedelta(minutes=30)
 KEEP_WALL_BUSY = timedelta(minutes=5)
@@ -60,6 +61,8 @@ def keep_wall(draft: Draft) -> None:
     """Store the wall clock now and then: the floor of the next boot, and what an untrusted clock counts from."""
     busy = bool(draft.station.reservations) or any(t.active for t in draft.station.transactions.values())
     age = draft.now.utc - draft.station.wall_kept
+    if age < timedelta(0) and not draft.now.synchronized:
+        return
     if not timedelta(0) <= age < (KEEP_WALL_BUSY if busy else KEEP_WALL_IDLE):
         draft.update(wall_kept=draft.now.utc)
 
@@ -115,16 +118,20 @@ def boot_answered(draft: Draft, event: BootAnswered) -> None:
 
 
 def _keep_interval(draft: Draft, interval_s: int) -> None:
+    """The CSMS's interval becomes the key's value, within the key's bounds: a heartbeat a day sets the clock."""
     configuration = draft.station.configuration
+    interval_s = min(interval_s, HEARTBEAT_MAX_S)
     if configuration.number("HeartbeatInterval") != interval_s:
         changed = put(configuration.changed, "HeartbeatInterval", str(interval_s))
         draft.update(configuration=replace(configuration, changed=changed))
+        draft.announce("config.key_changed", None, key="HeartbeatInterval", value=str(interval_s), changed_by="csms")
 
 
 def boot_failed(draft: Draft) -> None:
     """No usable answer: try again, not too soon."""
     link = draft.station.link
-    draft.update(link=replace(link, boot_sent=False, next_boot_at_s=draft.now.monotonic_s + RETRY_S))
+    at_s = max(draft.now.monotonic_s + RETRY_S, link.next_boot_at_s or 0.0)
+    draft.update(link=replace(link, boot_sent=False, next_boot_at_s=at_s))
 
 
 # --- heartbeat and time
@@ -172,6 +179,9 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
     if about and event.connector is not None and event.connector != 0 and event.connector not in numbers:
         draft.reply(event.request, TriggerStatus.REJECTED, "no such connector")
         return
+    if not draft.station.link.online:
+        draft.reply(event.request, TriggerStatus.REJECTED, "the CSMS is not connected")
+        return
     if event.wanted is NoticeKind.BOOT and draft.station.link.registration is Registration.ACCEPTED:
         draft.reply(event.request, TriggerStatus.REJECTED, "the station is accepted already")
         return
@@ -203,6 +213,7 @@ def _meter_notice(draft: Draft, number: int) -> Notify | None:
     values = metering.sample(station, number, "MeterValuesSampledData", SampleContext.TRIGGER, draft.now)
     if values is None:
         return None
+    metering.note_reported(draft, number)
     running = station.running(number)
     transaction_id = running.id if running is not None else None
     return Notify(NoticeKind.METER, number, sample=values, transaction_id=transaction_id, triggered=True)

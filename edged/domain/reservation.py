@@ -10,7 +10,6 @@ untrusted clock nothing ends by date, only by its remaining time on the monotoni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -19,123 +18,17 @@ from edged.domain.answers import ReserveStatus, Verdict
 from edged.domain.effects import ReservationEnd, ReservationRecord
 from edged.domain.events import CancelReservation, ReserveNow, Target
 from edged.domain.hardware import Capability
-from edged.domain.station import Connector, Reservation, Station
+from edged.domain.places import capable_places, counted, fits, free_places, guaranteed, in_order, pinned_on, spare
+from edged.domain.places import shown_reserved as shown_reserved
+from edged.domain.station import Reservation, Station
 from edged.domain.transition import Draft, drop, put
 from edged.domain.types import IdToken, Now, Phase, same_group
 
 MAX_RESERVATIONS = 256
 MAX_ID = 2**31 - 1
-
-# --- places: an EVSE is one place, whatever number of connectors it has
-
-
-def is_free(station: Station, connector: Connector) -> bool:
-    """Nobody is on it, nothing is wrong with it: a driver could start here now."""
-    return (
-        station.effective(connector.number)
-        and connector.scheduled is not False
-        and not connector.blocked
-        and connector.phase is Phase.IDLE
-        and connector.authorization is None
-    )
-
-
-def free_places(station: Station) -> dict[int, frozenset[str]]:
-    """The EVSEs on which a counted reservation could be served, each with its connector types."""
-    taken = {_evse_of(station, r.target) for r in station.reservations.values() if r.target.pinned}
-    by_evse: dict[int, list[Connector]] = {}
-    for connector in station.connectors.values():
-        by_evse.setdefault(connector.layout.evse_id, []).append(connector)
-    return {
-        evse: frozenset(c.layout.connector_type.casefold() for c in connectors)
-        for evse, connectors in by_evse.items()
-        if evse not in taken and all(is_free(station, c) and c.can(Capability.WITHHOLD) for c in connectors)
-    }
-
-
-def _evse_of(station: Station, target: Target) -> int | None:
-    if target.evse is not None:
-        return target.evse
-    if target.connector is not None and target.connector in station.connectors:
-        return station.connectors[target.connector].layout.evse_id
-    return None
-
-
-def _fits(target: Target, types: frozenset[str]) -> bool:
-    return target.connector_type is None or target.connector_type.casefold() in types
-
-
-def counted(station: Station) -> dict[int, Reservation]:
-    """The pending reservations that hold no place of their own."""
-    return {r.id: r for r in station.reservations.values() if not r.target.pinned}
-
-
-def guaranteed(places: Mapping[int, frozenset[str]], targets: Iterable[Target]) -> bool:
-    """Whether every order of arrival of these drivers, whatever place each takes, finds a place for each.
-
-    For each driver the worst case is the largest matching of the others into the places that this one could use:
-    it must leave one of them.
-    """
-    wishes = [frozenset(evse for evse, types in places.items() if _fits(target, types)) for target in targets]
-    for index, mine in enumerate(wishes):
-        others = [wish & mine for n, wish in enumerate(wishes) if n != index]
-        if _largest_matching(others) >= len(mine):
-            return False
-    return True
-
-
-def _largest_matching(wishes: list[frozenset[int]]) -> int:
-    """Size of a maximum bipartite matching (augmenting paths)."""
-    owner: dict[int, int] = {}
-
-    def place(driver: int, tried: set[int]) -> bool:
-        for evse in wishes[driver]:
-            if evse in tried:
-                continue
-            tried.add(evse)
-            if evse not in owner or place(owner[evse], tried):
-                owner[evse] = driver
-                return True
-        return False
-
-    return sum(place(driver, set()) for driver in range(len(wishes)))
-
+CLOCK_STEP_S = 1.0
 
 # --- who may have a connector
-
-
-def pinned_on(station: Station, number: int) -> Reservation | None:
-    """The reservation that is pinned to this connector or its EVSE."""
-    evse = station.connectors[number].layout.evse_id
-    for reservation in station.reservations.values():
-        if reservation.target.pinned and _evse_of(station, reservation.target) == evse:
-            return reservation
-    return None
-
-
-def spare(station: Station, number: int) -> bool:
-    """Whether a driver without a reservation may take this connector without breaking a guarantee."""
-    pending = counted(station)
-    if not pending:
-        return True
-    places = free_places(station)
-    evse = station.connectors[number].layout.evse_id
-    if evse not in places:
-        return True
-    rest = {place: types for place, types in places.items() if place != evse}
-    return guaranteed(rest, (r.target for r in pending.values()))
-
-
-def shown_reserved(station: Station, number: int) -> bool:
-    """Whether the connector is to be reported as Reserved: kept for somebody, or the last of what is promised."""
-    pinned = pinned_on(station, number)
-    if pinned is not None:
-        return pinned.target.connector in (None, number)
-    if not counted(station):
-        return False
-    connector = station.connectors[number]
-    evse = connector.layout.evse_id
-    return evse in free_places(station) and not spare(station, number)
 
 
 class Admission(StrEnum):
@@ -157,7 +50,7 @@ def entry(station: Station, number: int, token: IdToken, group: IdToken | None, 
     if pinned is not None:
         return _judge([pinned], token, group, group_known=group_known, otherwise=Admission.REFUSED)
     types = frozenset({station.connectors[number].layout.connector_type.casefold()})
-    fitting = [r for r in counted(station).values() if _fits(r.target, types)]
+    fitting = [r for r in counted(station).values() if fits(r.target, types)]
     otherwise = Admission.FREE if spare(station, number) else Admission.REFUSED
     return _judge(fitting, token, group, group_known=group_known, otherwise=otherwise)
 
@@ -203,6 +96,7 @@ def reserve(draft: Draft, event: ReserveNow) -> None:
         held_until_s=draft.now.monotonic_s + (event.expires_at - draft.now.utc).total_seconds(),
     )
     draft.update(reservations=put(without, reservation_id, reservation), wall_kept=draft.now.utc)
+    _release_drivers(draft, reservation_id)
     draft.reply(event.request, status, data=reservation_id)
     if before is not None:
         draft.announce("reservation.cancelled", before.target.connector, **_told(before), cause="replaced")
@@ -224,7 +118,7 @@ def _reservable(station: Station, event: ReserveNow, now: Now) -> tuple[ReserveS
         return ReserveStatus.REJECTED, "reservations are switched off at this site"
     if len(station.reservations) >= MAX_RESERVATIONS:
         return ReserveStatus.REJECTED, f"{MAX_RESERVATIONS} reservations are pending already"
-    if now.synchronized and event.expires_at <= now.utc:
+    if event.expires_at <= now.utc:  # also with a clock that is not trusted: nothing would be left to hold
         return ReserveStatus.REJECTED, "the reservation would have ended already"
     if station.reset is not None:
         return ReserveStatus.REJECTED, "the station is about to restart"
@@ -246,16 +140,16 @@ def _pinnable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
     if not all(c.can(Capability.WITHHOLD) for c in connectors):
         return ReserveStatus.REJECTED, "the charger cannot withhold energy, so a reservation could not be enforced"
     if target.connector_type is not None and not any(
-        _fits(target, frozenset({c.layout.connector_type.casefold()})) for c in connectors
+        fits(target, frozenset({c.layout.connector_type.casefold()})) for c in connectors
     ):
         return ReserveStatus.REJECTED, "the EVSE has no such connector type"
     if all(c.blocked for c in connectors):
         return ReserveStatus.FAULTED, "faulted"
-    if not any(station.effective(c.number) and c.scheduled is not False for c in connectors):
+    if not any(in_order(station, c) for c in connectors):
         return ReserveStatus.UNAVAILABLE, "out of service"
     numbers = [c.number for c in connectors]
     siblings = [s for n in numbers for s in station.siblings(n)]
-    if any(s.phase is not Phase.IDLE or s.authorization is not None or s.blocked for s in siblings):
+    if any(s.phase is not Phase.IDLE or s.authorization is not None for s in siblings):
         return ReserveStatus.OCCUPIED, "in use"
     if any(pinned_on(station, n) is not None for n in numbers):
         return ReserveStatus.OCCUPIED, "reserved already"
@@ -266,7 +160,7 @@ def _pinnable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
 
 def _countable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
     able = [c for c in station.connectors.values() if c.can(Capability.WITHHOLD)]
-    fitting = [c for c in able if _fits(target, frozenset({c.layout.connector_type.casefold()}))]
+    fitting = [c for c in able if fits(target, frozenset({c.layout.connector_type.casefold()}))]
     if not fitting:
         return ReserveStatus.REJECTED, "no connector of this station can be reserved so"
     targets = [*(r.target for r in counted(station).values()), target]
@@ -274,7 +168,7 @@ def _countable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
         return ReserveStatus.ACCEPTED, ""
     if all(c.blocked for c in fitting):
         return ReserveStatus.FAULTED, "faulted"
-    if not any(station.effective(c.number) for c in fitting):
+    if not any(in_order(station, c) for c in fitting if not c.blocked):
         return ReserveStatus.UNAVAILABLE, "out of service"
     return ReserveStatus.OCCUPIED, "no place is left"
 
@@ -286,6 +180,7 @@ def cancel(draft: Draft, event: CancelReservation) -> None:
         draft.reply(event.request, Verdict.REJECTED, "no such reservation")
         return
     draft.update(reservations=drop(draft.station.reservations, reservation.id))
+    _release_drivers(draft, reservation.id)
     draft.reply(event.request, Verdict.ACCEPTED)
     draft.announce("reservation.cancelled", reservation.target.connector, **_told(reservation), cause="cancelled")
 
@@ -294,11 +189,20 @@ def cancel(draft: Draft, event: CancelReservation) -> None:
 
 
 def use(draft: Draft, reservation_id: int, connector: int) -> None:
-    """Its driver is here: the reservation is used up. When that is, is the policy's."""
+    """Its driver is here: the reservation is used up, by this connector alone. When that is, is the policy's."""
     reservation = draft.station.reservations.get(reservation_id)
     if reservation is not None:
         draft.update(reservations=drop(draft.station.reservations, reservation_id))
+        _release_drivers(draft, reservation_id, but=connector)
         draft.announce("reservation.used", connector, **_told(reservation))
+
+
+def _release_drivers(draft: Draft, reservation_id: int, *, but: int | None = None) -> None:
+    """Whoever was let in for a reservation that is gone stays in, without it."""
+    for connector in draft.station.connectors.values():
+        waiting = connector.authorization
+        if connector.number != but and waiting is not None and waiting.reservation_id == reservation_id:
+            draft.change(connector.number, authorization=replace(waiting, reservation_id=None))
 
 
 def expire_due(draft: Draft) -> None:
@@ -306,6 +210,16 @@ def expire_due(draft: Draft) -> None:
     for reservation in tuple(draft.station.reservations.values()):
         if lapsed(reservation, draft.now):
             _end(draft, reservation, ReservationEnd.EXPIRED)
+        elif draft.now.synchronized:
+            _follow_clock(draft, reservation)
+
+
+def _follow_clock(draft: Draft, reservation: Reservation) -> None:
+    """The monotonic end follows the trusted clock, so that it is right when that trust is lost (13.3)."""
+    held_until_s = draft.now.monotonic_s + (reservation.expires_at - draft.now.utc).total_seconds()
+    if abs(held_until_s - reservation.held_until_s) >= CLOCK_STEP_S:
+        moved = replace(reservation, held_until_s=held_until_s)
+        draft.update(reservations={**draft.station.reservations, reservation.id: moved})
 
 
 def lapsed(reservation: Reservation, now: Now) -> bool:
@@ -322,18 +236,9 @@ def remove_lost(draft: Draft) -> None:
         if reservation.target.pinned and _place_lost(draft.station, reservation.target):
             _end(draft, reservation, ReservationEnd.REMOVED)
     capable = capable_places(draft.station)
-    pending = sorted(counted(draft.station).values(), key=lambda r: (r.created.utc, r.id))
+    pending = sorted(counted(draft.station).values(), key=lambda r: (draft.station.true_time(r.created), r.id))
     while pending and not guaranteed(capable, (r.target for r in pending)):
         _end(draft, pending.pop(), ReservationEnd.REMOVED)
-
-
-def capable_places(station: Station) -> dict[int, frozenset[str]]:
-    """The EVSEs that are in order, used at the moment or not: what a promise was made on."""
-    return {
-        connector.layout.evse_id: frozenset(s.layout.connector_type.casefold() for s in station.siblings(number))
-        for number, connector in station.connectors.items()
-        if not connector.blocked and station.effective(number)
-    }
 
 
 def _place_lost(station: Station, target: Target) -> bool:
@@ -347,10 +252,7 @@ def _place_lost(station: Station, target: Target) -> bool:
 
 def _end(draft: Draft, reservation: Reservation, outcome: ReservationEnd) -> None:
     draft.update(reservations=drop(draft.station.reservations, reservation.id))
-    for connector in draft.station.connectors.values():
-        waiting = connector.authorization
-        if waiting is not None and waiting.reservation_id == reservation.id:
-            draft.change(connector.number, authorization=replace(waiting, reservation_id=None))
+    _release_drivers(draft, reservation.id)
     if draft.station.policy.reservation_records:
         draft.enqueue(ReservationRecord(reservation.id, outcome))
     kind = "reservation.expired" if outcome is ReservationEnd.EXPIRED else "reservation.removed"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.domain import transaction
+from edged.domain import availability, session, transaction, unlock
 from edged.domain.answers import Verdict
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
 from edged.domain.events import ActionPerformed, ResetKind, ResetStation
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
 from edged.domain.policy import Trigger
-from edged.domain.station import PendingReset
+from edged.domain.station import Connector, PendingReset
 from edged.domain.transition import Draft
 
 SOFT_S = 30.0
@@ -48,7 +48,10 @@ def refresh(draft: Draft) -> None:
     """Go on with a reset: chargers once no energy flows, the restart once they and the outbox are done, or at the
     deadline. What the CSMS has not heard by then it hears after the boot."""
     pending = draft.station.reset
-    if pending is None or pending.restarting:
+    if pending is None:
+        return
+    if pending.restarting:
+        _answer_all(draft)
         return
     overdue = draft.now.monotonic_s >= pending.until_s
     connectors = draft.station.connectors.values()
@@ -58,24 +61,40 @@ def refresh(draft: Draft) -> None:
     told = draft.station.queued == 0 or not draft.station.link.serving
     if overdue or (pending.performed and not pending.chargers and told):
         hard = pending.kind is ResetKind.HARD
+        _answer_all(draft)
         draft.emit(Restart(draft.station.rules.hard_reset if hard else RestartScope.SERVICE))
         draft.update(reset=replace(pending, restarting=True))
 
 
 def _reset_chargers(draft: Draft, pending: PendingReset) -> PendingReset:
     """Each charger once, by the register that it has; one without is only disabled."""
-    hard = pending.kind is ResetKind.HARD
-    wanted = (Capability.RESET_HARD, Action.RESET_HARD) if hard else (Capability.RESET_SOFT, Action.RESET_SOFT)
-    tickets: dict[str, int] = {}
+    tickets: dict[str, tuple[int, Action]] = {}
     for number, connector in draft.station.connectors.items():
         ticket = f"{CHARGER_PREFIX}{connector.layout.charger}"
-        if connector.online and connector.can(wanted[0]) and ticket not in tickets:
-            tickets[ticket] = number
-    for ticket, number in tickets.items():
-        draft.emit(Perform(number, wanted[1], ticket))
+        action = _action(pending.kind, connector)
+        if connector.online and action is not None and ticket not in tickets:
+            tickets[ticket] = (number, action)
+    for ticket, (number, action) in tickets.items():
+        draft.emit(Perform(number, action, ticket))
     done = replace(pending, performed=True, chargers=frozenset(tickets))
     draft.update(reset=done)
     return done
+
+
+def _action(kind: ResetKind, connector: Connector) -> Action | None:
+    """A hard reset takes the soft register where there is no other; a soft one never the hard."""
+    if kind is ResetKind.HARD and connector.can(Capability.RESET_HARD):
+        return Action.RESET_HARD
+    return Action.RESET_SOFT if connector.can(Capability.RESET_SOFT) else None
+
+
+def _answer_all(draft: Draft) -> None:
+    """Whoever still waits for an answer gets one before nobody is left to give it."""
+    reason = "the station restarts"
+    for number in draft.station.connectors:
+        session.drop_question(draft, number, reason)
+    unlock.give_up(draft, reason)
+    availability.give_up(draft, reason)
 
 
 def performed(draft: Draft, event: ActionPerformed) -> None:
@@ -84,10 +103,10 @@ def performed(draft: Draft, event: ActionPerformed) -> None:
     if pending is None or event.ticket not in pending.chargers:
         return
     failed = event.outcome in (ActionOutcome.FAILED, ActionOutcome.TIMEOUT)
-    if failed and pending.retries > 0:
-        charger = event.ticket.removeprefix(CHARGER_PREFIX)
-        number = next(n for n, c in draft.station.connectors.items() if c.layout.charger == charger)
-        action = Action.RESET_HARD if pending.kind is ResetKind.HARD else Action.RESET_SOFT
+    charger = event.ticket.removeprefix(CHARGER_PREFIX)
+    number = next(n for n, c in draft.station.connectors.items() if c.layout.charger == charger)
+    action = _action(pending.kind, draft.station.connectors[number])
+    if failed and pending.retries > 0 and action is not None:
         draft.update(reset=replace(pending, retries=pending.retries - 1))
         draft.emit(Perform(number, action, event.ticket))
         return

@@ -6,16 +6,17 @@ the world may have moved meanwhile.
 
 from __future__ import annotations
 
-from edged.domain import authorization, reservation, transaction
+from edged.domain import authorization, metering, reservation, transaction
 from edged.domain.answers import TokenVerdict, Verdict
 from edged.domain.authorization import Way
+from edged.domain.choosing import asked, choose, choose_start, is_open, is_usable
 from edged.domain.effects import AskAuthorization, StopReason
 from edged.domain.events import PresentToken, Registration, RequestStart, RequestStop, TokenAnswered
 from edged.domain.policy import ReservationUse, Trigger
 from edged.domain.reservation import Admission
 from edged.domain.station import Authorization, Connector, PendingToken, Station, Transaction
 from edged.domain.transition import Draft
-from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, Phase, RequestRef, same_group
+from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef, same_group
 
 ASK_MARGIN_S = 5.0
 
@@ -35,12 +36,14 @@ def present(draft: Draft, event: PresentToken) -> None:
     if number is None or number not in draft.station.connectors:
         draft.reply(event.request, TokenVerdict.NO_CONNECTOR, "no connector waits for a token")
         return
-    if asked(draft.station, number) is not None:
-        draft.reply(event.request, TokenVerdict.BUSY, "another token is being checked for this connector")
-        return
     connector = draft.station.connectors[number]
     running = draft.station.running(number)
-    if running is not None and running.id_token is not None:
+    if running is not None and running.id_token is not None and running.id_token.matches(event.id_token):
+        _stop_locally(draft, running, event.id_token)  # its own driver never waits for a stranger's question
+        draft.reply(event.request, TokenVerdict.STOPPED)
+    elif asked(draft.station, number) is not None:
+        draft.reply(event.request, TokenVerdict.BUSY, "another token is being checked for this connector")
+    elif running is not None and running.id_token is not None:
         _show_to_stop(draft, running, event, group)
     elif connector.held_for is not None:
         _show_to_release(draft, connector, event, group)
@@ -51,58 +54,9 @@ def present(draft: Draft, event: PresentToken) -> None:
         _show_to_start(draft, number, event)
 
 
-def choose(station: Station, token: IdToken, group: IdToken | None) -> int | None:
-    """The connector that a token without a place is for: its own transaction, its reservation, the car that waits
-    longest, and only then a free place that nobody else was promised."""
-    for number in station.connectors:
-        running = station.running(number)
-        if running is not None and transaction.belongs(running, token, group):
-            return number
-    usable = [c for c in station.connectors.values() if _usable(station, c)]
-    entries = {
-        c.number: reservation.entry(station, c.number, token, group, group_known=group is not None) for c in usable
-    }
-    pinned = [
-        c.number
-        for c in usable
-        if entries[c.number].admission is Admission.HOLDER and reservation.pinned_on(station, c.number) is not None
-    ]
-    if pinned:
-        return pinned[0]
-    open_to_it = [c for c in usable if entries[c.number].admission is not Admission.REFUSED]
-    waiting = [c for c in open_to_it if c.plugged and c.authorization is None]
-    if waiting:
-        return min(waiting, key=lambda c: (c.phase is Phase.FINISHING, c.preparing_until_s or 0.0, c.number)).number
-    again = [c for c in open_to_it if c.authorization is not None and c.authorization.id_token.matches(token)]
-    free = again or [c for c in open_to_it if c.phase is Phase.IDLE and c.authorization is None]
-    return free[0].number if free else None
-
-
-def _usable(station: Station, connector: Connector) -> bool:
-    """A driver could be let in here."""
-    return (
-        connector.online
-        and not connector.blocked
-        and station.effective(connector.number)
-        and connector.scheduled is not False
-        and all(sibling.transaction_id is None for sibling in station.siblings(connector.number))
-    )
-
-
-def asked(station: Station, number: int) -> PendingToken | None:
-    """The token that the CSMS is being asked about for this connector."""
-    for pending in station.pending.values():
-        if isinstance(pending, PendingToken) and pending.connector == number:
-            return pending
-    return None
-
-
 def _show_to_stop(draft: Draft, running: Transaction, event: PresentToken, group: IdToken | None) -> None:
-    """The starting token stops without asking; another one only with its group (16-AUTH-10, TC_068, TC_069)."""
-    if transaction.belongs(running, event.id_token, None):
-        _stop_locally(draft, running, event.id_token)
-        draft.reply(event.request, TokenVerdict.STOPPED)
-    elif draft.station.link.serving:
+    """Another token than the starting one stops only with its group (16-AUTH-10, TC_069)."""
+    if draft.station.link.serving:
         _ask(draft, running.connector, event.id_token, stop=True, request=event.request)
     elif transaction.belongs(running, event.id_token, group):
         _stop_locally(draft, running, event.id_token)
@@ -129,7 +83,7 @@ def _show_to_release(draft: Draft, connector: Connector, event: PresentToken, gr
 
 def _show_to_start(draft: Draft, number: int, event: PresentToken) -> None:
     connector = draft.station.connectors[number]
-    if not _usable(draft.station, connector) or connector.authorization is not None:
+    if not is_usable(draft.station, connector) or connector.authorization is not None:
         draft.reply(event.request, TokenVerdict.NO_CONNECTOR, "the connector is not free")
         return
     _admit(draft, number, event.id_token, request=event.request)
@@ -185,6 +139,7 @@ def _let_in(
     running = draft.station.running(number)
     if running is not None:  # a transaction that began with the plug gets its driver
         draft.transact(running.id, id_token=token, group=group, reservation_id=reservation_id)
+        metering.update(draft, number, Trigger.REMOTE_START if remote else Trigger.AUTHORIZED)
     else:
         admitted = Authorization(
             id_token=token,
@@ -194,7 +149,7 @@ def _let_in(
             remote=remote,
             remote_start_id=remote_start_id,
         )
-        draft.change(number, authorization=admitted, spent=False, note="")
+        draft.change(number, authorization=admitted, spent=False, note="", preparing_until_s=None)
     if reservation_id is not None and draft.station.policy.reservation_used is ReservationUse.TOKEN_AUTHORIZED:
         reservation.use(draft, reservation_id, number)
     if running is None and transaction.may_start(draft.station, draft.station.connectors[number]):
@@ -239,6 +194,9 @@ def answered(draft: Draft, event: TokenAnswered) -> None:
     if not isinstance(pending, PendingToken):
         return
     draft.settle(pending.ticket)
+    if draft.station.reset is not None:
+        draft.reply(pending.request, TokenVerdict.BUSY, "the station is about to restart")
+        return
     info = event.info
     if info is None:
         info = _without_answer(draft.station, pending, draft.now)
@@ -280,7 +238,7 @@ def _answered_start(draft: Draft, pending: PendingToken, info: IdTokenInfo) -> N
     number = pending.connector
     connector = draft.station.connectors[number]
     place = reservation.entry(draft.station, number, pending.id_token, info.group, group_known=True)
-    if not _usable(draft.station, connector) or connector.authorization is not None or draft.station.reset is not None:
+    if not is_open(draft.station, connector):
         _refuse(draft, number, pending.id_token, TokenVerdict.NO_CONNECTOR, pending.request)
     elif place.admission not in (Admission.FREE, Admission.HOLDER):
         _refuse(draft, number, pending.id_token, TokenVerdict.RESERVED, pending.request)
@@ -295,6 +253,14 @@ def _answered_start(draft: Draft, pending: PendingToken, info: IdTokenInfo) -> N
             remote=pending.remote,
             remote_start_id=pending.remote_start_id,
         )
+
+
+def drop_question(draft: Draft, number: int, detail: str) -> None:
+    """The driver who is being judged for this connector is not let in any more, whatever the CSMS will say."""
+    pending = asked(draft.station, number)
+    if pending is not None:
+        draft.settle(pending.ticket)
+        draft.reply(pending.request, TokenVerdict.NO_CONNECTOR, detail)
 
 
 def give_up_overdue(draft: Draft) -> None:
@@ -312,13 +278,14 @@ def request_start(draft: Draft, event: RequestStart) -> None:
     station = draft.station
     known = authorization.lookup(station, event.id_token, draft.now)
     group = event.group or (known.group if known is not None else None)
-    number = event.connector if event.connector is not None else choose_remote(station, event.id_token, group)
-    refusal = _remote_refusal(station, event, number, group, group_known=known is not None or event.group is not None)
+    group_known = known is not None or event.group is not None
+    number = event.connector if event.connector is not None else choose_start(station, event.id_token, group)
+    refusal = _remote_refusal(station, event, number, group, group_known=group_known)
     if refusal or number is None:
-        draft.reply(event.request, Verdict.REJECTED, refusal or "no connector is free")
+        draft.reply(event.request, Verdict.REJECTED, refusal)
         return
     draft.reply(event.request, Verdict.ACCEPTED)
-    place = reservation.entry(station, number, event.id_token, group, group_known=group is not None)
+    place = reservation.entry(station, number, event.id_token, group, group_known=group_known)
     if station.configuration.flag("AuthorizeRemoteTxRequests") or place.admission is Admission.UNKNOWN_GROUP:
         _admit(draft, number, event.id_token, remote=True, remote_start_id=event.remote_start_id)
     else:
@@ -334,15 +301,6 @@ def request_start(draft: Draft, event: RequestStart) -> None:
         )
 
 
-def choose_remote(station: Station, token: IdToken, group: IdToken | None) -> int | None:
-    """A remote start never stops: `choose` without the connectors that are in use."""
-    number = choose(station, token, group)
-    if number is not None and station.running(number) is not None:
-        free = [c.number for c in station.connectors.values() if _usable(station, c) and c.authorization is None]
-        return free[0] if free else None
-    return number
-
-
 def _remote_refusal(
     station: Station, event: RequestStart, number: int | None, group: IdToken | None, *, group_known: bool
 ) -> str:
@@ -353,13 +311,12 @@ def _remote_refusal(
         return "the station is not accepted yet"
     if station.reset is not None:
         return "the station is about to restart"
-    if number is None or number not in station.connectors:
+    if number is None:
+        return "no connector is free"
+    if number not in station.connectors:
         return "no such connector"
-    connector = station.connectors[number]
-    if not _usable(station, connector) or connector.authorization is not None or asked(station, number) is not None:
+    if not is_open(station, station.connectors[number]):
         return "the connector is not free"
-    if connector.held_for is not None:
-        return "the connector keeps another driver's cable"
     place = reservation.entry(station, number, event.id_token, group, group_known=group_known)
     return "reserved for somebody else" if place.admission is Admission.REFUSED else ""
 

@@ -208,13 +208,17 @@ class PendingToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingUnlock:
-    """An unlock that waits for the contactor (`started` False) or for the charger's word about the lock."""
+    """An unlock that waits for the contactor (`started` False) or for the charger's word about the lock.
+
+    `since_s`: only what was read after it tells that the contactor is open.
+    """
 
     ticket: str
     connector: int
     request: RequestRef
     until_s: float
     started: bool = False
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +329,10 @@ class Station:
     def effective(self, number: int) -> bool:
         """Whether the connector is in service: itself and the station (2.x G03/G04, 1.6 §5.2)."""
         return self.operative and self.connectors[number].operative
+
+    def unlocking(self, number: int) -> bool:
+        """Whether an unlock is under way on the connector: no energy, no start, no new driver."""
+        return any(isinstance(p, PendingUnlock) and p.connector == number for p in self.pending.values())
 
     def siblings(self, number: int) -> tuple[Connector, ...]:
         """The connectors of the same EVSE, this one included: one of them at a time can charge."""

@@ -71,10 +71,12 @@ def step(station: Station, event: Event, now: Now) -> Transition:
 
 
 def _settle(draft: Draft) -> None:
-    """The consequences, in order: facts to phases, availability, what can no longer be promised, what was waiting."""
-    connector.refresh(draft)
+    """The consequences, in order: silence, availability, what can no longer be promised, starts and phases, what was
+    waiting. A connector that goes out of service or is lost does so before anything starts on it."""
+    connector.note_silence(draft)
     availability.refresh(draft)
     reservation.remove_lost(draft)
+    connector.refresh(draft)
     unlock.refresh(draft)
     reset.refresh(draft)
 

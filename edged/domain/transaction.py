@@ -16,6 +16,7 @@ from edged.domain.effects import (
 )
 from edged.domain.events import RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Capability, LockState
+from edged.domain.places import in_order
 from edged.domain.policy import ReservationUse, StartPoint, Trigger
 from edged.domain.station import Connector, Ending, Station, Transaction
 from edged.domain.transition import Draft, put
@@ -38,9 +39,9 @@ def may_start(station: Station, connector: Connector) -> bool:
     return (
         any(reached[point] for point in station.policy.start_points)
         and connector.online
-        and not connector.blocked
-        and station.effective(connector.number)
+        and in_order(station, connector)
         and station.reset is None
+        and not station.unlocking(connector.number)
         and all(sibling.transaction_id is None for sibling in station.siblings(connector.number))
         and _lock_proven(connector)
     )
@@ -65,6 +66,8 @@ def start(draft: Draft, number: int) -> None:
     meter_wh = _register(connector)
     transaction_id = draft.new_id()
     reservation_id = waiting.reservation_id if waiting is not None else None
+    timeout_s = station.configuration.number("ConnectionTimeOut")
+    plug_until_s = draft.now.monotonic_s + timeout_s if timeout_s > 0 and not connector.plugged else None
     if reservation_id is not None and station.policy.reservation_used is ReservationUse.TRANSACTION_STARTED:
         reservation.use(draft, reservation_id, number)
     transaction = Transaction(
@@ -88,7 +91,7 @@ def start(draft: Draft, number: int) -> None:
         spent=False,
         held_for=None,
         note="",
-        preparing_until_s=None,
+        preparing_until_s=plug_until_s,
         settling_until_s=draft.now.monotonic_s + SETTLE_S,
         energy_kept_wh=connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh,
     )
@@ -164,7 +167,8 @@ def end(
 def end_lost(draft: Draft, transaction: Transaction, reason: StopReason) -> None:
     """End a transaction that a power cut interrupted, with what was kept of it (16-TX-11)."""
     ending = Ending(at=transaction.kept_at, meter_wh=transaction.kept_meter_wh, reason=reason)
-    if transaction.connector in draft.station.connectors:
+    connector = draft.station.connectors.get(transaction.connector)
+    if connector is not None and connector.transaction_id == transaction.id:
         draft.change(transaction.connector, transaction_id=None, spent=True)
     _close(draft, transaction, ending, Trigger.ABNORMAL_CONDITION, transaction.samples)
 
@@ -235,8 +239,9 @@ def _judged(draft: Draft, transaction_id: str, info: IdTokenInfo) -> None:
     if draft.station.configuration.flag("StopTransactionOnInvalidId"):
         end(draft, transaction.connector, StopReason.DEAUTHORIZED, Trigger.DEAUTHORIZED)
         return
-    register_wh = _register(draft.station.connectors[transaction.connector])
-    draft.transact(transaction_id, deauthorized=True, deauthorized_at_wh=register_wh)
+    if not transaction.deauthorized:  # a second refusal gives no second allowance
+        register_wh = _register(draft.station.connectors[transaction.connector])
+        draft.transact(transaction_id, deauthorized=True, deauthorized_at_wh=register_wh)
 
 
 def withheld(station: Station, transaction: Transaction) -> bool:
@@ -267,5 +272,9 @@ def recover(draft: Draft, *, continued: bool) -> None:
     for transaction in tuple(draft.station.transactions.values()):
         if not transaction.active:
             continue
-        if not continued or transaction.connector not in draft.station.connectors:
+        if not continued:
             end_lost(draft, transaction, StopReason.POWER_LOSS)
+            continue
+        running = draft.station.running(transaction.connector)
+        if running is None or running.id != transaction.id:  # its connector is gone, or another one's
+            end_lost(draft, transaction, StopReason.OTHER)

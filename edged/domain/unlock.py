@@ -1,19 +1,21 @@
-"""UnlockConnector: end the transaction, open the contactor, then the lock; the charger has the last word (1.6 §5.18)."""
+"""UnlockConnector: end the transaction, open the contactor, then the lock; the charger has the last word. 1.6 §5.18."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from edged.domain import transaction
+from edged.domain import session, transaction
 from edged.domain.answers import UnlockStatus
 from edged.domain.effects import Perform, StopReason
 from edged.domain.events import ActionPerformed, UnlockConnector
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
 from edged.domain.policy import Trigger
-from edged.domain.station import PendingUnlock
+from edged.domain.station import Connector, PendingUnlock
 from edged.domain.transition import Draft
 
 UNLOCK_S = 25.0
+IDLE_POWER_W = 50.0
 
 
 def unlock(draft: Draft, event: UnlockConnector) -> None:
@@ -31,6 +33,11 @@ def unlock(draft: Draft, event: UnlockConnector) -> None:
     if of_connector(draft, event.connector) is not None:
         draft.reply(event.request, UnlockStatus.FAILED, "an unlock is under way")
         return
+    if draft.station.reset is not None:
+        draft.reply(event.request, UnlockStatus.FAILED, "the station is about to restart")
+        return
+    may_be_closed = draft.station.running(event.connector) is not None
+    session.drop_question(draft, event.connector, "the connector is being unlocked")
     transaction.end(draft, event.connector, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
     draft.change(event.connector, held_for=None, authorization=None)
     draft.wait(
@@ -39,6 +46,7 @@ def unlock(draft: Draft, event: UnlockConnector) -> None:
             connector=event.connector,
             request=event.request,
             until_s=draft.now.monotonic_s + UNLOCK_S,
+            since_s=draft.now.monotonic_s if may_be_closed else -math.inf,
         )
     )
 
@@ -66,6 +74,17 @@ def performed(draft: Draft, event: ActionPerformed) -> None:
     draft.announce("connector.lock", pending.connector, outcome=event.outcome)
 
 
+def _contactor_open(connector: Connector, since_s: float) -> bool:
+    """As the charger said after the energy was withdrawn; a state that says nothing is judged by the power."""
+    if connector.observed_at_s is None or connector.observed_at_s <= since_s:
+        return False
+    if connector.can(Capability.PERMIT_SENSE) and connector.permitted:
+        return False
+    if connector.state is ChargerState.UNKNOWN:
+        return not (connector.meter.power_w or 0.0) > IDLE_POWER_W
+    return connector.state is not ChargerState.CHARGING
+
+
 def refresh(draft: Draft) -> None:
     """Start what waited for the contactor; give up what took too long."""
     for pending in tuple(draft.station.pending.values()):
@@ -73,6 +92,13 @@ def refresh(draft: Draft) -> None:
             continue
         if draft.now.monotonic_s >= pending.until_s:
             performed(draft, ActionPerformed(pending.ticket, ActionOutcome.TIMEOUT, "no word from the charger in time"))
-        elif not pending.started and draft.station.connectors[pending.connector].state is not ChargerState.CHARGING:
+        elif not pending.started and _contactor_open(draft.station.connectors[pending.connector], pending.since_s):
             draft.wait(replace(pending, started=True))
             draft.emit(Perform(pending.connector, Action.UNLOCK, pending.ticket))
+
+
+def give_up(draft: Draft, reason: str) -> None:
+    """Nobody will wait any longer: requests that are still open are answered UnlockFailed (the station restarts)."""
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingUnlock):
+            performed(draft, ActionPerformed(pending.ticket, ActionOutcome.FAILED, reason))
