@@ -126,6 +126,10 @@ class Bus:
         """perf_counter of the unit's last valid frame."""
         return self._unit(unit_id).last_answer_at
 
+    def turnaround_s(self, unit_id: int) -> float:
+        """How long the unit usually takes to answer; 0 before it has."""
+        return self._unit(unit_id).percentile(0.5) or 0.0
+
     @property
     def statistics(self) -> BusStatistics:
         units = {unit_id: unit.statistics() for unit_id, unit in sorted(self._units.items())}
