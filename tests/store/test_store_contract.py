@@ -56,7 +56,7 @@ def test_the_outbox_gives_each_lane_in_order_from_a_number_on(
 ) -> None:
     effects = [Enqueue(seq, record_of("t", seq) if seq % 2 else NOTICE) for seq in range(1, 31)]
     store.commit("CP1", records.writes(busy, busy, effects), wall)
-    assert [seq for seq, _ in store.outbox("CP1", Lane.TRANSACTION, after_seq=4, limit=3)] == [5, 7, 9]
+    assert [seq for seq, _ in store.outbox("CP1", Lane.TRANSACTION, after_seq=5, limit=3)] == [7, 9, 11]
     assert [seq for seq, _ in store.outbox("CP1", Lane.NOTICE, limit=2)] == [2, 4]
     store.commit("CP1", records.writes(busy, busy, (Dequeue(2), Dequeue(5))), wall)
     assert [seq for seq, _ in store.outbox("CP1", Lane.TRANSACTION, after_seq=4, limit=2)] == [7, 9]
