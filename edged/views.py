@@ -31,13 +31,13 @@ class EngineView(Protocol):
 class Watcher:
     """A mirror that hands the station on when it has changed, and not otherwise."""
 
-    tell: Callable[[Station], None]
+    tell: Callable[[Station, Now], None]
     _last: Station | None = field(default=None, init=False)
 
     def show(self, station: Station, now: Now) -> None:
         if station is not self._last:
             self._last = station
-            self.tell(station)
+            self.tell(station, now)
 
 
 def status_document(station: Station, *, degraded: str, link: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,10 @@ class Link:
     def connected(self) -> bool:
         return self._connection is not None and self._connection.connected
 
+    @property
+    def subprotocol(self) -> str:
+        return self._dialect.subprotocol
+
     # --- the connection's listener
 
     def opened(self, subprotocol: str) -> None:

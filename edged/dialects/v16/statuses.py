@@ -27,12 +27,16 @@ _WITH_EV: Final = frozenset({"Preparing", "SuspendedEV", "SuspendedEVSE", "Finis
 def statuses(station: Station) -> Mapping[int, StatusReport]:
     """A report for each connector, and under 0 for the station.
 
+    A connector whose charger was not heard yet since the start is left out: nothing is known of it, and a status made up
+    would be corrected a moment later. It is told once its charger answers, or has been silent for too long (Faulted).
     `at` is the station's clock: whoever keeps the first of a run of equal reports has the moment of the change. None
     while the clock is not trusted: no time is better than a wrong one.
     """
     at = station.clock.utc if station.clock.synchronized else None
     reports = {0: StatusReport(station_status(station), at=at)}
     for number, connector in sorted(station.connectors.items()):
+        if connector.observed_at_s is None and not connector.blocked and station.running(number) is None:
+            continue
         reports[number] = _report(connector, connector_status(station, number), at)
     return reports
 

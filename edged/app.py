@@ -1,0 +1,79 @@
+"""The door of the daemon: reads the configuration, runs a gateway, reads it again when told to.
+
+With `gateway` (which puts the parts together) the only place that names every adapter and every OCPP version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from edged.gateway import Gateway
+from edged.settings import Settings, SettingsErrors
+from edged.site import load_site
+from edged.system.logs import set_up
+from edged.system.notify import Notifier
+
+_log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+
+
+def run(settings: Settings, state_dir: Path, control_path: Path) -> int:
+    """The daemon in the foreground, until a signal, a reset or a bug ends it. Returns the exit status.
+
+    SIGTERM and SIGINT end it, SIGHUP reads the configuration again: a wrong one is refused and the old one stays.
+    Raises `EdgedError` where it cannot start.
+    """
+    notifier = Notifier()
+    current: Settings | None = settings
+    status = EXIT_OK
+    while current is not None:
+        set_up(
+            current.log.level.value,
+            wire=current.log.wire,
+            secrets=[secret.reveal() for secret in current.secrets],
+        )
+        status, current = asyncio.run(_run_once(current, state_dir, control_path, notifier))
+    notifier.close()
+    return status
+
+
+async def _run_once(
+    settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier
+) -> tuple[int, Settings | None]:
+    """One configuration's life: its exit status, and the configuration to go on with, if any."""
+    gateway = Gateway(settings, state_dir, control_path, notifier)
+    following: list[Settings] = []
+
+    def reload() -> None:
+        fresh = _read_again(settings)
+        if fresh is None:
+            return
+        notifier.reloading()
+        if fresh == settings:
+            notifier.ready()
+            return
+        following.append(fresh)
+        gateway.leave(EXIT_OK)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.leave, EXIT_OK)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    status = await gateway.run()
+    return status, following[0] if following else None
+
+
+def _read_again(settings: Settings) -> Settings | None:
+    if settings.path is None:
+        return None
+    try:
+        return load_site(settings.path)
+    except SettingsErrors as errors:
+        for error in errors.errors:
+            _log.error("the new configuration is refused: %s", error)
+        _log.error("the old configuration stays in force")
+        return None

@@ -1,0 +1,151 @@
+"""Where local people's requests come in: the desks of MQTT and of the control socket, put before the engines.
+
+Glue between rooms that may not know each other: the command room (mqtt), the control socket (local), the store and
+the engines. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from edged.domain.effects import Reply
+from edged.domain.events import Event
+from edged.domain.station import Station
+from edged.domain.types import RequestRef
+from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
+from edged.mqtt.desk import Desk
+from edged.mqtt.ledger import KeptReply, Key
+from edged.mqtt.mirror import MqttMirror
+from edged.mqtt.names import Names
+from edged.mqtt.options import IdTokenPolicy
+from edged.mqtt.topics import CsmsView, Shown
+from edged.ports import Clock
+from edged.store.port import SavedReply, Store
+from edged.views import EngineView
+
+_log = logging.getLogger(__name__)
+
+LOCAL = "local"
+STATUS = "status"
+TICK_S = 0.5
+
+
+class StationsView:
+    """`mqtt.desk.Stations`: every engine's committed station, and how it is shown."""
+
+    def __init__(self, names: Names, id_tokens: str) -> None:
+        self._names = names
+        self._id_tokens = IdTokenPolicy(id_tokens)
+        self._engines: dict[str, EngineView] = {}
+        self._csms: dict[str, CsmsView] = {}
+
+    def add(self, identity: str, engine: EngineView, csms: CsmsView) -> None:
+        self._engines[identity] = engine
+        self._csms[identity] = csms
+
+    def see(self, identity: str, csms: CsmsView) -> None:
+        """The link's own view has changed."""
+        self._csms[identity] = csms
+
+    def stations(self) -> Mapping[str, Station]:
+        return {identity: engine.station for identity, engine in self._engines.items()}
+
+    def shown(self, identity: str) -> Shown:
+        return Shown(names=self._names, id_tokens=self._id_tokens, csms=self._csms[identity])
+
+    def submit(self, identity: str, event: Event) -> bool:
+        return self._engines[identity].post(event)
+
+
+class LocalDesk:
+    """The control socket's desk: every command is allowed, for the file system decides who may connect.
+
+    `status` is a command of its own, of the command line and of nobody else.
+    """
+
+    def __init__(
+        self, stations: StationsView, clock: Clock, *, run_id: str, status: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._clock = clock
+        self._status = status
+        self._desk = Desk(stations, channel=LOCAL, run_id=f"local-{run_id}")
+
+    async def dispatch(self, command: str, args: dict[str, Any], ident: str | None) -> dict[str, Any]:
+        """One request of the control socket, to its one answer."""
+        if command == STATUS:
+            return {"ok": True, "result": self._status()}
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+        def send(envelope: Envelope, body: Mapping[str, Any]) -> None:
+            if not answer.done():
+                answer.set_result(dict(body))
+
+        raw = json.dumps({"id": ident, "command": command, "args": args}).encode()
+        now = self._clock.now()
+        self._desk.take(parse_request(raw, Origin(actor=LOCAL), now), send, now)
+        while not answer.done():
+            await asyncio.wait([answer], timeout=TICK_S)
+            self._desk.tick(self._clock.now())
+        return answer.result()
+
+    def answer(self, reply: Reply) -> bool:
+        return self._desk.settle(reply, self._clock.now())
+
+    def fail(self, request: RequestRef, reason: str) -> bool:
+        return self._desk.fail(request, Problem(Code.INTERNAL, reason), self._clock.now())
+
+
+class MirrorDesk:
+    """The MQTT mirror as the engine's desk."""
+
+    def __init__(self, mirror: MqttMirror) -> None:
+        self._mirror = mirror
+
+    def answer(self, reply: Reply) -> bool:
+        return self._mirror.answer(reply)
+
+    def fail(self, request: RequestRef, reason: str) -> bool:
+        return self._mirror.fail(request, Problem(Code.INTERNAL, reason))
+
+
+class StoredReplies:
+    """`mqtt.ledger.ReplyStore` on the daemon's database."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def load(self) -> Sequence[KeptReply]:
+        found: list[KeptReply] = []
+        for saved in self._store.replies_load():
+            try:
+                body = json.loads(saved.payload)
+            except ValueError:
+                _log.warning("a kept answer to %s is unreadable and left out", saved.command[:64])
+                continue
+            found.append(KeptReply((saved.actor, saved.command, saved.id), body))
+        return found
+
+    def save(self, reply: KeptReply, forget: Sequence[Key]) -> None:
+        """The store bounds itself; what is to be forgotten leaves it by age and number."""
+        actor, command, ident = reply.key
+        payload = json.dumps(dict(reply.body))
+        self._store.reply_save(
+            SavedReply(actor=actor, command=command, id=ident, payload=payload, at=self._clock.now().utc)
+        )
+
+
+def plain(value: Any) -> Any:
+    """A statistics snapshot as JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return round(value, 6)
+    return value if isinstance(value, int | str | bool | None) else str(value)

@@ -1,0 +1,363 @@
+"""The composition root's workshop: `Gateway` puts one daemon together from `Settings`, runs it, takes it apart again.
+
+It decides nothing: rules are in the core, order is in the engine. Start order: disk, control socket, chargers, engines,
+then the world outside; nothing waits for a CSMS, a broker or a charger, for offline is a normal state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import shutil
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edged import __version__
+from edged.chargers.driver import ChargerDriver
+from edged.chargers.factory import BusPool, build_charger, spec_for_point
+from edged.chargers.library import load_profile
+from edged.csms.backoff import BackOff, BackOffPolicy
+from edged.csms.connection import Connection
+from edged.csms.link import Link
+from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, plain
+from edged.domain.events import Started
+from edged.domain.station import Boot, Station
+from edged.domain.types import Now
+from edged.engine import Engine
+from edged.local.control import ControlServer
+from edged.mqtt.mirror import MqttMirror
+from edged.mqtt.names import Names
+from edged.mqtt.setup import options_from
+from edged.mqtt.topics import CsmsView, GatewayView, HealthView
+from edged.ports import StoreError
+from edged.settings import Settings, StationSettings
+from edged.shape import ChargerFacts, fresh_station
+from edged.site import DIALECTS
+from edged.store import loading
+from edged.store.opening import Opened, backup_path, open_store
+from edged.store.station_store import StationStore
+from edged.system.boot import host_boot
+from edged.system.clock import SystemClock
+from edged.system.host import SystemHost
+from edged.system.notify import Notifier
+from edged.views import Watcher, status_document
+from edged.words import bus_spec, connection_settings
+
+_log = logging.getLogger(__name__)
+
+DATABASE = "edged.db"
+HOST_BOOT = "host_boot"
+STOP_S = 4.5
+POLL_INTERVAL_S = 1.0
+BACKUP_EVERY_S = 24 * 3600.0
+HEALTH_EVERY_S = 5.0
+BACK_OFF = BackOffPolicy(minimum_s=1.0, random_s=2.0, repeat_times=5)
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One station and what belongs to it."""
+
+    settings: StationSettings
+    engine: Engine
+    link: Link
+    connection: Connection
+    drivers: Mapping[int, ChargerDriver]
+    ticked: bool = False
+
+
+class Gateway:
+    """One daemon. `run` returns the exit status that somebody asked for by `leave`."""
+
+    def __init__(self, settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier) -> None:
+        self.settings = settings
+        self._state_dir = state_dir
+        self._control_path = control_path
+        self._notifier = notifier
+        self._run_id = uuid.uuid4().hex[:12]
+        self._started_at = datetime.now(UTC)
+        self._leaving: asyncio.Future[int] | None = None
+        self._buses = BusPool()
+        self._facts: dict[str, ChargerFacts] = {}
+        self._units: dict[str, _Unit] = {}
+        self._mirror: MqttMirror | None = None
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        runtime = os.environ.get("RUNTIME_DIRECTORY")
+        self._host = SystemHost(self.leave, runtime_dir=Path(runtime.split(":")[0]) if runtime else None)
+        self._opened = self._open_store()
+        self._clock = SystemClock(
+            floor=self._opened.store.last_wall(),
+            trust_csms=settings.gateway.time_source.value == "csms",
+        )
+        self._names = Names(settings.mqtt.root if settings.mqtt else "edged", settings.gateway.id)
+        self._view = StationsView(self._names, self._id_token_policy())
+        self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status)
+
+    # --- putting together
+
+    def _open_store(self) -> Opened:
+        self._state_dir.mkdir(parents=True, exist_ok=True)
+        opened = open_store(self._state_dir / DATABASE, wall=datetime.now(UTC))
+        for sentence in opened.sentences:
+            _log.error("%s", sentence)
+        return opened
+
+    def _id_token_policy(self) -> str:
+        return self.settings.mqtt.id_tokens.value if self.settings.mqtt else "masked"
+
+    def _build(self) -> None:
+        if self.settings.mqtt is not None:
+            self._mirror = MqttMirror(
+                options_from(self.settings.mqtt, gateway_id=self.settings.gateway.id),
+                self._view,
+                self._clock,
+                self._gateway_view(),
+                run_id=self._run_id,
+                store=StoredReplies(self._opened.store, self._clock),
+            )
+        drivers = {name: self._build_driver(name) for name in self._used_chargers()}
+        continued = self._continued()
+        for station in self.settings.stations:
+            self._units[station.id] = self._build_station(station, drivers)
+        for unit in self._units.values():
+            unit.engine.post(Started(continued=continued))
+
+    def _used_chargers(self) -> Sequence[str]:
+        return [evse.charger for station in self.settings.stations for evse in station.evses]
+
+    def _build_driver(self, name: str) -> ChargerDriver:
+        settings = self.settings.chargers[name]
+        profile = load_profile(settings.profile, self.settings.profiles_dir)
+        bus = self._buses.open_bus(spec_for_point(bus_spec(settings.line), profile, settings.point))
+        charger = build_charger(
+            profile,
+            bus,
+            unit_id=settings.unit_id,
+            point=settings.point,
+            poll_interval_s=settings.poll_interval_s or POLL_INTERVAL_S,
+            max_current_ma=settings.max_current_ma,
+            clock=self._clock,
+        )
+        self._facts[name] = ChargerFacts(
+            capabilities=charger.capabilities,
+            measurands=charger.measurands,
+            connector_type=profile.connector_type,
+            phases=profile.phases,
+            max_current_ma=settings.max_current_ma,
+        )
+        return ChargerDriver(charger, self._clock)
+
+    def _continued(self) -> bool:
+        """Whether the computer has run since the last time, and charging with it."""
+        store, here = self._opened.store, host_boot(self._control_path.parent)
+        before = store.value(HOST_BOOT)
+        if before != here:
+            store.set_value(HOST_BOOT, here)
+        return before == here
+
+    def _build_station(self, settings: StationSettings, drivers: Mapping[str, ChargerDriver]) -> _Unit:
+        dialect = next(DIALECTS[version] for version in settings.csms.versions if version in DIALECTS)
+        now = self._clock.now()
+        floor = self._opened.store.last_wall() or now.utc
+        boot = Boot(id=self._run_id, floor=floor, started_s=now.monotonic_s)
+        fresh = fresh_station(
+            settings,
+            self.settings.gateway,
+            self._facts,
+            dialect,
+            boot=boot,
+            now=now,
+            firmware_version=f"edged {__version__}",
+        )
+        loaded = loading.load(self._opened.store.load(settings.id), fresh)
+        for warning in loaded.warnings:
+            _log.warning("%s: %s", settings.id, warning)
+        if loaded.repairs:
+            self._opened.store.commit(settings.id, loaded.repairs, now.utc)
+        station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
+        store = StationStore(self._opened.store, settings.id)
+        of_connector = {
+            connector.number: drivers[connector.layout.charger]
+            for connector in station.connectors.values()
+            if connector.layout.connector_id == 1
+        }
+        unit: _Unit
+        engine = Engine(
+            station,
+            store=store,
+            clock=self._clock,
+            drivers=of_connector,
+            host=self._host,
+            executor=self._executor,
+            mirrors=(Watcher(self._show),),
+            desks=(self._local, MirrorDesk(self._mirror)) if self._mirror is not None else (self._local,),
+            alive=lambda: self._alive(settings.id),
+        )
+        link = Link(
+            station,
+            dialect,
+            post=engine.post,
+            new_id=lambda: str(uuid.uuid4()),
+            monotonic=time.monotonic,
+            read_outbox=store.outbox,
+        )
+        connection = Connection(
+            connection_settings(settings, (dialect.subprotocol,)), link, BackOff(lambda: BACK_OFF, random.random)
+        )
+        link.attach(connection)
+        engine.attach(link)
+        unit = _Unit(settings, engine, link, connection, of_connector)
+        self._view.add(settings.id, engine, self._csms_view(unit))
+        return unit
+
+    # --- running
+
+    def leave(self, status: int) -> None:
+        """End in good order with this exit status."""
+        if self._leaving is not None and not self._leaving.done():
+            self._leaving.set_result(status)
+
+    async def run(self) -> int:
+        """From start to a clean end. Raises `EdgedError` when it cannot start, anything else is a bug."""
+        self._leaving = asyncio.get_running_loop().create_future()
+        async with ControlServer(self._control_path, self._local.dispatch):
+            try:
+                self._build()
+                return await self._serve(self._leaving)
+            finally:
+                self._executor.shutdown(wait=True)
+                self._opened.store.close()
+
+    async def _serve(self, leaving: asyncio.Future[int]) -> int:
+        tasks = [asyncio.create_task(unit.engine.run(), name=f"engine {id}") for id, unit in self._units.items()]
+        tasks += [asyncio.create_task(unit.connection.run(), name=f"csms {id}") for id, unit in self._units.items()]
+        tasks += [asyncio.create_task(self._housekeeping(), name="housekeeping")]
+        for unit in self._units.values():
+            self._show(unit.engine.station, self._clock.now())
+        if self._mirror is not None:
+            self._mirror.start()
+        self._notifier.ready()
+        self._notifier.status(f"serving {len(self._units)} station(s)")
+        _log.info("edged %s serves %s", __version__, ", ".join(self._units))
+        try:
+            everything: list[asyncio.Future[Any]] = [*tasks, leaving]
+            await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+            return leaving.result() if leaving.done() else 1
+        finally:
+            self._notifier.stopping()
+            await self._stop(tasks)
+
+    async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Say goodbye to everybody at once, within the bound."""
+        goodbyes: list[Any] = [unit.connection.stop() for unit in self._units.values()]
+        goodbyes += [driver.stop() for unit in self._units.values() for driver in unit.drivers.values()]
+        if self._mirror is not None:
+            goodbyes.append(self._mirror.stop())
+        ending = [asyncio.ensure_future(goodbye) for goodbye in goodbyes]
+        if ending:
+            await asyncio.wait(ending, timeout=STOP_S - 1.0)
+        for task in [*tasks, *ending]:
+            task.cancel()
+        await asyncio.gather(*tasks, *ending, return_exceptions=True)
+        await self._buses.close()
+
+    async def _housekeeping(self) -> None:
+        """Health for the watchers, and a copy of the database once a day."""
+        next_backup_s = time.monotonic() + BACKUP_EVERY_S
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._mirror is not None:
+                self._mirror.tell(self._gateway_view())
+                self._mirror.tell_health(self._health())
+            if time.monotonic() >= next_backup_s:
+                next_backup_s = time.monotonic() + BACKUP_EVERY_S
+                try:
+                    store = self._opened.store
+                    await loop.run_in_executor(self._executor, store.backup, backup_path(self._state_dir / DATABASE))
+                except StoreError as error:
+                    _log.warning("the database was not copied: %s", error)
+            await asyncio.sleep(HEALTH_EVERY_S)
+
+    def _alive(self, identity: str) -> None:
+        """The watchdog is fed by the engines' own loops, and only when each has turned."""
+        self._units[identity].ticked = True
+        if all(unit.ticked for unit in self._units.values()):
+            for unit in self._units.values():
+                unit.ticked = False
+            self._notifier.watchdog()
+
+    # --- what others see
+
+    def _show(self, station: Station, now: Now) -> None:
+        unit = self._units.get(station.identity.id)
+        if unit is not None and self._mirror is not None:
+            self._view.see(station.identity.id, self._csms_view(unit))
+            self._mirror.show(station, now)
+
+    def _csms_view(self, unit: _Unit) -> CsmsView:
+        return CsmsView(
+            url=unit.settings.csms.url,
+            version=unit.link.subprotocol if unit.link.connected else None,
+            security_profile=unit.settings.csms.security_profile,
+            state="connected" if unit.link.connected else "connecting",
+            reason=unit.link.reason or None,
+        )
+
+    def _gateway_view(self) -> GatewayView:
+        return GatewayView(
+            version=__version__,
+            boot_id=self._run_id,
+            started_at=self._started_at,
+            synchronized=self._clock.now().synchronized,
+            config_hash=self.settings.digest,
+            stations=tuple(station.id for station in self.settings.stations),
+        )
+
+    def _health(self) -> HealthView:
+        return HealthView(
+            buses={str(bus.spec): plain(bus.statistics) for bus in self._buses.buses},
+            ocpp_queued=sum(unit.engine.station.queued for unit in self._units.values()),
+            disk_free_bytes=shutil.disk_usage(self._state_dir).free,
+            store=self._store_condition(),
+            ntp=self._clock.now().synchronized,
+            dropped=sum(unit.link.dropped for unit in self._units.values()),
+        )
+
+    def _store_condition(self) -> str:
+        """In a sentence: what was wrong at start, or is wrong now."""
+        now = [unit.engine.degraded for unit in self._units.values() if unit.engine.degraded]
+        return "; ".join([*self._opened.sentences, *now]) or "ok"
+
+    def status(self) -> dict[str, Any]:
+        """What `edged status` shows."""
+        return {
+            "gateway": self.settings.gateway.id,
+            "version": __version__,
+            "started_at": self._started_at.isoformat(),
+            "store": self._store_condition(),
+            "mqtt": None if self._mirror is None else {"connected": self._mirror.link.connected},
+            "buses": {str(bus.spec): plain(bus.statistics) for bus in self._buses.buses},
+            "stations": [
+                status_document(
+                    unit.engine.station,
+                    degraded=unit.engine.degraded,
+                    link={
+                        "url": unit.settings.csms.url,
+                        "connected": unit.link.connected,
+                        "reason": unit.link.reason or None,
+                    },
+                )
+                for unit in self._units.values()
+            ],
+        }

@@ -1,0 +1,80 @@
+"""Reading a site: the configuration together with the profiles, versions and commands that there are.
+
+For `edged check` as for the daemon: what one accepts the other does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from edged import settings
+from edged.chargers.library import load_profile, profile_names
+from edged.chargers.profile import DeviceProfile
+from edged.chargers.profile_document import ProfileErrors
+from edged.chargers.profile_terms import PointsBy, Transport
+from edged.dialects.v16 import Ocpp16
+from edged.mqtt.arguments import NOT_SERVED, SHAPES
+from edged.ocpp.dialect import Dialect
+from edged.settings import Parity, ProfileFacts, Settings, SettingsError
+from edged.settings.model import PROFILES_FOLDER
+
+DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16()}
+"""The OCPP versions that are built in, by their subprotocols."""
+SUPPORTED_VERSIONS = tuple(DIALECTS)
+_TRANSPORTS = {Transport.RTU: "serial", Transport.TCP: "tcp", Transport.RTU_OVER_TCP: "rtu_over_tcp"}
+
+
+def load_site(path: Path) -> Settings:
+    """The configuration in `path`, checked against the profiles it names. Raises `SettingsErrors`."""
+    folder = profiles_dir(path)
+    return settings.load(
+        path,
+        profiles=lookup(folder),
+        supported_versions=SUPPORTED_VERSIONS,
+        profile_names=profile_names(folder),
+        known_commands=(*SHAPES, *NOT_SERVED),
+    )
+
+
+def profiles_dir(path: Path) -> Path:
+    """The site's own profiles lie beside its configuration."""
+    return path.absolute().parent / PROFILES_FOLDER
+
+
+def lookup(folder: Path) -> Callable[[str], ProfileFacts | Sequence[SettingsError] | None]:
+    """Facts by the name of a profile; each profile is read once."""
+    names = profile_names(folder)
+    known: dict[str, ProfileFacts | Sequence[SettingsError]] = {}
+
+    def find(name: str) -> ProfileFacts | Sequence[SettingsError] | None:
+        if name not in names:
+            return None
+        if name not in known:
+            try:
+                known[name] = facts_of(load_profile(name, folder))
+            except ProfileErrors as wrong:
+                known[name] = [
+                    SettingsError(error.path, error.line, error.key_path, error.message) for error in wrong.errors
+                ]
+        return known[name]
+
+    return find
+
+
+def facts_of(profile: DeviceProfile) -> ProfileFacts:
+    """What the check of a configuration needs of a profile."""
+    bus, points = profile.bus, profile.points
+    return ProfileFacts(
+        connector_type=profile.connector_type,
+        transports=frozenset(_TRANSPORTS[transport] for transport in bus.transports),
+        unit_id=bus.unit_id,
+        unit_ids=bus.unit_ids,
+        port=bus.port,
+        baudrate=bus.baudrate,
+        parity=Parity(bus.parity),
+        stopbits=bus.stopbits,
+        points=points.count,
+        unit_stride=points.stride if points.by is PointsBy.UNIT_ID else 0,
+        port_stride=points.stride if points.by is PointsBy.PORT else 0,
+    )
