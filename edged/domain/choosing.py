@@ -11,7 +11,7 @@ from edged.domain.types import IdToken, Phase
 
 def choose(station: Station, token: IdToken, group: IdToken | None) -> int | None:
     """The connector that a token without a place is for: its own transaction, its own cable, where it waits already,
-    and then what `choose_start` says."""
+    and then what `choose_start` says. Where there is but one connector it is that one, whatever becomes of it."""
     connectors = station.connectors.values()
     for connector in connectors:
         running = station.running(connector.number)
@@ -26,7 +26,8 @@ def choose(station: Station, token: IdToken, group: IdToken | None) -> int | Non
         )
         if any(one is not None and one.matches(token) for one in own):
             return connector.number
-    return choose_start(station, token, group)
+    number = choose_start(station, token, group)
+    return next(iter(station.connectors)) if number is None and len(station.connectors) == 1 else number
 
 
 def choose_start(station: Station, token: IdToken, group: IdToken | None) -> int | None:
