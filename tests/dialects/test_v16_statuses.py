@@ -149,8 +149,12 @@ def test_connector_0_is_available_or_not_and_has_no_faults(
     assert_v16("StatusNotification", encode_status(0, report, station).payload)
 
 
-def test_a_charger_that_nobody_has_seen_is_not_offered(make_station: Build, make_connector: Build) -> None:
-    assert _one(make_station, make_connector, observed_at_s=None) == StatusReport("Unavailable")
+def test_nothing_is_said_of_a_charger_that_nobody_has_heard_yet(make_station: Build, make_connector: Build) -> None:
+    assert list(statuses(make_station(make_connector(1, observed_at_s=None)))) == [0]
+
+
+def test_a_charger_that_stays_silent_from_the_start_is_faulted(make_station: Build, make_connector: Build) -> None:
+    assert _one(make_station, make_connector, observed_at_s=None, faults=(GROUND,)).status == "Faulted"
 
 
 def test_every_connector_and_the_station_is_reported_in_order(make_station: Build, make_connector: Build) -> None:
