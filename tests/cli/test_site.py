@@ -1,0 +1,56 @@
+"""The example that installers copy, and what the profiles say of a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edged.chargers.library import load_profile, profile_names
+from edged.cli.site import facts_of, load_site
+from edged.settings import SettingsErrors
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "edged.yaml"
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The annotated example with the files and credentials that it names."""
+    text = EXAMPLE.read_text().replace("/etc/edged/", "")
+    for name in ("ca.pem", "mqtt-ca.pem", "mqtt.crt", "mqtt-key", "csms-password", "mqtt-password"):
+        (tmp_path / name).write_text("0123456789abcdef\n")
+        (tmp_path / name).chmod(0o600)
+    path = tmp_path / "edged.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_annotated_example_is_right(example):
+    settings = load_site(example)
+    assert list(settings.chargers) == ["left", "hall-1", "right"]
+    assert settings.stations[0].csms.versions
+    assert settings.mqtt is not None
+
+
+def test_every_shipped_profile_gives_the_facts_that_a_check_needs():
+    for name in profile_names(Path("/nowhere")):
+        facts = facts_of(load_profile(name, Path("/nowhere")))
+        assert facts.connector_type
+        assert facts.transports <= {"serial", "tcp", "rtu_over_tcp"}
+        assert facts.unit_ids[0] <= facts.unit_id <= facts.unit_ids[1]
+
+
+def test_a_profile_of_the_site_wins_and_its_mistakes_have_its_own_lines(example):
+    folder = example.parent / "profiles.d"
+    folder.mkdir()
+    (folder / "phoenix-charx-sec.yaml").write_text("profile: phoenix-charx-sec\nvendor: [\n")
+    with pytest.raises(SettingsErrors) as wrong:
+        load_site(example)
+    files = {Path(error.file).name for error in wrong.value.errors}
+    assert files == {"edged.yaml", "phoenix-charx-sec.yaml"}
+
+
+def test_a_profiles_name_never_leads_out_of_its_folder(example):
+    example.write_text(example.read_text().replace("profile: phoenix-charx-sec", "profile: ../../etc/passwd"))
+    with pytest.raises(SettingsErrors, match=r"chargers\.right.profile: cannot be"):
+        load_site(example)

@@ -1,0 +1,241 @@
+"""What a right configuration becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edged.domain.effects import RestartScope
+from edged.settings import (
+    IdTokenPolicy,
+    MqttProtocol,
+    Parity,
+    PointMirror,
+    RtuOverTcpLine,
+    SerialLine,
+    Settings,
+    TcpLine,
+    TimeSource,
+)
+
+FULL = """\
+gateway: {id: depot-7, hard_reset: host, time_source: host}
+buses:
+  yard: {serial: /dev/ttyUSB0, baudrate: 9600, parity: none, stopbits: 2}
+  hall: {rtu_over_tcp: "10.0.0.40:4001"}
+chargers:
+  left: {profile: wallbox, bus: yard, unit_id: 7}
+  mid: {profile: wallbox, bus: hall, reset_relay: {charger: board, output: 3}}
+  board: {profile: wallbox, bus: hall, unit_id: 9}
+  right: {profile: controller, tcp: 10.0.0.21, point: 3, poll_interval_s: 0.5, max_current_a: 32}
+  bay3: {profile: chatty, serial: {port: /dev/ttyUSB1}}
+stations:
+  - id: DEPOT-7
+    vendor: Example Energy
+    model: Depot 3
+    serial_number: 0007
+    csms:
+      url: wss://csms.example.com/ocpp
+      versions: [ocpp2.0.1, ocpp1.6]
+      security_profile: 2
+      password: ${env:CSMS_PASSWORD}
+      ca_file: ca.pem
+    evses:
+      - charger: left
+        connectors: [{type: cType2}, {type: sType2}]
+      - charger: right
+      - charger: bay3
+    configuration:
+      HeartbeatInterval: 300
+      ReserveConnectorZeroSupported: yes
+      Empty: ""
+    offline_tokens: [0012, 04A2E5, 1e5]
+  - id: HALL
+    csms: {url: "ws://127.0.0.1:9000"}
+    evses: [{charger: mid}]
+mqtt:
+  url: mqtts://broker.example.com
+  protocol: 3.1.1
+  username: edged-depot-7
+  password: ${env:MQTT_PASSWORD}
+  ca_file: ca.pem
+  client_certificate: {cert: ca.pem, key: ca.pem}
+  root: site/edged
+  id_tokens: hash
+  points: off
+  raw_ocpp: true
+  home_assistant: homeassistant
+  commands:
+    bms-op: [reserve_now, unlock_connector]
+    homeassistant: ["*"]
+  spool: {max_rows: 100, max_mb: 1, max_age_d: 2}
+log: {level: debug, wire: true}
+"""
+ENVIRON = {"CSMS_PASSWORD": "correct horse battery", "MQTT_PASSWORD": "staple"}
+
+
+@pytest.fixture
+def full(read, tmp_path: Path) -> Settings:
+    (tmp_path / "ca.pem").write_text("pem")
+    return read(FULL, environ=ENVIRON)
+
+
+def test_every_key_of_the_gateway_and_the_log_arrives(full):
+    assert (full.gateway.id, full.gateway.hard_reset, full.gateway.time_source) == (
+        "depot-7",
+        RestartScope.HOST,
+        TimeSource.HOST,
+    )
+    assert (full.log.level, full.log.wire) == ("debug", True)
+
+
+def test_each_charger_has_its_line_whether_shared_or_its_own(full):
+    lines = {name: charger.line for name, charger in full.chargers.items()}
+    assert lines["left"] == SerialLine(port="/dev/ttyUSB0", baudrate=9600, parity=Parity.NONE, stopbits=2)
+    assert lines["mid"] is full.buses["hall"]
+    assert lines["board"] == RtuOverTcpLine(host="10.0.0.40", port=4001)
+    assert lines["right"] == TcpLine(host="10.0.0.21", port=502)
+    assert lines["bay3"] == SerialLine(port="/dev/ttyUSB1", baudrate=115200)
+
+
+def test_what_a_charger_is_told_arrives(full):
+    right = full.chargers["right"]
+    assert (right.point, right.poll_interval_s, right.max_current_ma) == (3, 0.5, 32_000)
+    relay = full.chargers["mid"].reset_relay
+    assert relay is not None
+    assert (relay.charger, relay.output) == ("board", 3)
+
+
+def test_a_protocol_without_addresses_has_no_unit_id(full):
+    assert full.chargers["bay3"].unit_id is None
+
+
+def test_connectors_are_those_written_or_one_of_the_profiles_type(full):
+    types = [[connector.type for connector in evse.connectors] for evse in full.stations[0].evses]
+    assert types == [["cType2", "sType2"], ["sType2"], ["cType1"]]
+
+
+def test_configuration_values_are_the_strings_that_ocpp_exchanges(full):
+    assert full.stations[0].configuration == {
+        "HeartbeatInterval": "300",
+        "ReserveConnectorZeroSupported": "true",
+        "Empty": "",
+    }
+
+
+def test_a_token_keeps_its_leading_zeros_and_is_never_taken_for_a_number(full):
+    assert [token.value for token in full.stations[0].offline_tokens] == ["0012", "04A2E5", "1e5"]
+
+
+def test_a_serial_number_keeps_its_leading_zeros(full):
+    assert full.stations[0].serial_number == "0007"
+
+
+def test_a_version_that_is_not_built_in_is_left_out_with_a_warning(full):
+    assert full.stations[0].csms.versions == ("ocpp1.6",)
+    assert [warning.path for warning in full.warnings] == ["stations[0].csms.versions[0]"]
+
+
+def test_the_order_of_versions_is_the_installers(read, site):
+    text = site.replace("ocpp\n", "ocpp\n      versions: [ocpp1.6, ocpp2.0.1]\n", 1)
+    settings = read(text, supported_versions=("ocpp2.0.1", "ocpp1.6"))
+    assert settings.stations[0].csms.versions == ("ocpp1.6", "ocpp2.0.1")
+
+
+def test_without_versions_every_built_in_one_is_offered_newest_first(read, site):
+    settings = read(site, supported_versions=("ocpp1.6", "ocpp2.0.1"))
+    assert settings.stations[0].csms.versions == ("ocpp2.0.1", "ocpp1.6")
+    assert not settings.warnings
+
+
+def test_every_key_of_mqtt_arrives(full, tmp_path):
+    mqtt = full.mqtt
+    assert (mqtt.host, mqtt.port, mqtt.tls, mqtt.protocol) == ("broker.example.com", 8883, True, MqttProtocol.V311)
+    assert (mqtt.root, mqtt.id_tokens, mqtt.points) == ("site/edged", IdTokenPolicy.HASH, PointMirror.OFF)
+    assert (mqtt.raw_ocpp, mqtt.home_assistant, mqtt.username) == (True, "homeassistant", "edged-depot-7")
+    assert mqtt.commands == {
+        "bms-op": frozenset({"reserve_now", "unlock_connector"}),
+        "homeassistant": frozenset({"*"}),
+    }
+    assert (mqtt.spool.max_rows, mqtt.spool.max_mb, mqtt.spool.max_age_d) == (100, 1, 2)
+    assert mqtt.client_certificate.key == mqtt.ca_file == tmp_path / "ca.pem"
+
+
+def test_a_relative_path_starts_at_the_configuration(full, tmp_path):
+    assert full.stations[0].csms.ca_file == tmp_path / "ca.pem"
+
+
+def test_no_secret_is_shown_by_any_repr(full):
+    text = repr(full)
+    assert "Secret(***)" in text
+    assert not any(secret in text for secret in ENVIRON.values())
+    assert {secret.reveal() for secret in full.secrets} == set(ENVIRON.values())
+
+
+def test_offline_tokens_are_masked_in_every_repr(full):
+    assert "04A2E5" not in repr(full)
+
+
+def test_every_key_but_chargers_and_stations_has_a_default(read):
+    settings = read(
+        "chargers: {one: {profile: controller, tcp: 10.0.0.1}}\n"
+        "stations: [{id: A, csms: {url: 'ws://127.0.0.1'}, evses: [{charger: one}]}]\n"
+    )
+    assert settings.gateway.id == "box"
+    assert (settings.gateway.hard_reset, settings.gateway.time_source) == ("service", "csms")
+    assert (settings.mqtt, settings.buses, settings.log.level, settings.log.wire) == (None, {}, "info", False)
+    charger, station = settings.chargers["one"], settings.stations[0]
+    assert (charger.unit_id, charger.point, charger.poll_interval_s, charger.max_current_ma) == (1, 1, None, None)
+    assert (station.vendor, station.model, station.serial_number) == ("edged", "Gateway", None)
+    assert (station.csms.security_profile, station.csms.password, station.csms.ca_file) == (0, None, None)
+    assert (station.configuration, station.offline_tokens) == ({}, ())
+
+
+def test_the_defaults_of_mqtt_are_those_of_the_contract(read, site):
+    mqtt = read(site + "mqtt: {url: 'mqtt://localhost'}\n").mqtt
+    assert (mqtt.port, mqtt.tls, mqtt.protocol, mqtt.root) == (1883, False, "auto", "edged")
+    assert (mqtt.id_tokens, mqtt.points, mqtt.raw_ocpp, mqtt.home_assistant) == ("masked", "off", False, None)
+    assert (mqtt.commands, mqtt.spool.max_rows, mqtt.spool.max_mb, mqtt.spool.max_age_d) == ({}, 50_000, 32, 30)
+
+
+@pytest.mark.parametrize(
+    ("hostname", "expected"),
+    [("Depot_7.lan", "depot-7"), ("x" * 60, "x" * 32), ("Münster", "m-nster"), ("---", "edged"), ("", "edged")],
+)
+def test_the_gateways_name_is_the_hosts_as_far_as_it_can_be(read, site, hostname, expected):
+    assert read(site.replace("  id: depot-7\n", "").replace("gateway:", ""), hostname=hostname).gateway.id == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "expected"),
+    [
+        ("wss://c.example.com", "0123456789abcdef", 2),
+        ("ws://c.example.com", "0123456789abcdef", 1),
+        ("ws://c.example.com", None, 0),
+    ],
+)
+def test_without_a_security_profile_the_strongest_that_fits_is_taken(read, site, url, password, expected):
+    extra = "" if password is None else f"\n      password: {password}"
+    settings = read(site.replace("ws://csms.example.com/ocpp", url + extra))
+    assert settings.stations[0].csms.security_profile == expected
+
+
+def test_several_points_of_one_controller_share_its_address(read, site):
+    text = site.replace("stations:", "  far:\n    profile: controller\n    tcp: 10.0.0.21:502\n    point: 2\nstations:")
+    assert read(text.replace("      - charger: right", "      - charger: right\n      - charger: far")).stations
+
+
+def test_two_readings_of_the_same_words_are_equal_and_have_the_same_digest(read, site):
+    one, other = read(site), read(site)
+    assert one == other
+    assert one.digest == other.digest
+    assert read(site + "# a remark\n").digest != one.digest
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_mistake(read, site):
+    assert read(b"\xef\xbb\xbf" + site.replace("\n", "\r\n").encode()).gateway.id == "depot-7"
+
+
+def test_the_sites_own_profiles_lie_beside_its_configuration(read, site, tmp_path):
+    assert read(site).profiles_dir == tmp_path / "profiles.d"
