@@ -1,0 +1,33 @@
+"""python -m benchmarks [--only NAME]... [--quick] [--json]"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from benchmarks.report import Row, document, machine, table
+
+NAMES = ("round-trip", "memory", "bus", "disk", "start")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help="one of " + ", ".join(NAMES))
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: a look, not a figure")
+    parser.add_argument("--json", action="store_true", help="the table as JSON")
+    chosen = parser.parse_args()
+    rows: list[Row] = []
+    for name in chosen.only or NAMES:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        rows += importlib.import_module(f"benchmarks.{name.replace('-', '_')}").rows(chosen.quick)
+    if chosen.json:
+        print(document(rows))
+    else:
+        print(", ".join(f"{name} {value}" for name, value in machine().items()) + "\n")
+        print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

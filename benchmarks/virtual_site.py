@@ -1,0 +1,250 @@
+"""The real engine, link, dialect and SQLite store under a clock that jumps: what a life writes to the disk.
+
+A child process, so that /proc/self/io counts nothing else. Prints JSON. Chargers are played as observations once a
+second (while charging) or every ten (idle); the CSMS answers everything at once.
+
+    python -m benchmarks.virtual_site idle HOURS STORE | transaction COUNT STORE      STORE: edged, rollback, json
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.process import STATE_ROOT, written_bytes
+from benchmarks.thin_csms import answer_to
+from edged.csms.link import Link
+from edged.dialects.v16 import Ocpp16
+from edged.domain.effects import Effect, Lane, Record, RestartScope
+from edged.domain.events import ConnectorObserved, Event, LinkUp, PresentToken, Started, Tick
+from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation, Phases
+from edged.domain.station import Boot, Station
+from edged.domain.types import IdToken, Now
+from edged.engine import Engine
+from edged.ports import StationStore as StationStorePort
+from edged.settings.model import ConnectorSettings, CsmsSettings, EvseSettings, GatewaySettings, StationSettings
+from edged.shape import ChargerFacts, fresh_station
+from edged.store import records
+from edged.store.memory import MemoryStore
+from edged.store.opening import backup_path, open_store
+from edged.store.port import Writes
+from edged.store.sqlite import SqliteStore
+from edged.store.station_store import StationStore
+
+ID = "BENCH"
+CONNECTORS = 12
+POWER_W = 11_000.0
+IDLE_POLL_S = 10
+TRANSACTION_S = 3600
+START = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
+FACTS = ChargerFacts(
+    capabilities=frozenset({Capability.WITHHOLD, Capability.LIMIT, Capability.DETACHABLE, Capability.PERMIT_SENSE}),
+    measurands=frozenset({Measurand.ENERGY, Measurand.POWER, Measurand.CURRENT, Measurand.VOLTAGE}),
+    connector_type="cType2",
+)
+
+
+class JsonFileStore:
+    """The baseline: all rows of the station in one JSON file, written anew and flushed at each commit."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[str, Any] = {}
+        self._memory = MemoryStore()  # serves the outbox
+        self._inner = StationStore(self._memory, ID)
+
+    def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Writes:
+        return records.writes(before, after, effects)
+
+    def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
+        return self._inner.outbox(lane, after_seq, limit)
+
+    def commit(self, difference: Writes, wall: datetime) -> None:
+        self._inner.commit(difference, wall)
+        found = self._memory.load(ID)
+        draft = self._path.with_suffix(".new")
+        with draft.open("w") as file:
+            json.dump({"facts": {k: dict(v) for k, v in found.facts.items()}, "outbox": dict(found.outbox)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+
+
+class VirtualClock:
+    """Jumps by `pass_s`; always synchronized."""
+
+    def __init__(self) -> None:
+        self.elapsed_s = 0.0
+
+    def now(self) -> Now:
+        return Now(START + timedelta(seconds=self.elapsed_s), 1000.0 + self.elapsed_s, True)
+
+    def learn(self, utc: datetime) -> None: ...
+
+
+class PlayedLine:
+    """`csms.connection.Connection` as the link uses it; frames wait in `sent`."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.sent: deque[str] = deque()
+
+    def send(self, frame: str) -> bool:
+        self.sent.append(frame)
+        return True
+
+    def settled(self) -> None: ...
+
+    def set_ping_interval(self, seconds: float) -> None: ...
+
+
+class NoHost:
+    def restart(self, scope: RestartScope) -> None:
+        raise AssertionError("nobody asked for a restart")
+
+
+class VirtualSite:
+    def __init__(self, store: StationStorePort) -> None:
+        self.clock = VirtualClock()
+        self.energy_wh = dict.fromkeys(range(1, CONNECTORS + 1), 50_000.0)
+        self.line = PlayedLine()
+        dialect = Ocpp16()
+        station = _station(dialect, self.clock.now())
+        self.engine = Engine(station, store=store, clock=self.clock, drivers={}, host=NoHost(), executor=None)
+        ids = iter(range(10**9))
+        self.link = Link(
+            station,
+            dialect,
+            post=self.engine.post,
+            new_id=lambda: str(next(ids)),
+            monotonic=lambda: self.clock.now().monotonic_s,
+            read_outbox=store.outbox,
+        )
+        self.link.attach(self.line)  # type: ignore[arg-type]  # the part of it that the link uses
+        self.engine.attach(self.link)
+
+    async def start(self) -> None:
+        await self.do(Started(continued=True), LinkUp())
+        for number in self.energy_wh:
+            await self.look(number, ChargerState.AVAILABLE)
+        await self.pass_s(60)
+
+    async def do(self, *events: Event) -> None:
+        """Something happens; returns when nothing more follows from it."""
+        for event in events:
+            self.engine.post(event)
+        while len(self.engine.inbox) or self.line.sent:
+            while len(self.engine.inbox):
+                await self.engine.handle(await self.engine.inbox.get())
+            while self.line.sent:
+                message = json.loads(self.line.sent.popleft())
+                if message[0] == 2:
+                    answer = answer_to(message[2], self.clock.now().utc)
+                    self.link.received(json.dumps([3, message[1], answer]))
+
+    async def look(self, number: int, state: ChargerState) -> None:
+        charging = state is ChargerState.CHARGING
+        wobble_v = 230.0 + (self.clock.elapsed_s * 7 % 13) / 10
+        current_a = POWER_W / 3 / wobble_v if charging else 0.0
+        meter = Meter(
+            energy_wh=self.energy_wh[number],
+            power_w=POWER_W if charging else 0.0,
+            current_a=Phases(current_a, current_a, current_a),
+            voltage_v=Phases(wobble_v, wobble_v, wobble_v),
+        )
+        seen = Observation(read_at=self.clock.now(), state=state, permit_charging=charging, meter=meter)
+        await self.do(ConnectorObserved(number, seen))
+
+    async def pass_s(self, seconds: int, charging: int | None = None) -> None:
+        for _ in range(seconds):
+            self.clock.elapsed_s += 1.0
+            if charging is not None:
+                self.energy_wh[charging] += POWER_W / 3600
+                await self.look(charging, ChargerState.CHARGING)
+            if not self.clock.elapsed_s % IDLE_POLL_S:
+                for number in self.energy_wh:
+                    if number != charging:
+                        await self.look(number, ChargerState.AVAILABLE)
+            await self.do(Tick())
+
+    async def transaction(self, number: int) -> None:
+        """An hour at full power on one connector, online."""
+        await self.look(number, ChargerState.CONNECTED)
+        await self.do(PresentToken(IdToken("DRIVER-0001"), number))
+        await self.pass_s(TRANSACTION_S, charging=number)
+        await self.look(number, ChargerState.AVAILABLE)
+        await self.do(Tick())
+
+
+def _station(dialect: Ocpp16, now: Now) -> Station:
+    names = [f"charger-{number}" for number in range(1, CONNECTORS + 1)]
+    settings = StationSettings(
+        id=ID,
+        csms=CsmsSettings(url="ws://127.0.0.1/ocpp", versions=("ocpp1.6",)),
+        evses=tuple(EvseSettings(charger=name, connectors=(ConnectorSettings(type="cType2"),)) for name in names),
+        configuration={"MeterValueSampleInterval": "60", "StopTxnSampledData": "Energy.Active.Import.Register"},
+    )
+    return fresh_station(
+        settings,
+        GatewaySettings(id="bench"),
+        dict.fromkeys(names, FACTS),
+        dialect,
+        boot=Boot(id="bench", floor=now.utc, started_s=now.monotonic_s),
+        now=now,
+        firmware_version="bench",
+    )
+
+
+async def _life(kind: str, amount: float, store: StationStorePort) -> dict[str, Any]:
+    site = VirtualSite(store)
+    await site.start()
+    if kind == "transaction":
+        await site.transaction(1)  # the file has its size, the cache its token
+    before, commits, began = written_bytes(), site.engine.commits, time.perf_counter()
+    if kind == "idle":
+        await site.pass_s(int(amount * 3600))
+    else:
+        for number in range(int(amount)):
+            await site.transaction(2 + number % (CONNECTORS - 1))
+    return {
+        "bytes": written_bytes() - before,
+        "commits": site.engine.commits - commits,
+        "spent_s": time.perf_counter() - began,
+        "unsent": site.engine.station.queued,
+    }
+
+
+def live(kind: str, amount: float, store_kind: str) -> dict[str, Any]:
+    """One life on one kind of store, in a directory of its own on the disk."""
+    with tempfile.TemporaryDirectory(dir=STATE_ROOT, prefix="edged-bench-") as folder:
+        path = Path(folder) / "edged.db"
+        if store_kind == "json":
+            return asyncio.run(_life(kind, amount, JsonFileStore(path)))
+        opened = open_store(path, wall=START)
+        with closing(opened.store):
+            if store_kind == "rollback":
+                opened.store._db.execute("PRAGMA journal_mode = DELETE")
+            told = asyncio.run(_life(kind, amount, StationStore(opened.store, ID)))
+            before = written_bytes()
+            opened.store.backup(backup_path(path))
+            return {**told, "backup_bytes": written_bytes() - before, "file_bytes": path.stat().st_size}
+
+
+def one_commit(store: SqliteStore) -> None:
+    """The smallest commit that there is."""
+    store.commit(ID, Writes(put={"station": {"": {"bench": 1}}}), START)
+
+
+if __name__ == "__main__":
+    print(json.dumps(live(sys.argv[1], float(sys.argv[2]), sys.argv[3])))
