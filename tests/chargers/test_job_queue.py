@@ -1,0 +1,79 @@
+"""Who is next: class, deadline, age; and what a newer setpoint replaces."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from edged.chargers.job_queue import Job, JobQueue, Priority
+from edged.chargers.modbus import Read, Table, Write
+
+
+def job(priority: Priority, *, at: float = 0.0, unit_id: int = 1, due_at: float = math.inf) -> Job:
+    request = Read(table=Table.HOLDING, address=0, count=1)
+    return Job(unit_id=unit_id, request=request, priority=priority, queued_at=at, expires_at=at + 10, due_at=due_at)
+
+
+def order(queue: JobQueue, now: float) -> list[Job]:
+    found = []
+    while (picked := queue.pick(now, lambda _: 0.0, 0.0)[0]) is not None:
+        found.append(picked)
+    return found
+
+
+def test_the_lowest_class_is_served_first_and_equals_in_order() -> None:
+    queue = JobQueue()
+    jobs = [job(p) for p in (Priority.METER, Priority.STATUS, Priority.STATUS, Priority.STOP, Priority.KEEP_ALIVE)]
+    for one in jobs:
+        queue.add(one)
+    assert order(queue, 0.0) == [jobs[3], jobs[4], jobs[1], jobs[2], jobs[0]]
+
+
+def test_of_equals_the_earliest_deadline_is_first() -> None:
+    queue = JobQueue()
+    late, soon = job(Priority.KEEP_ALIVE, due_at=9), job(Priority.KEEP_ALIVE, due_at=3)
+    queue.add(late)
+    queue.add(soon)
+    assert order(queue, 0.0) == [soon, late]
+
+
+def test_who_waits_long_rises_but_never_above_a_command() -> None:
+    queue = JobQueue()
+    old, command, stop = job(Priority.IDENTITY), job(Priority.COMMAND, at=99), job(Priority.STOP, at=99)
+    status = job(Priority.STATUS, at=99)
+    for one in (old, command, stop, status):
+        queue.add(one)
+    assert order(queue, 100.0) == [stop, old, command, status]
+
+
+def test_a_job_whose_unit_must_rest_lets_others_pass() -> None:
+    queue = JobQueue()
+    resting, ready = job(Priority.STOP, unit_id=1), job(Priority.METER, unit_id=2)
+    queue.add(resting)
+    queue.add(ready)
+    rests = {1: 5.0, 2: 0.0}
+    assert queue.pick(0.0, lambda one: rests[one.unit_id], 0.005) == (ready, 0.0)
+    assert queue.pick(0.0, lambda one: rests[one.unit_id], 0.005) == (None, 5.0)
+
+
+async def test_both_who_set_a_register_hear_of_the_newer_write() -> None:
+    queue = JobQueue()
+    loop = asyncio.get_running_loop()
+    futures = [loop.create_future(), loop.create_future()]
+    for value, future in zip((6, 16), futures, strict=True):
+        write = Write(table=Table.HOLDING, address=5, values=(value,))
+        queue.add(
+            Job(
+                unit_id=1,
+                request=write,
+                priority=Priority.COMMAND,
+                queued_at=0,
+                expires_at=9,
+                setpoint=(1, Table.HOLDING, 5),
+                waiting=[future],
+            )
+        )
+    (only,) = order(queue, 0.0)
+    assert isinstance(only.request, Write) and only.request.values == (16,)
+    only.succeed(())
+    assert all(future.done() for future in futures)
