@@ -33,7 +33,7 @@ def may_start(station: Station, connector: Connector) -> bool:
     waiting = connector.authorization
     reached = {
         StartPoint.AUTHORIZED: waiting is not None,
-        StartPoint.EV_CONNECTED: connector.plugged,
+        StartPoint.EV_CONNECTED: connector.plugged and not connector.spent,
         StartPoint.POWER_PATH_CLOSED: waiting is not None and connector.plugged,
     }
     return (
@@ -230,7 +230,7 @@ def given_up(draft: Draft, event: RecordGivenUp) -> None:
 
 def _judged(draft: Draft, transaction_id: str, info: IdTokenInfo) -> None:
     transaction = draft.station.transactions.get(transaction_id)
-    if transaction is None or not transaction.active:
+    if transaction is None or not transaction.active or transaction.id_token is None:
         return
     if info.status is AuthorizationStatus.ACCEPTED:
         if info.group is not None and transaction.group is None:
