@@ -305,8 +305,12 @@ class Connection:
         self._loop.call_soon(later)
 
     def _on_disconnect(self, _c: Client, _u: Any, flags: DisconnectFlags, code: ReasonCode, _p: Any) -> None:
-        told = "the broker ended it" if flags.is_disconnect_packet_from_server else "lost"
-        self._fail(f"{told}: {code}")
+        if flags.is_disconnect_packet_from_server:
+            self._fail(f"the broker ended it: {code}")
+        elif code == "Keep alive timeout":
+            self._fail("the broker does not answer any more")
+        else:
+            self._fail("the connection was lost")
 
     def _on_socket_close(self, _c: Client, _u: Any, sock: Any) -> None:
         if self._socket is not None:
@@ -337,7 +341,6 @@ def _limits(properties: Properties) -> Limits:
 def _of_rc(rc: MQTTErrorCode) -> str:
     known = {
         MQTTErrorCode.MQTT_ERR_CONN_LOST: "the connection was lost",
-        MQTTErrorCode.MQTT_ERR_KEEPALIVE: "the broker does not answer any more",
         MQTTErrorCode.MQTT_ERR_PROTOCOL: "the broker broke the protocol",
     }
     return known.get(rc, rc.name)

@@ -100,11 +100,23 @@ def _properties() -> Properties:
     return properties
 
 
+class _Socket(ssl.SSLSocket):
+    """Closes itself where the handshake fails; paho would leave it open until it is collected."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def _context(tls: TlsOptions) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except OSError as error:
         raise OSError(f"the authorities in {tls.ca_file} cannot be read: {words(error)}") from error
+    context.sslsocket_class = _Socket
     if tls.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

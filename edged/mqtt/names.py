@@ -15,6 +15,7 @@ SLUG_CHARS: Final = 64
 
 _GATEWAY = re.compile(r"[a-z0-9-]{1,32}")
 _ROOT = re.compile(r"[^/+#\x00-\x1f$][^/+#\x00-\x1f]*(/[^/+#\x00-\x1f]+){0,2}")
+_COMMAND = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_SLUG = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -117,15 +118,15 @@ class Names:
             return None
         actor, _, rest = topic[len(head) :].partition("/")
         word, _, command = rest.partition("/")
-        return RequestTopic(actor, command) if word == "request" else None
+        return RequestTopic(actor, command) if actor and word == "request" else None
 
     def reply_prefix(self, actor: str) -> str:
         """Every reply address of this caller begins so: nobody can make the daemon write elsewhere."""
         return f"{self.prefix}/rpc/{actor}/reply/"
 
     def default_reply(self, actor: str, command: str) -> str:
-        topic = self.reply_prefix(actor) + (command or "unknown")
-        return topic if len(topic.encode()) <= MAX_REPLY_TOPIC_BYTES else self.reply_prefix(actor) + "unknown"
+        """`rpc/ACTOR/reply/COMMAND`; `unknown` where the command is no word that a topic level could hold."""
+        return self.reply_prefix(actor) + (command if _COMMAND.fullmatch(command) else "unknown")
 
     def reply_address(self, actor: str, wanted: str) -> str | None:
         """The wanted reply topic, or None where it is not this caller's own , too long or a filter."""

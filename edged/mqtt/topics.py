@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from edged.domain.hardware import Fault, LockState, Phases, Quality
-from edged.domain.reservation import pinned_on
+from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station, Transaction
 from edged.mqtt.documents import Document, date, number, timestamp
 from edged.mqtt.names import Names, slug_of
