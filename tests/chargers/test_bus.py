@@ -36,7 +36,7 @@ async def bus_on(spec: BusSpec) -> AsyncIterator[Bus]:
 async def until(condition: Callable[[], bool]) -> None:
     """Bounded polling at the edge of the process."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the other side is a socket, it sets no event
             await asyncio.sleep(0.005)
 
 
@@ -100,7 +100,8 @@ async def test_the_late_twin_of_a_repeated_read_meets_no_other_request(pty_slave
     units.registers[1] = {address: address for address in range(200)}
     async with bus_on(pty_slave.spec(timeout_s=0.1)) as bus:
         assert await bus.read(1, H, 50, 1) == (50,)
-        units.twist = lambda number, frame, normal: [(0.17, normal)] if number in (2, 3) else None
+        # the repeated read is answered by its late twin; its own reply then comes while 62 is waited for
+        units.twist = lambda number, frame, normal: [(0.17 if number in (2, 3) else 0.09, normal)]
         answers = await asyncio.gather(
             bus.read(1, H, 60, 1), bus.read(1, H, 61, 1), bus.read(1, H, 62, 1), return_exceptions=True
         )
@@ -109,8 +110,8 @@ async def test_the_late_twin_of_a_repeated_read_meets_no_other_request(pty_slave
         assert bus.statistics.retries == 1
 
 
-@given(st.lists(st.floats(0, 0.2), min_size=4, max_size=6))
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from((0.0, 0.04, 0.08, 0.12, 0.2)), min_size=5, max_size=7))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_no_delay_of_any_reply_ever_yields_a_wrong_value(pty_slave, delays: list[float]) -> None:
     units = pty_slave.units
     units.registers[1] = {address: address for address in range(200)}
