@@ -61,14 +61,14 @@ def read_buses(root: Section) -> dict[str, tuple[Line, Section]]:
         else:
             section.node("serial")
         line = serial or (RtuOverTcpLine(host=converter[0], port=converter[1]) if converter else None)
-        buses[name] = (line or _in_place_of(name), section)
+        buses[name] = (line or _in_place_of(f"bus {name}"), section)
         section.close()
     return buses
 
 
-def _in_place_of(name: str) -> Line:
+def _in_place_of(what: str) -> Line:
     """Stands in for a line that is wrong, so that what refers to it is not wrong too. Never leaves this room."""
-    return RtuOverTcpLine(host=f"?{name}", port=0)
+    return RtuOverTcpLine(host=f"?{what}", port=0)
 
 
 def address(section: Section, key: str, *, default_port: int | None) -> tuple[str, int] | None:
@@ -146,7 +146,7 @@ def _charger(
     return ChargerSettings(
         name=name,
         profile="",
-        line=line or _in_place_of(name),
+        line=line or _in_place_of(f"charger {name}"),
         bus=bus,
         unit_id=unit_id,
         point=_point(section, facts),

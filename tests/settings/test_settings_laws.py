@@ -28,8 +28,8 @@ log: {level: info, wire: false}
 """
 WORDS = sorted(set(SITE.replace("{", " ").replace("}", " ").replace(",", " ").replace('"', " ").split()))
 ODD = ["", "~", "-1", "1e999", "0x1F", "010", "1:30", "on", ".inf", "99999999999999999999", "null", "'", '"', "\t",
-       "\n", "- ", "? ", ": ", "&a ", "*a", "!x ", "${", "}", "[", "]", "{", "|", ">", "%", "@", "`", "\\", "ß", "\U0001f50c",
-       "\u2028", "\x85", "---", "...", "<<"]  # fmt: skip
+       "\n", "- ", "? ", ": ", "&a ", "*a", "!x ", "${", "}", "[", "]", "{", "|", ">", "%", "@", "`", "\\", "ß",
+       "\U0001f50c", "\u2028", "\x85", "---", "...", "<<"]  # fmt: skip
 FACTS = ProfileFacts(connector_type="cType2", points=4)
 
 
@@ -99,6 +99,7 @@ TREES = st.recursive(
     st.sampled_from(["gateway", "buses", "chargers", "stations", "mqtt", "log", "left", "csms", "evses", "spool"]),
     TREES,
 )
+@example("buses", {"left": None})  # a broken bus and a broken charger of one name were taken for one wire
 @settings(max_examples=300, deadline=None)
 def test_any_value_under_any_key_is_settings_or_mistakes(key, tree):
     document = yaml.safe_load(SITE)
