@@ -19,7 +19,8 @@ MIN_SECRET_CHARS = 4
 MASK = "***"
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _DEBUG_PRIORITY = 7
-_BASIC = re.compile(r"(\b(?:Basic|Bearer)\s+)[A-Za-z0-9+/_.=-]{4,}", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"(\bAuthorization['\"]?\s*[:=]\s*['\"]?\w{1,16}\s+)[^\s'\"]+", re.IGNORECASE)
+_BASIC = re.compile(r"(\b(?:Basic|Bearer)\s+)[A-Za-z0-9+/_.=-]{8,}")
 _CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://[^/\s:@]{0,256}:)[^/\s@]{1,256}@", re.IGNORECASE)
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _MEMBERS = re.compile(
@@ -43,7 +44,7 @@ class Redaction:
             text = self._words.sub(MASK, text)
         if "://" in text:
             text = _CREDENTIALS_IN_URL.sub(rf"\1{MASK}@", text)
-        text = _BASIC.sub(rf"\1{MASK}", text)
+        text = _BASIC.sub(rf"\1{MASK}", _AUTHORIZATION.sub(rf"\1{MASK}", text))
         if '"' not in text:
             return text
         text = _MEMBERS.sub(rf'\1"{MASK}"', text)
