@@ -41,7 +41,7 @@ class ConnectorReport:
 
 
 def run(args: argparse.Namespace) -> int:
-    from edged.cli.site import load_site
+    from edged.site import load_site
 
     try:
         settings = load_site(args.config)

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from edged import app
-    from edged.cli.site import load_site
+    from edged.site import load_site
 
     state_dir = args.state or directory("STATE_DIRECTORY")
     if state_dir is None:

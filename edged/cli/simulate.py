@@ -93,8 +93,8 @@ def _of_profile(profile: str, listen: str, units: list[int | None]) -> list[Simu
 
 
 def _of_config(args: argparse.Namespace) -> list[SimulatedCharger]:
-    from edged.cli.site import load_site
     from edged.ports import EdgedError
+    from edged.site import load_site
 
     settings = load_site(args.config)
     strange = [name for name in args.chargers if name not in settings.chargers]

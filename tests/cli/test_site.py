@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edged.chargers.library import load_profile, profile_names
-from edged.cli.site import facts_of, load_site
 from edged.settings import SettingsErrors
+from edged.site import facts_of, load_site
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "edged.yaml"
 
