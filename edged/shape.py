@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edged.domain.configuration import ConfigKey, Configuration, KeyKind, find_key, normalize
+from edged.domain.configuration import Configuration, normalize, wanted
+from edged.domain.configuration_names import site_key
 from edged.domain.hardware import Capability, Measurand
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
 from edged.domain.types import Now
@@ -104,27 +105,13 @@ def first_values(
     good: dict[str, str] = {}
     bad: list[BadValue] = []
     for name, value in settings.configuration.items():
-        key = find_key(name)
+        key = site_key(name)
         if key is None:
             bad.append(BadValue(name, "no such configuration key"))
             continue
         kept = normalize(key, value, connectors=len(shapes), measurands=measurands)
         if kept is None:
-            bad.append(BadValue(key.name, _wanted(key, measurands)))
+            bad.append(BadValue(key.name, wanted(key, measurands)))
         else:
             good[key.name] = kept
     return good, tuple(bad)
-
-
-def _wanted(key: ConfigKey, measurands: frozenset[str]) -> str:
-    match key.kind:
-        case KeyKind.BOOL:
-            return "must be true or false"
-        case KeyKind.INT:
-            return f"must be a whole number from {key.minimum} to {key.maximum}"
-        case KeyKind.MEASURANDS:
-            return "must name measurands that these chargers have: " + ", ".join(sorted(measurands))
-        case KeyKind.ROTATIONS:
-            return "must be a list like 0.RST,1.RST,2.RTS"
-        case KeyKind.LIST | KeyKind.TEXT:
-            return "is not a value that the key allows"

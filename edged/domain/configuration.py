@@ -192,3 +192,18 @@ def _normal_list(key: ConfigKey, value: str, allowed: frozenset[str]) -> str | N
     items = [canonical[part.casefold()] for part in parts]
     one_each = [item.split(".")[0] for item in items] if key.kind is KeyKind.ROTATIONS else items
     return ",".join(items) if len(set(one_each)) == len(items) else None
+
+
+def wanted(key: ConfigKey, measurands: frozenset[str]) -> str:
+    """What a value of the key must be, for people. `measurands`: those that there are."""
+    match key.kind:
+        case KeyKind.BOOL:
+            return "must be true or false"
+        case KeyKind.INT:
+            return f"must be a whole number from {key.minimum} to {key.maximum}"
+        case KeyKind.MEASURANDS:
+            return "must be a list of measurands that the chargers have: " + ", ".join(sorted(measurands))
+        case KeyKind.ROTATIONS:
+            return "must be a list like 0.RST,1.RST,2.RTS"
+        case KeyKind.LIST | KeyKind.TEXT:
+            return "is not a value that the key allows"

@@ -10,7 +10,9 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS
+from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS, normalize, wanted
+from edged.domain.configuration_names import known_names, site_key
+from edged.domain.hardware import Measurand
 from edged.domain.types import IdToken
 from edged.settings.document import Mapping, Node, Scalar
 from edged.settings.errors import shown
@@ -26,6 +28,7 @@ from edged.settings.model import (
 from edged.settings.section import Pattern, Section, as_flag, hint
 from edged.settings.wiring import Wired
 
+MEASURANDS = frozenset(measurand.value for measurand in Measurand)
 MAX_STATIONS = 32
 MAX_EVSES = 64
 MAX_CONNECTORS = 8
@@ -79,14 +82,15 @@ def _station(
         section.error("csms", "is missing: write csms: {url: wss://...}")
     csms = _csms(section.section("csms"), identity or "", supported, readable=readable)
     vendor_limit = 20 if _OLDEST_NAMES in csms.versions else 50
+    evses = _evses(section, chargers, seats)
     return StationSettings(
         id=identity or "",
         vendor=section.text("vendor", limit=vendor_limit) or DEFAULT_VENDOR,
         model=section.text("model", limit=20) or DEFAULT_MODEL,
         serial_number=section.text("serial_number", limit=25),
         csms=csms,
-        evses=_evses(section, chargers, seats),
-        configuration=_configuration(section),
+        evses=evses,
+        configuration=_configuration(section, connectors=sum(len(evse.connectors) for evse in evses)),
         offline_tokens=_tokens(section),
     )
 
@@ -235,7 +239,7 @@ def _connector(section: Section, path: str, node: Node, default: str | None) -> 
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def _configuration(section: Section) -> dict[str, str]:
+def _configuration(section: Section, *, connectors: int) -> dict[str, str]:
     """First values of keys as the strings that OCPP exchanges: truth values in small letters, the rest as written."""
     values: dict[str, str] = {}
     for name, scalar in section.scalars("configuration", limit=MAX_KEYS):
@@ -243,9 +247,19 @@ def _configuration(section: Section) -> dict[str, str]:
         if not name.isprintable() or not 1 <= len(name) <= 2 * KEY_MAX_CHARS + 1:
             section.report.error(scalar.line, path, "cannot be a configuration key: use its 1.6 or 2.x name")
             continue
+        key = site_key(name)
+        if key is None:
+            near = hint(name, known_names())
+            advice = near if near.startswith("did") else "write a 1.6 name like HeartbeatInterval"
+            section.report.error(scalar.line, path, f"is no configuration key; {advice}")
+            continue
         value = _value(section, scalar, path)
-        if value is not None:
-            values[name] = value
+        if value is None:
+            continue
+        if normalize(key, value, connectors=connectors, measurands=MEASURANDS) is None:
+            section.report.error(scalar.line, path, wanted(key, MEASURANDS))
+            continue
+        values[name] = value
     return values
 
 

@@ -49,7 +49,7 @@ stations:
     configuration:
       HeartbeatInterval: 300
       ReserveConnectorZeroSupported: yes
-      Empty: ""
+      StopTxnSampledData: ""
     offline_tokens: [0012, 04A2E5, 1e5]
   - id: HALL
     csms: {url: "ws://127.0.0.1:9000"}
@@ -120,7 +120,7 @@ def test_configuration_values_are_the_strings_that_ocpp_exchanges(full):
     assert full.stations[0].configuration == {
         "HeartbeatInterval": "300",
         "ReserveConnectorZeroSupported": "true",
-        "Empty": "",
+        "StopTxnSampledData": "",
     }
 
 
@@ -239,3 +239,15 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_mistake(read, site):
 
 def test_the_sites_own_profiles_lie_beside_its_configuration(read, site, tmp_path):
     assert read(site).profiles_dir == tmp_path / "profiles.d"
+
+
+def test_a_key_may_be_written_by_its_component_and_variable(read, site):
+    text = site + "    configuration: {AuthCtrlr.LocalPreAuthorize: true}\n"
+    assert read(text).stations[0].configuration == {"AuthCtrlr.LocalPreAuthorize": "true"}
+
+
+def test_an_unknown_key_and_a_value_that_its_key_does_not_allow_are_named(errors, site):
+    text = site + "    configuration: {HeartbeatIntervall: 300, MeterValueSampleInterval: soon}\n"
+    first, second = errors(text)
+    assert "HeartbeatIntervall: is no configuration key; did you mean HeartbeatInterval?" in first
+    assert "MeterValueSampleInterval: must be a whole number from 0 to 86400" in second
