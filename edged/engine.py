@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edged.domain.desired import desired
-from edged.domain.effects import Announce, Effect, LearnTime, Perform, Reply, Restart
+from edged.domain.effects import Announce, Effect, LearnTime, Perform, Reply, Restart, RestartScope
 from edged.domain.events import (
     ActionPerformed,
     ChargerLost,
@@ -31,7 +31,7 @@ from edged.domain.step import step
 from edged.domain.transition import Transition
 from edged.domain.types import Now, RequestRef
 from edged.inbox import Inbox
-from edged.ports import Clock, CsmsLink, Desk, Driver, Host, Mirror, StationStore, StoreError
+from edged.ports import Clock, CsmsLink, Desk, Driver, Host, Mirror, StationStore, StoreDamaged, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +166,8 @@ class Engine:
         """The step did not happen. Whoever asked is told; what cannot come again by itself is tried again."""
         if not self.degraded:
             _log.error("%s: the disk keeps nothing: %s", self.station.identity.id, error)
+            if isinstance(error, StoreDamaged):
+                self._host.restart(RestartScope.SERVICE)  # the next start sets the database aside
         self.degraded = str(error)
         for number in self.station.connectors:
             stops = desired(self.station, number).permit_charging

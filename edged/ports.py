@@ -25,6 +25,7 @@ class EdgedError(Exception):
         ChargerRefused       the charger answered with an exception, or read back something else
       SettingsError          a configuration or profile is wrong (settings.py)
       StoreError             the disk did not keep what it was given
+        StoreDamaged         and never will: the database itself is broken
     """
 
 
@@ -42,6 +43,10 @@ class ChargerRefused(ChargerError):
 
 class StoreError(EdgedError):
     """The disk did not keep what it was given; nothing of the failed commit is visible."""
+
+
+class StoreDamaged(StoreError):
+    """The file is no longer a sound database: it must be opened anew, which sets it aside."""
 
 
 class Clock(Protocol):

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edged.domain.effects import Lane, Record
-from edged.ports import StoreError
+from edged.ports import StoreDamaged, StoreError
 from edged.store import records
 from edged.store.codec import Unreadable
 from edged.store.port import PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, Parked, ParkedRow, Rows, SavedReply, Writes
@@ -39,10 +39,6 @@ DAMAGE = frozenset(
         sqlite3.SQLITE_FORMAT,
     }
 )
-
-
-class StoreDamaged(StoreError):
-    """The file is no longer a sound database."""
 
 
 def primary_code(error: sqlite3.Error) -> int:

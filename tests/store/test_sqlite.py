@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from edged.domain.effects import Lane
-from edged.ports import StoreError
+from edged.ports import StoreDamaged, StoreError
 from edged.store.opening import open_store
 from edged.store.port import OUTBOX, Parked, Queued, Table, Writes
-from edged.store.sqlite import SqliteStore, StoreDamaged
+from edged.store.sqlite import SqliteStore
 
 COMMITTER = Path(__file__).with_name("committer.py")
 ENOUGH = 1 << 20
