@@ -81,7 +81,9 @@ def _members(members: Mapping[str, Any], indent: str) -> Iterable[str]:
 
 
 def _list(items: Sequence[Any], indent: str) -> Iterable[str]:
-    if items and all(isinstance(item, Mapping) and all(map(_is_plain, item.values())) for item in items):
+    if items and all(
+        isinstance(item, Mapping) and all(_is_plain(each) or not each for each in item.values()) for item in items
+    ):
         yield from _table(items, indent)
         return
     for place, item in enumerate(items):
@@ -99,14 +101,19 @@ def _table(rows: Sequence[Mapping[str, Any]], indent: str) -> Iterable[str]:
 
 
 def _is_plain(value: Any) -> bool:
-    return not isinstance(value, (Mapping, list, tuple))
+    """Whether it fits into a cell: a scalar, or a list of scalars."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and not any(isinstance(each, (Mapping, list, tuple)) for each in value)
+    return not isinstance(value, Mapping)
 
 
 def cell(value: Any) -> str:
     """One plain value as a word."""
     match value:
-        case None:
+        case None | "":
             return "-"
+        case list() | tuple():
+            return ", ".join(map(cell, value)) or "-"
         case bool():
             return "yes" if value else "no"
         case float():

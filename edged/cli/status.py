@@ -14,6 +14,17 @@ from edged.local.client import ControlClient, ControlError
 SUMMARY = "show what the running daemon knows"
 COMMAND = "status"
 WATCH_INTERVAL_S = 1.0
+BUS_COLUMNS = (
+    "is_open",
+    "requests",
+    "timeouts",
+    "crc_errors",
+    "retries",
+    "turnaround_p95_s",
+    "utilisation",
+    "down_reason",
+)
+UNIT_COLUMNS = ("state", "requests", "timeouts", "exceptions", "turnaround_p50_s", "turnaround_p95_s")
 _HOME_AND_CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -52,6 +63,25 @@ def show(state: Any, *, as_json: bool, clear: bool = False) -> None:
     else:
         if clear:
             sys.stdout.write(_HOME_AND_CLEAR)
-        for line in output.lines_of(state):
+        for line in output.lines_of(view(state)):
             output.say(line)
     sys.stdout.flush()
+
+
+def view(state: Any) -> Any:
+    """The state as people want to see it: what a bus counts in one row, and a row for each unit on it.
+
+    Whatever else the daemon tells is shown as it comes.
+    """
+    if not isinstance(state, dict) or not isinstance(state.get("buses"), dict):
+        return state
+    buses, units = [], []
+    for name, bus in state["buses"].items():
+        if not isinstance(bus, dict):
+            return state
+        buses.append({"bus": name, **{key: bus.get(key) for key in BUS_COLUMNS}})
+        of_bus = bus.get("units")
+        for unit, counts in of_bus.items() if isinstance(of_bus, dict) else ():
+            told = counts if isinstance(counts, dict) else {}
+            units.append({"bus": name, "unit_id": unit, **{key: told.get(key) for key in UNIT_COLUMNS}})
+    return {**state, "buses": buses, "units": units, "stations": state.get("stations")}

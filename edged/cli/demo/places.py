@@ -1,0 +1,95 @@
+"""The demo's site as data: which chargers stand where, whose cards there are, and the daemon's configuration for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edged.simulator.csms import Token
+
+STATION: Final = "DEPOT-7"
+GATEWAY: Final = "demo"
+ACTOR: Final = "bms"
+"""Who sends commands over MQTT."""
+METER_INTERVAL_S: Final = 2
+POLL_S: Final = 0.5
+YARD: Final = "yard"
+"""The serial line."""
+
+ALICE, BOB, CAROL = "ALICE", "BOB", "CAROL"
+CARD: Final = "A4B1C2D3"
+"""A card as the KEBA's reader tells it: four bytes."""
+TOKENS: Final[Mapping[str, Token]] = {name: Token("Accepted") for name in (ALICE, BOB, CAROL, CARD)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One connector and the charger behind it. `unit_id` None: a line of its own over Modbus TCP."""
+
+    connector: int
+    charger: str
+    make: str
+    label: str
+    unit_id: int | None = None
+    energy_wh: float = 0.0
+
+    @property
+    def wire(self) -> str:
+        return "Modbus TCP" if self.unit_id is None else f"Modbus RTU, unit {self.unit_id}"
+
+
+LEFT: Final = Place(
+    connector=1,
+    charger="left",
+    make="heidelberg-energy-control",
+    label="Heidelberg Energy Control",
+    unit_id=1,
+    energy_wh=1_204_310,
+)
+RIGHT: Final = Place(
+    connector=2,
+    charger="right",
+    make="heidelberg-energy-control",
+    label="Heidelberg Energy Control",
+    unit_id=2,
+    energy_wh=873_002,
+)
+HALL: Final = Place(
+    connector=3, charger="hall", make="phoenix-charx-sec", label="Phoenix Contact CHARX", energy_wh=2_310_774
+)
+GATE: Final = Place(connector=4, charger="gate", make="keba-p30", label="KEBA P30", energy_wh=402_118)
+PLACES: Final = (LEFT, RIGHT, HALL, GATE)
+
+
+def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str, broker_port: int | None) -> str:
+    """edged.yaml for the site. `terminal`: the serial line's device; `endpoints`: HOST:PORT by charger."""
+    lines = [
+        f"gateway: {{id: {GATEWAY}}}",
+        "buses:",
+        # A pseudo terminal carries no parity bit.
+        f"  {YARD}: {{serial: {json.dumps(str(terminal))}, baudrate: 19200, parity: none, stopbits: 1}}",
+        "chargers:",
+    ]
+    for place in PLACES:
+        where = (
+            f"tcp: {json.dumps(endpoints[place.charger])}"
+            if place.unit_id is None
+            else f"bus: {YARD}, unit_id: {place.unit_id}"
+        )
+        lines.append(f"  {place.charger}: {{profile: {place.make}, {where}, poll_interval_s: {POLL_S}}}")
+    evses = ", ".join(f"{{charger: {place.charger}}}" for place in PLACES)
+    lines += [
+        "stations:",
+        f"  - id: {STATION}",
+        "    vendor: Example Energy",
+        "    model: Depot 3",
+        f"    csms: {{url: {json.dumps(csms_url)}, versions: [ocpp1.6]}}",
+        f"    evses: [{evses}]",
+        f"    configuration: {{MeterValueSampleInterval: {METER_INTERVAL_S}, HeartbeatInterval: 300}}",
+    ]
+    if broker_port is not None:
+        lines.append(f'mqtt: {{url: "mqtt://127.0.0.1:{broker_port}", commands: {{{ACTOR}: ["*"]}}}}')
+    return "\n".join([*lines, ""])
