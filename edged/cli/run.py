@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
         output.complain("no place to keep state: write --state DIR (under systemd $STATE_DIRECTORY names it)")
         return output.USAGE
     control_path = args.control or (directory("RUNTIME_DIRECTORY") or state_dir) / SOCKET_NAME
-    faulthandler.enable()
     settings = load_site(args.config)
+    faulthandler.enable()
     secrets = [secret.reveal() for secret in settings.secrets]
     logs.set_up(str(settings.log.level), wire=settings.log.wire, secrets=secrets)
     for warning in settings.warnings:
