@@ -150,7 +150,8 @@ def _let_in(
             remote_start_id=remote_start_id,
         )
         draft.change(number, authorization=admitted, spent=False, note="", preparing_until_s=None)
-    if reservation_id is not None and draft.station.policy.reservation_used is ReservationUse.TOKEN_AUTHORIZED:
+    at_once = running is not None or draft.station.policy.reservation_used is ReservationUse.TOKEN_AUTHORIZED
+    if reservation_id is not None and at_once:
         reservation.use(draft, reservation_id, number)
     if running is None and transaction.may_start(draft.station, draft.station.connectors[number]):
         transaction.start(draft, number)

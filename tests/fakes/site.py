@@ -7,25 +7,49 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edged.domain.configuration import Configuration
-from edged.domain.effects import Effect, RestartScope
+from edged.domain.effects import (
+    Announce,
+    AskAuthorization,
+    Dequeue,
+    Effect,
+    Enqueue,
+    Record,
+    RecordKind,
+    Reply,
+    RestartScope,
+    TransactionRecord,
+)
 from edged.domain.events import (
     BootAnswered,
+    CancelReservation,
+    ChangeAvailability,
+    ChargerLost,
     ConnectorObserved,
     Event,
+    LinkDown,
     LinkUp,
     PresentToken,
+    RecordDelivered,
     Registration,
+    RequestStart,
+    RequestStop,
     ReserveNow,
+    SetConfiguration,
     Started,
     Target,
     Tick,
     TokenAnswered,
+    UnlockConnector,
 )
 from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
-from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
+from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, PendingToken, SiteRules, Station
 from edged.domain.step import step
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef
+from edged.ocpp.status import connector_status
+from edged.store import loading, records
+from edged.store.memory import MemoryStore
+from tests.fakes.invariants import Witness
 
 START = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 POLICY = Policy(
@@ -93,7 +117,10 @@ def station(
 
 @dataclass
 class Site:
-    """A station that is stepped by hand. `effects` are those of the last move, `history` all of them."""
+    """A station that is stepped by hand. `effects` are those of the last move, `history` all of them.
+
+    Every step is judged by the invariants and kept on a disk in memory, from which `restart` comes back.
+    """
 
     station: Station
     now: Now
@@ -101,12 +128,16 @@ class Site:
     history: list[Effect] = field(default_factory=list)
     energy_wh: dict[int, float] = field(default_factory=dict)
     requests: int = 0
+    outbox: dict[int, Record] = field(default_factory=dict)
+    witness: Witness = field(default_factory=Witness)
+    disk: MemoryStore = field(default_factory=MemoryStore)
+    fresh: Station | None = None
 
     @classmethod
     def build(cls, connectors: int = 2, *, online: bool = True, seen: bool = True, **shape: Any) -> Site:
         """A site that has started; `seen`: every charger was polled once, idle; `online`: accepted by a CSMS."""
         fresh = station(connectors, **shape)
-        site = cls(fresh, fresh.clock)
+        site = cls(fresh, fresh.clock, fresh=fresh)
         site.do(Started(continued=False))
         if seen:
             for number in fresh.connectors:
@@ -118,9 +149,36 @@ class Site:
 
     def do(self, event: Event) -> tuple[Effect, ...]:
         transition = step(self.station, event, self.now)
+        self.witness.saw(self.station, event, transition, self.now)
+        writes = records.writes(self.station, transition.station, transition.effects)
+        self.disk.commit(self.station.identity.id, writes, self.now.utc)
         self.station, self.effects = transition.station, transition.effects
         self.history.extend(self.effects)
+        for effect in self.effects:
+            if isinstance(effect, Enqueue):
+                self.outbox[effect.seq] = effect.record
+            elif isinstance(effect, Dequeue):
+                del self.outbox[effect.seq]
         return self.effects
+
+    def restart(self, *, continued: bool = False, off_s: float = 5.0, synchronized: bool = True) -> tuple[Effect, ...]:
+        """The daemon is gone for a while and comes back from its disk; without `continued` the power was gone as well.
+
+        Without `synchronized` the clock comes back at the last time that the disk has seen.
+        """
+        assert self.fresh is not None
+        self.advance(off_s)
+        floor = self.disk.last_wall() or START
+        utc = self.now.utc if synchronized else floor
+        self.now = Now(utc, self.now.monotonic_s, synchronized)
+        boot = Boot(id=f"{self.station.boot.id}+", floor=floor, started_s=self.now.monotonic_s)
+        shape = replace(self.fresh, boot=boot, clock=self.now, wall_kept=floor)
+        loaded = loading.load(self.disk.load(self.station.identity.id), shape)
+        assert not loaded.damaged, loaded.warnings
+        self.disk.commit(self.station.identity.id, loaded.repairs, self.now.utc)
+        self.witness.restarted()
+        self.station = loaded.station
+        return self.do(Started(continued=continued))
 
     def wait(self, seconds: float, *, looks: bool = True) -> list[Effect]:
         """Let time pass, a tick each second, the chargers polled with what they last said."""
@@ -161,11 +219,96 @@ class Site:
     def accept(self, group: str | None = None) -> tuple[Effect, ...]:
         """The CSMS accepts the token that it was asked about last."""
         info = IdTokenInfo(AuthorizationStatus.ACCEPTED, IdToken(group) if group else None)
-        return self.do(TokenAnswered(next(iter(self.station.pending)), info))
+        return self.do(TokenAnswered(self.question(), info))
+
+    def refuse(self, status: AuthorizationStatus | None = AuthorizationStatus.INVALID) -> tuple[Effect, ...]:
+        """The CSMS refuses the token that it was asked about; None: it does not answer."""
+        return self.do(TokenAnswered(self.question(), IdTokenInfo(status) if status is not None else None))
+
+    def question(self) -> str:
+        """The ticket of the token that the CSMS is being asked about."""
+        return next(p.ticket for p in self.station.pending.values() if isinstance(p, PendingToken))
+
+    def start(self, number: int, token: str = "ALICE", *, group: str | None = None) -> None:
+        """A whole start as in the book: plug, token, the CSMS accepts, the charger delivers."""
+        self.plug(number)
+        self.show(token, number)
+        if any(isinstance(effect, AskAuthorization) for effect in self.effects):
+            self.accept(group)
+        self.charge(number)
+
+    def deliver(self, external_ref: int | None = 77, status: AuthorizationStatus | None = None) -> tuple[Effect, ...]:
+        """The CSMS takes the oldest record."""
+        seq = min(self.outbox)
+        record = self.outbox[seq]
+        started = isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED
+        info = IdTokenInfo(status) if status is not None else None
+        return self.do(RecordDelivered(seq, record, external_ref if started else None, info))
+
+    def offline(self) -> tuple[Effect, ...]:
+        return self.do(LinkDown("cut"))
+
+    def lose(self, number: int) -> tuple[Effect, ...]:
+        return self.do(ChargerLost(number, "no answer"))
+
+    def trust(self, utc: datetime | None = None) -> tuple[Effect, ...]:
+        """The time becomes known."""
+        self.now = Now(utc or self.now.utc, self.now.monotonic_s, True)
+        return self.do(Tick())
 
     def ref(self, action: str = "", channel: str = "csms") -> RequestRef:
         self.requests += 1
         return RequestRef(channel, str(self.requests), action)
+
+    def remote_start(self, token: str, connector: int | None = None, **more: Any) -> Any:
+        """The answer to a remote start."""
+        request = self.ref("RemoteStartTransaction")
+        self.do(RequestStart(request=request, id_token=IdToken(token), connector=connector, **more))
+        return self.reply().status
+
+    def remote_stop(self, external_ref: int) -> Any:
+        self.do(RequestStop(request=self.ref("RemoteStopTransaction"), external_ref=external_ref))
+        return self.reply().status
+
+    def cancel(self, reservation_id: int) -> Any:
+        self.do(CancelReservation(self.ref("CancelReservation"), reservation_id))
+        return self.reply().status
+
+    def available(self, number: int, operative: bool) -> tuple[Effect, ...]:
+        return self.do(ChangeAvailability(self.ref("ChangeAvailability"), number, operative))
+
+    def unlock(self, number: int) -> tuple[Effect, ...]:
+        return self.do(UnlockConnector(self.ref("UnlockConnector"), number))
+
+    def set(self, key: str, value: str) -> Any:
+        self.do(SetConfiguration(self.ref("ChangeConfiguration"), key, value))
+        return self.reply().status
+
+    # --- what can be seen
+
+    def reply(self) -> Reply:
+        """The newest answer to anybody."""
+        newest: Reply = self.last(Reply)
+        return newest
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The effects of a kind among those of the last move."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    def told(self) -> list[str]:
+        """What was announced by the last move."""
+        return [effect.kind for effect in self.of(Announce)]
+
+    def records(self, kind: RecordKind | None = None) -> list[TransactionRecord]:
+        """Every transaction record so far, delivered or not."""
+        every = [e.record for e in self.history if isinstance(e, Enqueue)]
+        return [r for r in every if isinstance(r, TransactionRecord) and kind in (None, r.kind)]
+
+    def status(self, number: int) -> str:
+        return connector_status(self.station, number)
+
+    def connector(self, number: int) -> Connector:
+        return self.station.connectors[number]
 
     def reserve(
         self, reservation_id: int, token: str, connector: int = 0, *, minutes: float = 10, group: str | None = None
