@@ -1,0 +1,52 @@
+# What a person does with the source. `make help` lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+export PYTHON
+
+.PHONY: help venv dev demo test check bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.installed ## a virtual environment with edged in it
+
+dev: $(VENV)/.developed ## the same with everything that tests and checks need
+
+demo: venv ## a whole site on loopback: make demo ARGS="..."
+	@tools/need.sh --optional mosquitto mosquitto
+	@PATH="$$PATH:/usr/sbin" $(BIN)/edged demo $(ARGS)
+
+check: dev ## format, lint, types, import contracts, sizes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py
+
+test: dev ## the tests
+	@tools/need.sh mosquitto mosquitto
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+bench: dev ## measure: make bench ARGS="--quick"
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the virtual environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "edged needs Python 3.11 or later: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@tools/need.sh python3-venv python:ensurepip
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.developed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.installed
