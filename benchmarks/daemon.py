@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.chargers import MAKE
-from benchmarks.process import STATE_ROOT, child, first_line
+from benchmarks.process import STATE_ROOT, child, environment, first_line
 
 NOTIFY_TIMEOUT_S = 30.0
 STATION = "BENCH-1"
@@ -52,10 +51,11 @@ def daemon(csms_url: str, chargers: list[str]) -> Iterator[Daemon]:
         configuration = place / "edged.yaml"
         configuration.write_text(_yaml(csms_url, chargers))
         with _notify_socket(place / "notify") as notify, (place / "log").open("w+") as log:
-            environment = {**os.environ, "NOTIFY_SOCKET": str(place / "notify")}
             command = ["-m", "edged", "run", "-c", str(configuration), "--state", str(place / "state")]
             started_at = time.perf_counter()
-            with child(command, stdout=log, stderr=log, env=environment) as process:
+            with child(
+                command, stdout=log, stderr=log, env=environment(NOTIFY_SOCKET=str(place / "notify"))
+            ) as process:
                 try:
                     ready_at = _ready(notify, process)
                 except RuntimeError:

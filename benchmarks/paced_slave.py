@@ -7,6 +7,7 @@ Says the terminal's path when ready; once its input is closed, how often a maste
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -47,6 +48,8 @@ def wait_until(moment: float) -> None:
 
 
 def serve(baud: int) -> None:
+    with contextlib.suppress(PermissionError):  # it stands for hardware, which waits for no scheduler
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     master, slave = os.openpty()
     tty.setraw(slave)
     print(os.ttyname(slave), flush=True)

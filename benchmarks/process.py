@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,10 +18,15 @@ KIB = 1024
 END_TIMEOUT_S = 10.0
 
 
+def environment(**more: str) -> dict[str, str]:
+    """This process's, but with byte code kept, as an installed package has it."""
+    return {**{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}, **more}
+
+
 @contextlib.contextmanager
 def child(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
     """`python ARGUMENTS` with pipes; asked to end, then made to, when the block is left."""
-    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, **options}
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment(), **options}
     process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, text=True, **options)
     try:
         yield process
@@ -47,7 +53,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError(f"a child ended before it was ready: {process.args}")
+        raise RuntimeError(f"a child ended before it was ready: {process.args!r}")
     return line.strip()
 
 

@@ -28,28 +28,29 @@ async def bare(line: ClientConnection, configuration: str) -> None:
 
 
 async def with_library(line: ClientConnection, configuration: str) -> None:
-    from ocpp.routing import on
-    from ocpp.v16 import ChargePoint, call_result
-    from ocpp.v16.enums import CancelReservationStatus, ReservationStatus
+    # imported here, so that the bare responder stays bare
+    from ocpp.routing import on  # type: ignore[import-untyped]
+    from ocpp.v16 import ChargePoint, call_result  # type: ignore[import-untyped]
+    from ocpp.v16.enums import CancelReservationStatus, ReservationStatus  # type: ignore[import-untyped]
 
     keys = [
         {"key": each["key"], "readonly": each["readonly"], "value": each["value"]}
         for each in json.loads(configuration)["configurationKey"]
     ]
 
-    class Station(ChargePoint):
+    class Station(ChargePoint):  # type: ignore[misc]
         reservations: dict[int, dict[str, object]] = {}
 
-        @on("GetConfiguration")
+        @on("GetConfiguration")  # type: ignore[untyped-decorator]
         def get_configuration(self, **asked: object) -> call_result.GetConfiguration:
             return call_result.GetConfiguration(configuration_key=keys)
 
-        @on("ReserveNow")
+        @on("ReserveNow")  # type: ignore[untyped-decorator]
         def reserve_now(self, reservation_id: int, **asked: object) -> call_result.ReserveNow:
             self.reservations[reservation_id] = asked
             return call_result.ReserveNow(status=ReservationStatus.accepted)
 
-        @on("CancelReservation")
+        @on("CancelReservation")  # type: ignore[untyped-decorator]
         def cancel_reservation(self, reservation_id: int) -> call_result.CancelReservation:
             self.reservations.pop(reservation_id)
             return call_result.CancelReservation(status=CancelReservationStatus.accepted)

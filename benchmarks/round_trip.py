@@ -125,9 +125,10 @@ async def _accepted(station: ThinCsms, action: str, payload: dict[str, Any]) -> 
 
 def _commit_s(count: int) -> float:
     """What the disk asks for one commit of one row through the same store."""
-    with tempfile.TemporaryDirectory(dir=STATE_ROOT, prefix="edged-bench-") as folder:
-        with contextlib.closing(open_store(Path(folder) / "edged.db", wall=START).store) as store:
-            return statistics.median(_timed(lambda: one_commit(store)) for _ in range(count))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=STATE_ROOT, prefix="edged-bench-"))
+        store = stack.enter_context(contextlib.closing(open_store(Path(folder) / "edged.db", wall=START).store))
+        return statistics.median(_timed(lambda: one_commit(store)) for _ in range(count))
 
 
 def _timed(work: Callable[[], None]) -> float:

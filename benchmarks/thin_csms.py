@@ -103,9 +103,11 @@ class ThinCsms:
 
     async def quiet(self, quiet_s: float = QUIET_S) -> None:
         """Wait until the station has said nothing for a while."""
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            while (rest := self._heard_at + quiet_s - time.perf_counter()) > 0:
-                await asyncio.sleep(rest)
+        deadline = time.perf_counter() + CONNECT_TIMEOUT_S
+        while (rest := self._heard_at + quiet_s - time.perf_counter()) > 0:
+            if time.perf_counter() > deadline:
+                raise TimeoutError("the station does not stop talking")
+            await asyncio.sleep(rest)
 
     async def call(self, action: str, payload: dict[str, Any]) -> tuple[float, Any]:
         """Ask the station; seconds from handing the frame over to having the answer, and the answer."""
