@@ -45,6 +45,11 @@ class KeepAliveTask:
         """Somebody uses the charger."""
         self._attended_at_s = self._clock.now().monotonic_s
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself since it was started."""
+        return self._task is not None and self._task.done()
+
     def start(self) -> None:
         """Begin, if the profile asks for it and it has not begun. Needs a running loop."""
         if self._rules is not None and (self._task is None or self._task.done()):

@@ -185,7 +185,7 @@ class ModbusCharger:
 
     async def _connect(self) -> None:
         """Begin a session where there is none: after start, a lost line, an outage, a restart, a missed keep-alive."""
-        if self._session is not None and self._session == self.device.session and not self._has_fallen_back():
+        if self._session is not None and self._session == self.device.session and not self._may_have_fallen_back():
             return
         self._session = None
         profile, device = self.profile, self.device
@@ -204,7 +204,10 @@ class ModbusCharger:
         self._keep_alive.start()
         log.info("%s: connected %s", self, self.identity or "")
 
-    def _has_fallen_back(self) -> bool:
+    def _may_have_fallen_back(self) -> bool:
+        """Whether the charger has waited for its keep-alive longer than it does, and may be at its failsafe."""
+        if self._keep_alive.has_ended:
+            return True
         keep_alive, silent_s = self.profile.keep_alive, self.device.silent_for_s
         return keep_alive is not None and silent_s is not None and silent_s > keep_alive.timeout_s
 
@@ -312,16 +315,16 @@ class ModbusCharger:
             if before is None or before.value != target.value:
                 self._remember(target.register, target.value)
             return False
+        waited_s = None
         if before is not None and before.value == target.value and reached is False:
-            age_s = self._monotonic_s() - before.at_s
-            if age_s < target.settle_s:
+            waited_s = self._monotonic_s() - before.at_s
+            if waited_s < target.settle_s:
                 return False
-            del self._written[target.register]
-            if target.settle_s > VERIFY_AT_MOST_S:
-                raise ChargerRefused(f"{self}: {target.register} did not take {target.value!r} within {age_s:.0f} s")
         priority = Priority.STOP if target.is_urgent else Priority.COMMAND
         await self.device.write(target.register, target.value, priority, is_setpoint=target.limit is not None)
         self._remember(target.register, target.value)
+        if waited_s is not None:
+            raise ChargerRefused(f"{self}: {target.register} did not take {target.value!r} in {waited_s:.0f} s")
         return True
 
     async def _verify(self, written: list[Target]) -> None:

@@ -40,6 +40,12 @@ class FakeClock:
         self.monotonic_s += seconds
         await asyncio.sleep(0)
 
+    async def park(self, seconds: float) -> None:
+        """Sleep while somebody else moves the clock."""
+        until = self.monotonic_s + seconds
+        while self.monotonic_s < until:  # noqa: ASYNC110 - a fake clock has nobody to set an event
+            await asyncio.sleep(0)
+
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
         await asyncio.sleep(0)
         if not event.is_set():
