@@ -84,6 +84,7 @@ class BrokerClient:
         self._complained = False
         self._outage_since_s: float | None = None
         self._stood_since_s = 0.0
+        self._acked_s = 0.0
         self._progress = asyncio.Event()
 
     # --- life
@@ -217,6 +218,10 @@ class BrokerClient:
     def _pump(self) -> None:
         self._pump_asked = False
         connection, now_s = self._connection, asyncio.get_running_loop().time()
+        if not self._outbox.under_way:
+            self._acked_s = now_s
+        elif connection is not None and now_s - self._acked_s > self._options.ack_timeout_s:
+            connection.give_up("the broker acknowledges nothing")
         while connection is not None and connection is self._connection and not connection.ended:
             self._greet()
             parcels = self._outbox.due(now_s)
@@ -257,6 +262,7 @@ class BrokerClient:
         if ticket is None:
             return
         topic = self._outbox.settled(ticket, accepted=reason is None)
+        self._acked_s = asyncio.get_running_loop().time()
         if reason is not None and topic is not None:
             self._complain(topic, reason)
         self._progress.set()

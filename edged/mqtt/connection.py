@@ -209,6 +209,10 @@ class Connection:
                     await asyncio.shield(self._gone)
         self.close()
 
+    def give_up(self, reason: str) -> None:
+        """Drop the line for a reason of ours; `Listener.closed` tells it."""
+        self._fail(reason)
+
     def close(self) -> None:
         """Drop the line as it is; the broker will send our will. Nothing more is told."""
         self._open = False

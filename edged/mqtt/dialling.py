@@ -49,6 +49,7 @@ async def dial(client: Client, options: BrokerOptions, *, v5: bool) -> None:
     """Open the client's socket; CONNECT then waits in it to be written. Raises `BrokerUnreachable`."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[str | None] = loop.create_future()
+    too_late = f"no connection within {options.connect_timeout_s:g} s"
     lock, abandoned = threading.Lock(), threading.Event()
 
     def finish(error: str | None) -> None:
@@ -68,6 +69,8 @@ async def dial(client: Client, options: BrokerOptions, *, v5: bool) -> None:
                 clean_start=True if v5 else MQTT_CLEAN_START_FIRST_ONLY,
                 properties=_properties() if v5 else None,
             )
+        except TimeoutError:
+            error = too_late
         except (OSError, ValueError, UnicodeError) as failure:
             error = words(failure)
         with lock:
@@ -86,7 +89,7 @@ async def dial(client: Client, options: BrokerOptions, *, v5: bool) -> None:
             abandoned.set()
             shut(client.socket())
         if isinstance(failure, TimeoutError):
-            raise BrokerUnreachable(f"no connection within {options.connect_timeout_s:g} s") from None
+            raise BrokerUnreachable(too_late) from None
         raise
     if error is not None:
         raise BrokerUnreachable(error)

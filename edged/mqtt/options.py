@@ -41,7 +41,7 @@ class TlsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOptions:
-    """Where the broker is and who we are to it. Times in seconds."""
+    """Where the broker is and who we are to it. `ack_timeout_s`: how long a broker may acknowledge nothing."""
 
     host: str
     port: int
@@ -53,6 +53,7 @@ class BrokerOptions:
     keepalive_s: int = 15
     connect_timeout_s: float = 5.0
     connack_timeout_s: float = 10.0
+    ack_timeout_s: float = 30.0
     backoff_first_s: float = 0.5
     backoff_last_s: float = 30.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -418,6 +419,23 @@ async def test_nonsense_later_on_costs_at_most_the_connection(
     assert client.link.connected
 
 
+async def test_a_broker_that_acknowledges_nothing_is_left(stub: StubBroker, make_client: Any, until: Any) -> None:
+    async def silent(link: Link) -> None:
+        await link.accept()
+        await link.serve(acknowledge=False)
+
+    stub.scripts = [silent, polite]
+    outbox = filled(3)
+    client = make_client(stub.port, outbox, ack_timeout_s=0.1)
+    await until(lambda: client.link.connected)
+
+    def dumped() -> bool:
+        client.wake()  # as the mirror does twice a second
+        return client.link.session == 2 and outbox.dumped
+
+    await until(dumped)
+
+
 async def test_an_outage_is_two_lines_in_the_log_however_long_it_takes(
     stub: StubBroker, make_client: Any, until: Any, caplog: Any
 ) -> None:
@@ -533,6 +551,27 @@ async def test_a_client_certificate_opens_the_broker(
     client = make_client(broker.port, outbox, tls=tls_options(certificates))
     await until(lambda: client.link.connected and outbox.dumped)
     assert client.link.certificate_expires is not None
+
+
+async def test_two_messages_in_one_record_of_tls_are_both_read(
+    certificates: Path, make_client: Any, until: Any
+) -> None:
+    async def both(link: Link) -> None:
+        await link.accept()
+        while (await link.packet())[0] != PUBLISH:
+            pass
+        link.writer.write(b"\x30\x04\x00\x01a\x00" * 20)
+        await asyncio.Event().wait()  # nothing follows that would wake the reader
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "broker.crt", certificates / "broker.key")
+    broker = StubBroker()
+    broker.scripts = [both]
+    server = await asyncio.start_server(broker.client, "127.0.0.1", 0, ssl=context)
+    client = make_client(server.sockets[0].getsockname()[1], tls=tls_options(certificates))
+    await until(lambda: len(client._owner.messages) == 20, 5.0)
+    await client.stop(0.1)
+    server.close()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from edged.domain.events import ChargerLost
+from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import ChargerState
+from edged.domain.types import IdToken
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.options import CommandOptions, Protocol
 
@@ -68,6 +70,20 @@ async def test_a_silent_charger_makes_the_meter_stale_and_keeps_the_register(
     meter = await integrator.payload(f"{PREFIX}/station/cs1/connector/1/meter", lambda s: s.json["quality"] == "stale")
     assert (meter.json["energy_wh"], meter.json["power_w"], meter.json["current_a"]["l1"]) == (123456, None, None)
     await integrator.payload(f"{PREFIX}/station/cs1/connector/1/link", lambda s: s.payload == b"offline")
+
+
+async def test_the_meter_is_told_together_with_the_start_of_a_transaction(
+    broker: Any, integrator: Any, site: Any, make_mirror: Make
+) -> None:
+    site.observe(1, plugged=True, state=ChargerState.CONNECTED)
+    make_mirror(broker.port).start()
+    await integrator.wait_for(online)
+    little_more = replace(site.station.connectors[1].meter, energy_wh=123_459.0)  # within every dead band
+    site.observe(1, plugged=True, state=ChargerState.CONNECTED, meter=little_more)
+    site.happen(PresentToken(IdToken("DRIVER-0001"), 1))
+    place = f"{PREFIX}/station/cs1/connector/1"
+    await integrator.payload(f"{place}/transaction", lambda s: s.json["active"])
+    await integrator.payload(f"{place}/meter", lambda s: s.json["energy_wh"] == 123_459)
 
 
 async def test_the_goodbye_is_offline_and_retained(

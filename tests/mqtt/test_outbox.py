@@ -119,6 +119,15 @@ def test_replies_find_room_while_the_state_lane_is_full() -> None:
     assert [p.lane for p in outbox.due(0.0)] == [Lane.REPLY] * RESERVED
 
 
+def test_heartbeats_do_not_pile_up_before_a_broker_that_takes_nothing() -> None:
+    outbox = connected(1)
+    outbox.live("status", doc(0))
+    outbox.due(0.0)
+    for n in range(100):
+        outbox.live("heartbeat", doc(n))
+    assert outbox.depth == 1
+
+
 def test_life_goes_before_replies_and_replies_before_state() -> None:
     outbox = connected()
     outbox.show("t", doc(1))

@@ -129,6 +129,14 @@ def test_a_silent_charger_keeps_its_register_and_nothing_that_flows(site: Any) -
     assert aspect(site, "limit")["effective_a"] is None
 
 
+def test_what_flows_is_not_shown_of_a_charger_that_does_not_answer_whatever_was_read_before(site: Any) -> None:
+    site.observe(1, meter=Meter(energy_wh=1.0, power_w=11_040.0, current_a=Phases(16.0), voltage_v=Phases(230.0)))
+    silent = replace(site.station.connectors[1], online=False, energy_wh=1.0, meter=Meter(power_w=11_040.0))
+    site.station = replace(site.station, connectors={**site.station.connectors, 1: silent})
+    meter = aspect(site, "meter")
+    assert (meter["energy_wh"], meter["power_w"], meter["current_a"]["l1"]) == (1, None, None)
+
+
 def test_a_reservation_is_shown_on_its_connector_only(site: Any) -> None:
     site.observe(1)
     site.observe(2)
