@@ -123,7 +123,7 @@ class Outbox:
     # --- what is to be said
 
     def live(self, topic: str, document: Document) -> None:
-        """Birth, goodbye, heartbeat: needs a connection and is forgotten with it; a newer one replaces one that waits."""
+        """Birth, goodbye, heartbeat: forgotten with its connection; a newer one replaces one that waits."""
         if self._window:
             self._life = deque(item for item in self._life if item.topic != topic)
             self._life.append(_Waiting(topic, document, None))
