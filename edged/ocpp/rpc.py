@@ -248,10 +248,7 @@ class Session:
         return frames
 
     def call(self, request: Request, ref: Any, now_s: float, *, message_id: str | None = None) -> None:
-        """Send a CALL; `ref` comes back with its outcome. Only when `idle` (16-J-22).
-
-        `message_id`: the id of the first transmission, where this is a repeated one (16-J-21).
-        """
+        """Send a CALL; `ref` comes back with its outcome. Only when `idle` (16-J-22). `message_id`: see 16-J-21."""
         if self._own is not None:
             raise LocalProtocolError("a CALL is already in flight")
         message_id = message_id or self._new_id()
