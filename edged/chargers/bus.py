@@ -133,15 +133,7 @@ class Bus:
     @property
     def statistics(self) -> BusStatistics:
         units = {unit_id: unit.statistics() for unit_id, unit in sorted(self._units.items())}
-        strays = self._wire.strays if self._wire is not None else 0
-        return self._record.snapshot(
-            is_open=self._wire is not None,
-            down_reason=self._down_reason,
-            queued=len(self._queue),
-            superseded=self._queue.superseded,
-            strays=strays,
-            units=units,
-        )
+        return self._record.snapshot(wire=self._wire, down_reason=self._down_reason, queue=self._queue, units=units)
 
     async def close(self) -> None:
         """Let the transaction in flight go, fail what waits, close the line."""
@@ -158,7 +150,8 @@ class Bus:
         if unit_id not in self._units:
             if not 0 <= unit_id <= 255:
                 raise ValueError(f"unit id {unit_id} is outside 0..255")
-            self._units[unit_id] = UnitHealth(self._rng, fixed_timeout_s=self.spec.timeout_s)
+            is_network = self.spec.kind is not LineKind.SERIAL
+            self._units[unit_id] = UnitHealth(self._rng, fixed_timeout_s=self.spec.timeout_s, is_network=is_network)
         return self._units[unit_id]
 
     async def _submit(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
-from edged.chargers.job_queue import Priority
+from edged.chargers.job_queue import JobQueue, Priority
 from edged.chargers.unit_health import UnitStatistics
+from edged.chargers.wire import Wire
 
 WINDOW_S = 60.0
 SAMPLES = 256
@@ -62,18 +63,16 @@ class Recorder:
     def snapshot(
         self,
         *,
-        is_open: bool,
+        wire: Wire | None,
         down_reason: str,
-        queued: int,
-        superseded: int,
-        strays: int,
+        queue: JobQueue,
         units: Mapping[int, UnitStatistics],
     ) -> BusStatistics:
         now = perf_counter()
         span = min(WINDOW_S, max(1e-3, now - self._started_at))
         ordered = sorted(self._turnarounds)
         return BusStatistics(
-            is_open=is_open,
+            is_open=wire is not None,
             down_reason=down_reason,
             opened=self.opened,
             lost=self.lost,
@@ -85,9 +84,9 @@ class Recorder:
             retries=self.retries,
             expired=self.expired,
             refused=self.refused,
-            superseded=superseded,
-            strays=strays,
-            queued=queued,
+            superseded=queue.superseded,
+            strays=wire.strays if wire is not None else 0,
+            queued=len(queue),
             turnaround_p50_s=ordered[len(ordered) // 2] if ordered else None,
             turnaround_p95_s=ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else None,
             utilisation=min(1.0, sum(busy for ended, busy in self._busy if ended > now - span) / span),

@@ -272,8 +272,9 @@ class TcpPipe(asyncio.Protocol):
                 _, pipe = await loop.create_connection(cls, spec.host, spec.tcp_port)
         except TimeoutError as error:
             raise LineDown(f"{spec.host}:{spec.tcp_port} did not accept a connection in time") from error
-        except OSError as error:
-            raise LineDown(f"{spec.host}:{spec.tcp_port} cannot be reached: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise LineDown(f"{spec.host}:{spec.tcp_port} cannot be reached: {reason}") from error
         return pipe
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -161,7 +161,7 @@ class ModbusCharger:
         sequence = self.profile.actions.get(str(action))
         if sequence is None:
             return ActionOutcome.UNSUPPORTED
-        await self._connect()
+        await self._connect(Priority.COMMAND)
         if Capability(str(action)) not in self._capabilities:
             return ActionOutcome.UNSUPPORTED
         run = SequenceRun(self.device, monotonic=self._monotonic_s, pause=self._pause)
@@ -183,8 +183,11 @@ class ModbusCharger:
 
     # --- the session --------------------------------------------------------------------------------
 
-    async def _connect(self) -> None:
-        """Begin a session where there is none: after start, a lost line, an outage, a restart, a missed keep-alive."""
+    async def _connect(self, priority: Priority = Priority.STATUS) -> None:
+        """Begin a session where there is none: after start, a lost line, an outage, a restart, a missed keep-alive.
+
+        With the priority of a status poll a dead device fails at once; a command's gives it one real try.
+        """
         if self._session is not None and self._session == self.device.session and not self._may_have_fallen_back():
             return
         self._session = None
@@ -192,8 +195,8 @@ class ModbusCharger:
         if profile.bus.repeat_first:
             await self._knock()
         for write in profile.wake:
-            await device.write(write.register, write.value, Priority.STATUS)
-        await device.read((profile.state.register,))
+            await device.write(write.register, write.value, priority)
+        await device.read((profile.state.register,), priority)
         session = device.session
         await self._identify()
         self._written.clear()

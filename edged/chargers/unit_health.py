@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-FIRST_TIMEOUT_S = 0.5
-SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 1.0
+FIRST_TIMEOUT_S, SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.5, 0.1, 1.0
+NETWORK_FIRST_S, NETWORK_SHORTEST_S, NETWORK_LONGEST_S = 2.0, 0.5, 3.0
+"""A network is never paced by silence, may lose a segment, and its late replies cost nobody else anything."""
 SAMPLES = 64
 ENOUGH_SAMPLES = 5
 FAILURES_UNTIL_DEAD = 3
@@ -50,7 +51,7 @@ class UnitStatistics:
 class UnitHealth:
     """One unit of a line."""
 
-    def __init__(self, rng: Random, *, fixed_timeout_s: float | None = None) -> None:
+    def __init__(self, rng: Random, *, fixed_timeout_s: float | None = None, is_network: bool = False) -> None:
         self.state = UnitState.SUSPECT
         self.ready_at = 0.0
         self.min_gap_s = 0.0
@@ -61,6 +62,9 @@ class UnitHealth:
         self.requests = self.timeouts = self.crc_errors = self.protocol_errors = self.exceptions = 0
         self._rng = rng
         self._fixed_timeout_s = fixed_timeout_s
+        self._first_s = NETWORK_FIRST_S if is_network else FIRST_TIMEOUT_S
+        self._shortest_s = NETWORK_SHORTEST_S if is_network else SHORTEST_TIMEOUT_S
+        self._longest_s = NETWORK_LONGEST_S if is_network else LONGEST_TIMEOUT_S
         self._turnarounds: deque[float] = deque(maxlen=SAMPLES)
         self._slowest_s = 0.0
         self._failures = 0
@@ -113,7 +117,8 @@ class UnitHealth:
     def timeout_s(self) -> float:
         """How long to wait for the reply to begin.
 
-        Four times the 95th percentile of what was measured, within 0.1..1 s and never below what the profile states.
+        Four times the 95th percentile of what was measured, within 0.1..1 s (a network: 0.5..3 s), and never below what
+        the profile states.
         While the unit is not online it gets the full time, since its habits may have changed.
         """
         if self._fixed_timeout_s is not None:
@@ -121,8 +126,8 @@ class UnitHealth:
         floor = self.response_timeout_s or 0.0
         p95 = self.percentile(0.95)
         if p95 is None or len(self._turnarounds) < ENOUGH_SAMPLES or self.state is not UnitState.ONLINE:
-            return max(FIRST_TIMEOUT_S, floor, min(LONGEST_TIMEOUT_S, 2 * self._slowest_s))
-        return max(floor, min(LONGEST_TIMEOUT_S, max(SHORTEST_TIMEOUT_S, 4 * p95, p95 + 0.06)))
+            return max(self._first_s, floor, min(self._longest_s, 2 * self._slowest_s))
+        return max(floor, min(self._longest_s, max(self._shortest_s, 4 * p95, p95 + 0.06)))
 
     @property
     def late_window_s(self) -> float:

@@ -364,6 +364,16 @@ async def test_an_unplugged_adapter_fails_what_waits_at_once(pty_slave) -> None:
         assert perf_counter() - begun < 1
 
 
+@pytest.mark.parametrize("host", ["nosuch.invalid", "x" * 70, ""])
+async def test_a_host_that_cannot_be_reached_is_explained(tcp_slave, host: str) -> None:
+    if not host:
+        await tcp_slave.stop()
+    async with bus_on(tcp_slave.spec(host=host or "127.0.0.1")) as bus:
+        for _ in range(2):
+            with pytest.raises(LineDown, match="cannot be reached"):
+                await bus.read(1, H, 0, 1)
+
+
 async def test_a_tcp_server_that_goes_and_comes_is_used_again(tcp_slave) -> None:
     tcp_slave.units.registers[1] = {0: 1}
     async with bus_on(tcp_slave.spec()) as bus:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 from pymodbus.server import ModbusTcpServer
@@ -17,6 +19,7 @@ from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus import Table
 from edged.chargers.probe import fitting_profiles, is_anyone_there, read_everything
 from edged.domain.hardware import ActionOutcome, ChargerState, Desired, Observation
+from edged.domain.types import Now
 from edged.ports import ChargerUnreachable
 
 PROFILE = load_profile("phoenix-charx-sec")
@@ -81,6 +84,13 @@ class Listener:
         return self.seen[-1]
 
 
+class RealTime:
+    def now(self) -> Now:
+        return Now(datetime.now(UTC), monotonic(), True)
+
+    def learn(self, utc: datetime) -> None: ...
+
+
 def spec(port: int) -> BusSpec:
     return BusSpec(kind=LineKind.TCP, host="127.0.0.1", tcp_port=port)
 
@@ -104,18 +114,6 @@ async def test_two_points_of_a_controller_become_as_wanted(port: int, clock) -> 
         await driver.stop()
     assert bus.statistics.timeouts == 0
     await pool.close()
-
-
-class RealTime:
-    def now(self):
-        from datetime import UTC, datetime
-        from time import monotonic
-
-        from edged.domain.types import Now
-
-        return Now(datetime.now(UTC), monotonic(), True)
-
-    def learn(self, utc) -> None: ...
 
 
 async def test_a_probe_shows_every_register_decoded(port: int) -> None:

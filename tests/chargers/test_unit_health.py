@@ -54,6 +54,14 @@ def test_the_timeout_follows_a_quick_unit_and_never_undercuts_its_profile() -> N
     assert one.timeout_s == 0.5
 
 
+def test_a_network_gets_more_time() -> None:
+    one = UnitHealth(Random(1), is_network=True)
+    assert one.timeout_s == 2.0
+    for _ in range(10):
+        one.answered(0, 0.005)
+    assert one.timeout_s == 0.5
+
+
 def test_a_unit_that_is_not_online_gets_the_full_time() -> None:
     one = unit()
     for _ in range(10):
