@@ -68,6 +68,7 @@ def start(draft: Draft, number: int) -> None:
     reservation_id = waiting.reservation_id if waiting is not None else None
     timeout_s = station.configuration.number("ConnectionTimeOut")
     plug_until_s = draft.now.monotonic_s + timeout_s if timeout_s > 0 and not connector.plugged else None
+    interval_s = station.configuration.number("MeterValueSampleInterval")
     if reservation_id is not None and station.policy.reservation_used is ReservationUse.TRANSACTION_STARTED:
         reservation.use(draft, reservation_id, number)
     transaction = Transaction(
@@ -82,6 +83,7 @@ def start(draft: Draft, number: int) -> None:
         kept_meter_wh=meter_wh,
         kept_at=at,
         samples=metering.edge_samples(station, number, SampleContext.BEGIN, draft.now),
+        next_sample_at_s=draft.now.monotonic_s + interval_s if interval_s > 0 else None,
     )
     draft.update(transactions=put(draft.station.transactions, transaction_id, transaction))
     draft.change(
