@@ -104,7 +104,7 @@ def _reset(can: Collection[Capability], relay: ResetRelay | None) -> Ability:
         kinds.append(f"by relay {relay.output} of {relay.charger}")
     if kinds:
         return Ability(True, ", ".join(kinds))
-    return Ability(False, "its charger has no register for that; reset_relay could cut its power")
+    return Ability(False, "its charger has no register for that: only edged itself restarts")
 
 
 def _availability(can: Collection[Capability]) -> Ability:

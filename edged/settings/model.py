@@ -256,7 +256,8 @@ class ProfileFacts:
     """What the check of a configuration must know of a device profile.
 
     `addressed` False: no unit id, alone on its line. Point n answers at unit id + (n - 1) * `unit_stride` and at TCP
-    port + (n - 1) * `port_stride`. `transports`: "serial", "tcp", "rtu_over_tcp".
+    port + (n - 1) * `port_stride`. `transports`: "serial", "tcp", "rtu_over_tcp". `relay_outputs`: how many outputs it
+    has that can cut another charger's power.
     """
 
     connector_type: str | None = None
@@ -271,3 +272,4 @@ class ProfileFacts:
     points: int = 1
     unit_stride: int = 0
     port_stride: int = 0
+    relay_outputs: int = 0

@@ -299,6 +299,9 @@ def _check_relays(chargers: dict[str, Wired]) -> None:
         elif relay.charger not in chargers:
             advice = hint(relay.charger, chargers.keys() - {name}) or "write it under chargers:"
             wired.section.error("reset_relay", f"there is no charger {shown(relay.charger)}; {advice}")
+        elif (facts := chargers[relay.charger].facts) is not None and relay.output > facts.relay_outputs:
+            has = f"{facts.relay_outputs} outputs" if facts.relay_outputs else "no output that cuts a charger's power"
+            wired.section.error("reset_relay", f"cannot be {shown(relay.charger)}: its profile has {has}")
         first = outputs.setdefault(relay, name)
         if first != name:
             wired.section.warning("reset_relay", f"is the relay of {first} too: resetting one cuts the power of both")
