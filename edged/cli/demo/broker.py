@@ -106,7 +106,9 @@ class Observer:
         self._subscribed = threading.Event()
         self.messages = 0
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"demo-{name}-{uuid.uuid4().hex[:8]}", protocol=MQTTProtocolVersion.MQTTv5
+            CallbackAPIVersion.VERSION2,
+            client_id=f"demo-{name}-{uuid.uuid4().hex[:8]}",
+            protocol=MQTTProtocolVersion.MQTTv5,
         )
         self._client.on_connect = lambda client, *_: client.subscribe("edged/v1/#", qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()

@@ -49,6 +49,17 @@ def status(place: Place, word: str, **members: Any) -> Claim:
     return called("StatusNotification", connectorId=place.connector, status=word, **members)
 
 
+def status_now(place: Place, word: str) -> Claim:
+    """What the CSMS was told last of a connector, whenever that was."""
+
+    def look(stage: Stage) -> Seen:
+        reports = stage.csms.received("StatusNotification", station=STATION)
+        last = next((one["status"] for one in reversed(reports) if one["connectorId"] == place.connector), None)
+        return Seen(last == word, f"connector {place.connector} {last}")
+
+    return Claim(witness=Witness.CSMS, expects=f"connector {place.connector} {word}", look=look)
+
+
 def not_called(action: str) -> Claim:
     """The station has not called so since the step began."""
 
@@ -84,9 +95,9 @@ def contactor(place: Place, *, closed: bool) -> Claim:
 
     def look(stage: Stage) -> Seen:
         is_closed = stage.point(place).contactor_closed
-        return Seen(is_closed is closed, f"contactor {'closed' if is_closed else 'open'}")
+        return Seen(is_closed is closed, f"{place.charger} contactor {'closed' if is_closed else 'open'}")
 
-    return Claim(witness=Witness.HARDWARE, expects=f"contactor {word}", look=look, lasting=not closed)
+    return Claim(witness=Witness.HARDWARE, expects=f"{place.charger} contactor {word}", look=look, lasting=not closed)
 
 
 def lock(place: Place, *, closed: bool) -> Claim:
@@ -94,9 +105,14 @@ def lock(place: Place, *, closed: bool) -> Claim:
 
     def look(stage: Stage) -> Seen:
         is_closed = stage.point(place).lock_closed
-        return Seen(is_closed is closed, f"lock {'closed' if is_closed else 'open'}")
+        return Seen(is_closed is closed, f"{place.charger} lock {'closed' if is_closed else 'open'}")
 
-    return Claim(witness=Witness.HARDWARE, expects=f"lock {'closed' if closed else 'open'}", look=look, lasting=True)
+    return Claim(
+        witness=Witness.HARDWARE,
+        expects=f"{place.charger} lock {'closed' if closed else 'open'}",
+        look=look,
+        lasting=True,
+    )
 
 
 def flowing(place: Place) -> Claim:
@@ -104,9 +120,9 @@ def flowing(place: Place) -> Claim:
 
     def look(stage: Stage) -> Seen:
         power_w = stage.point(place).power_w
-        return Seen(power_w > 0, f"{power_w / 1000:.1f} kW")
+        return Seen(power_w > 0, f"{place.charger} {power_w / 1000:.1f} kW")
 
-    return Claim(witness=Witness.HARDWARE, expects="power flows", look=look)
+    return Claim(witness=Witness.HARDWARE, expects=f"{place.charger} power flows", look=look)
 
 
 def hardware(place: Place, expects: str, look: Callable[[PointModel], Seen], *, lasting: bool = False) -> Claim:
@@ -120,16 +136,17 @@ def hardware(place: Place, expects: str, look: Callable[[PointModel], Seen], *, 
 
 def mirrored(place: Place, aspect: str, **members: Any) -> Claim:
     """A retained document of a connector."""
-    wanted = ", ".join(f"{member} {value}" for member, value in members.items())
+    topic = f"{place.connector}/{aspect}"
+    wanted = " ".join(f"{member}={value}" for member, value in members.items())
 
     def look(stage: Stage) -> Seen:
         assert stage.observer is not None
         document = stage.observer.connector(place.connector, aspect)
         ok = all(document.get(member) == value for member, value in members.items())
-        found = ", ".join(f"{member} {document.get(member)}" for member in members)
-        return Seen(ok, f"{aspect}: {found}")
+        found = " ".join(f"{member}={document.get(member)}" for member in members)
+        return Seen(ok, f"{topic} {found}")
 
-    return Claim(witness=Witness.BROKER, expects=f"{aspect}: {wanted}", look=look)
+    return Claim(witness=Witness.BROKER, expects=f"{topic} {wanted}", look=look)
 
 
 def published(topic: str, text: str) -> Claim:

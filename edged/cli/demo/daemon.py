@@ -120,5 +120,13 @@ def read_disk(database: Path, scratch: Path) -> Disk | None:
         return None
     facts: dict[str, dict[str, Any]] = {}
     for kind, key, value in rows:
-        facts.setdefault(kind, {})[key] = json.loads(value)
+        facts.setdefault(kind, {})[key] = _value(value)
     return Disk(facts=facts, waiting=int(waiting))
+
+
+def _value(text: str) -> Any:
+    """Facts are JSON; what is not is left as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -94,7 +94,7 @@ class Stage:
             self._stack.push_async_callback(self.broker.stop)
             await self.broker.start()
             self.observer = await self.observe("observer")
-        (self.directory / "edged.yaml").write_text(  # noqa: ASYNC240 - a local file, once
+        (self.directory / "edged.yaml").write_text(
             configuration(
                 terminal=self.directory / "yard",
                 endpoints={place.charger: self.site.endpoint(place.charger) for place in PLACES},

@@ -72,11 +72,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """Steps that build on each other. `vital`: without it there is nothing left to tell."""
+    """Steps that build on each other. `vital`: without it there is nothing left to tell. `builds_on`: the title of a
+    chapter that must have happened."""
 
     title: str
     steps: tuple[Step, ...]
     vital: bool = False
+    builds_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

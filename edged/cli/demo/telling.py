@@ -7,6 +7,7 @@ failed nothing more is tried.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -29,12 +30,13 @@ class Teller(Protocol):
     def ends(self, outcome: Outcome) -> None: ...
 
 
-async def tell(story: Sequence[Chapter], stage: Stage, teller: Teller) -> list[Outcome]:
-    """Play every chapter. Never raises on what a step meets: that is an outcome."""
+async def tell(story: Sequence[Chapter], stage: Stage, teller: Teller, *, linger_s: float = 0.0) -> list[Outcome]:
+    """Play every chapter. Never raises on what a step meets: that is an outcome. `linger_s`: rest between two steps."""
     outcomes: list[Outcome] = []
+    lost: set[str] = set()
     over = False
     for chapter in story:
-        failed = over
+        failed = skipped = over or chapter.builds_on in lost
         for step in chapter.steps:
             if failed:
                 outcome = _untold(chapter, step, Verdict.NOT_TRIED)
@@ -46,7 +48,10 @@ async def tell(story: Sequence[Chapter], stage: Stage, teller: Teller) -> list[O
                 failed = outcome.verdict is Verdict.FAILED
             outcomes.append(outcome)
             teller.ends(outcome)
-        if failed and not over:
+            await asyncio.sleep(linger_s)
+        if failed:
+            lost.add(chapter.title)
+        if failed and not skipped:
             over = chapter.vital
             if not over:
                 await put_in_order(stage)
@@ -124,8 +129,11 @@ async def put_in_order(stage: Stage) -> None:
         await stage.daemon.start()
     deadline_s = time.monotonic() + TIDY_S
     while time.monotonic() < deadline_s:
-        status = await stage.daemon.status()
-        connectors = status.get("connectors", []) if status is not None else []
+        status = await stage.daemon.status() or {}
+        for one in status.get("reservations", []):
+            with contextlib.suppress(EdgedError):
+                await stage.daemon.ask("cancel_reservation", {"reservation_id": one["id"]})
+        connectors = status.get("connectors", [])
         if connectors and all(one.get("status") == "Available" for one in connectors):
             return
         await asyncio.sleep(LOOK_EVERY_S)

@@ -1,0 +1,73 @@
+"""The whole story, in order, with its end: the accounts, and the daemon's goodbye."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edged.cli.demo import accounts, claims
+from edged.cli.demo.acts import nothing
+from edged.cli.demo.daemon import Disk
+from edged.cli.demo.stage import Stage
+from edged.cli.demo.step import Chapter, Seen, Step
+from edged.cli.demo.story_charging import CHARGE, RESERVE, WAKE
+from edged.cli.demo.story_commands import AVAILABILITY, BUILDING, KEYS, LOCKS
+from edged.cli.demo.story_offline import CUT, KILL
+
+
+def _in_order(stage: Stage) -> Seen:
+    wrong = accounts.faults_in_order(stage.csms)
+    count = len(stage.csms.answers.transactions)
+    return Seen(not wrong and count > 0, wrong[0] if wrong else f"{count} transactions, each started and stopped once")
+
+
+def _by_the_rules(stage: Stage) -> Seen:
+    violations = stage.csms.violations
+    return Seen(not violations, violations[0] if violations else "no violation of the protocol")
+
+
+def _nothing_waits(disk: Disk) -> Seen:
+    return Seen(disk.waiting == 0, f"{disk.waiting} messages wait")
+
+
+ACCOUNTS: Final = Chapter(
+    title="The accounts",
+    steps=(
+        Step(
+            sentence="every transaction came once, in order, by the rules",
+            act=nothing,
+            claims=(
+                claims.csms("each transaction started and stopped once, in order", _in_order),
+                claims.csms("no violation of the protocol", _by_the_rules),
+                claims.disk("no message waits", _nothing_waits),
+            ),
+        ),
+        Step(
+            sentence="every Wh that flowed belongs to a transaction",
+            act=nothing,
+            claims=(claims.csms("told as flowed", accounts.every_wh),),
+        ),
+    ),
+)
+
+
+async def _goodbye(stage: Stage) -> None:
+    await stage.daemon.stop()
+
+
+def _left(stage: Stage) -> Seen:
+    status = stage.daemon.exit_status
+    return Seen(status == 0, "still runs" if status is None else f"exit status {status}")
+
+
+GOODBYE: Final = Chapter(
+    title="Good night",
+    steps=(
+        Step(
+            sentence="SIGTERM: the daemon says goodbye and ends",
+            act=_goodbye,
+            claims=(claims.process("exit status 0", _left), claims.published("status", "offline")),
+        ),
+    ),
+)
+
+STORY: Final = (WAKE, CHARGE, RESERVE, LOCKS, AVAILABILITY, KEYS, BUILDING, CUT, KILL, ACCOUNTS)
