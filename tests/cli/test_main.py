@@ -136,10 +136,11 @@ def test_check_says_that_a_charger_that_cannot_withhold_energy_cannot_be_reserve
     assert re.search(r"reservation +no +its charger cannot withhold energy, so it cannot be reserved", out)
 
 
-def test_a_relay_makes_a_charger_resettable(edged, tmp_path):
+def test_a_charger_that_is_no_relay_board_cannot_be_one(edged, tmp_path):
     path = tmp_path / "edged.yaml"
     path.write_text(SITE.replace("/dev/ttyUSB0}", "/dev/ttyUSB0}, reset_relay: {charger: right, output: 3}"))
-    assert re.search(r"reset +yes +by relay 3 of right", edged("check", "-c", path)[1])
+    status, _, err = edged("check", "-c", path)
+    assert (status, "cannot be right: its profile has no output that cuts a charger's power" in err) == (78, True)
 
 
 def test_check_as_json_tells_the_same(edged, site):

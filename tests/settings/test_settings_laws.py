@@ -30,7 +30,7 @@ WORDS = sorted(set(SITE.replace("{", " ").replace("}", " ").replace(",", " ").re
 ODD = ["", "~", "-1", "1e999", "0x1F", "010", "1:30", "on", ".inf", "99999999999999999999", "null", "'", '"', "\t",
        "\n", "- ", "? ", ": ", "&a ", "*a", "!x ", "${", "}", "[", "]", "{", "|", ">", "%", "@", "`", "\\", "ß",
        "\U0001f50c", "\u2028", "\x85", "---", "...", "<<"]  # fmt: skip
-FACTS = ProfileFacts(connector_type="cType2", points=4)
+FACTS = ProfileFacts(connector_type="cType2", points=4, relay_outputs=4)
 
 
 def attempt(content: bytes) -> Settings | SettingsErrors:
