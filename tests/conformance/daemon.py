@@ -1,15 +1,17 @@
-"""The daemon under test, kept running as systemd would: in this process for speed, as a process where its end matters."""
+"""The daemon under test, kept running as systemd would: in this process, or as one of its own where its end matters."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sqlite3
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 from edged.gateway import DATABASE, HOST_BOOT, Gateway
 from edged.site import load_site
@@ -25,6 +27,7 @@ class Daemon(ABC):
     def __init__(self, config: Path, state_dir: Path) -> None:
         self.config = config
         self.state_dir = state_dir
+        self.control = state_dir / "control.sock"
         self.exits: list[int] = []
         self._life: asyncio.Task[None] | None = None
 
@@ -46,6 +49,18 @@ class Daemon(ABC):
         """After the test: whatever state it is in. Raises what the daemon died of."""
         if self._life is not None:
             await self.stop()
+
+    async def state(self) -> dict[str, Any]:
+        """What `edged status` shows of the station."""
+        reader, writer = await asyncio.open_unix_connection(self.control, limit=2**20)
+        try:
+            writer.write(b'{"command":"status"}\n')
+            reply = json.loads(await reader.readline())
+        finally:
+            writer.close()
+            await writer.wait_closed()
+        (station,) = reply["result"]["stations"]
+        return dict(station)
 
     def forget_the_boot(self) -> None:
         """Make the next run believe that the computer has restarted meanwhile: as after a power cut."""
@@ -84,8 +99,7 @@ class DaemonHere(Daemon):
     _gateway: Gateway | None = None
 
     async def _run(self) -> int:
-        control = self.state_dir / "control.sock"
-        self._gateway = Gateway(load_site(self.config), self.state_dir, control, Notifier({}))
+        self._gateway = Gateway(load_site(self.config), self.state_dir, self.control, Notifier({}))
         return await self._gateway.run()
 
     def _ask_to_end(self) -> None:
@@ -104,7 +118,8 @@ class DaemonProcess(Daemon):
 
     async def _run(self) -> int:
         environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
-        command = (sys.executable, "-m", "edged", "run", "-c", self.config, "--state", self.state_dir)
+        places = ("--config", self.config, "--state", self.state_dir, "--control", self.control)
+        command = (sys.executable, "-m", "edged", "run", *places)
         self._process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=self._log())
         return await self._process.wait()
 

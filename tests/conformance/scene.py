@@ -7,6 +7,7 @@ Waiting is always for an event and bounded; `settled` is the event that proves t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from tests.conformance.daemon import Daemon, DaemonHere, DaemonProcess
 STATION = "CP-1"
 SPEED = 20.0
 PATIENCE_S = 15.0
+LOOK_S = 0.05
 TOKENS = {
     "ALICE": Token("Accepted"),
     "BOB": Token("Accepted"),
@@ -96,7 +98,11 @@ class Scene:
             script(self.csms)
         chargers = [
             SimulatedCharger(
-                name=f"box{n}", make=box.make, listen=f"{box.listen}:127.0.0.1:0", unit_id=box.unit_id, points=box.points
+                name=f"box{n}",
+                make=box.make,
+                listen=f"{box.listen}:127.0.0.1:0",
+                unit_id=box.unit_id,
+                points=box.points,
             )
             for n, box in enumerate(self.boxes, 1)
         ]
@@ -190,6 +196,7 @@ class Scene:
             await self.csms.wait_for(
                 "StatusNotification", lambda p, n=connector: p["connectorId"] == n, after=after, timeout_s=PATIENCE_S
             )
+        await self.answered()
 
     # --- what people do
 
@@ -309,6 +316,12 @@ class Scene:
     def payloads(self, action: str, *, after: int | None = None) -> list[dict[str, Any]]:
         return self.csms.received(action, after=self.since if after is None else after)
 
+    def frames(self, action: str, *, after: int | None = None) -> list[Frame]:
+        """The CALLs with this action since the last move, each message once however often it was sent."""
+        start = self.since if after is None else after
+        found = (frame for frame in self.csms.record if frame.index >= start and frame.is_call(action, STATION))
+        return list({frame.message_id: frame for frame in found}.values())
+
     async def settled(self) -> None:
         """Every charger was looked at again, and everything that followed from it was sent: nothing more is to come."""
         seen = {name: unit.requests for name, unit in self.site.units.items()}
@@ -320,10 +333,19 @@ class Scene:
         await self.answered()
 
     async def answered(self) -> None:
-        """What waited to be sent is sent: a heartbeat that is asked for goes behind it."""
+        """What waited to be sent was sent and answered: the outbox is empty, and a heartbeat goes behind the rest."""
+        await self.knows(lambda state: state["queued"] == 0)
         mark = self.csms.mark()
         assert (await self.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"}))["status"] == "Accepted"
         await self.csms.wait_for("Heartbeat", after=mark, timeout_s=PATIENCE_S)
+
+    async def knows(self, condition: Callable[[dict[str, Any]], bool]) -> None:
+        """Until the daemon's own state, as `edged status` shows it, is so."""
+        async with asyncio.timeout(PATIENCE_S):
+            state = await self.daemon.state()
+            while not condition(state):
+                await asyncio.sleep(LOOK_S)
+                state = await self.daemon.state()
 
     async def energy_flows(self, connector: int = 1, *, wh: float = 0.0) -> None:
         """Until the car has got this much since now."""

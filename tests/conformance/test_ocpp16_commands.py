@@ -21,7 +21,11 @@ MANDATORY = {
 @pytest.mark.req("TC_019_CS")
 async def test_TC_019_CS_retrieve_the_configuration(open_scene: OpenScene) -> None:
     scene = await open_scene()
-    assert set((await scene.value_of("SupportedFeatureProfiles")).split(",")) == {"Core", "Reservation", "RemoteTrigger"}
+    assert set((await scene.value_of("SupportedFeatureProfiles")).split(",")) == {
+        "Core",
+        "Reservation",
+        "RemoteTrigger",
+    }
     everything = await scene.call("GetConfiguration")
     keys = [entry["key"] for entry in everything["configurationKey"]]
     assert set(keys) >= MANDATORY
