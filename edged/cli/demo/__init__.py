@@ -79,7 +79,7 @@ async def _until_told(args: argparse.Namespace, story: Sequence[Chapter]) -> int
     """The first signal ends the demo in good order; further ones do not disturb the ending."""
     told = asyncio.current_task()
     assert told is not None
-    ended = asyncio.Event()
+    ended, holding = asyncio.Event(), asyncio.Event()
 
     def end() -> None:
         if not ended.is_set():
@@ -87,7 +87,6 @@ async def _until_told(args: argparse.Namespace, story: Sequence[Chapter]) -> int
             if not holding.is_set():
                 told.cancel()
 
-    holding = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, end)
     stream = tellers.stdout_or_stderr(as_json=args.json)

@@ -71,7 +71,8 @@ class Broker:
             if await self._answers(self._child):
                 return
             await self._child.stop()
-        raise BrokerError(f"mosquitto does not start: see {self._directory / 'mosquitto.log'}")
+        said = (self._directory / "mosquitto.log").read_text(errors="replace").splitlines()
+        raise BrokerError(f"mosquitto does not start: {said[-1] if said else 'it says nothing'}")
 
     async def _answers(self, child: Child) -> bool:
         deadline_s = asyncio.get_running_loop().time() + _START_S

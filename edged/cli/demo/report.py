@@ -41,11 +41,9 @@ def _row(outcome: Outcome, width: int, ink: Ink) -> list[str]:
     verdict = ink.paint(f"{outcome.verdict.value:<9}", VERDICT_COLORS[outcome.verdict])
     sentence = _wrapped(outcome.sentence, width)
     lines = [f"{verdict}  {seconds}  {sentence[0].strip()}", *sentence[1:]]
-    for line in _seen(outcome, ink):
-        lines += [ink.paint(part, Color.DIM) for part in _wrapped(line, width)]
-    if outcome.verdict is Verdict.FAILED:
-        for line in what_failed(outcome):
-            lines += [ink.paint(part, Color.RED) for part in _wrapped(line, width)]
+    failed = outcome.verdict is Verdict.FAILED
+    for line in what_failed(outcome) if failed else _seen(outcome, ink):
+        lines += [ink.paint(part, Color.RED if failed else Color.DIM) for part in _wrapped(line, width)]
     return lines
 
 
@@ -53,7 +51,7 @@ def _seen(outcome: Outcome, ink: Ink) -> list[str]:
     """What was seen, a part a witness."""
     by_witness: dict[str, list[str]] = {}
     for one in outcome.evidence:
-        if one.ok is not False:
+        if one.ok is not None:
             by_witness.setdefault(one.witness.value, []).append(one.words)
     parts = [f"{witness}: {', '.join(dict.fromkeys(words))}" for witness, words in by_witness.items()]
     return [ink.dot.join(parts)] if parts else []
@@ -84,6 +82,8 @@ def total_lines(outcomes: Sequence[Outcome], totals: Totals, ink: Ink) -> list[s
         lines.append("protocol: no violation")
     ok = succeeded(outcomes, totals)
     verdict = "everything happened as told" if ok else "not everything happened as told"
+    if ok and counts[Verdict.NO_BROKER]:
+        verdict += ", but for what needs a broker"
     return [*lines, ink.paint(verdict, Color.GREEN if ok else Color.RED)]
 
 

@@ -25,6 +25,8 @@ from edged.simulator.model import PointModel
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 
 DATABASE: Final = "edged.db"
+PREFIX: Final = "edged-demo-"
+MAX_DIRECTORY_CHARS: Final = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +39,21 @@ class Options:
     broker: bool = True
 
 
+def make_directory() -> Path:
+    """A directory of its own, where the paths of sockets are short enough for the kernel (108 bytes)."""
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+    if len(str(directory)) <= MAX_DIRECTORY_CHARS:
+        return directory
+    directory.rmdir()
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
+
+
 class Stage:
     """Use it as an asynchronous context manager. The daemon is started by the story, not by the stage."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.directory = Path(tempfile.mkdtemp(prefix="edged-demo-"))
+        self.directory = make_directory()
         self.notes: dict[str, Any] = {}
         self.answer: Mapping[str, Any] = {}
         self.mark = 0

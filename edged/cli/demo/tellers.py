@@ -80,9 +80,12 @@ class LiveTeller:
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._stream.write(_LEAVE)
         self._stream.flush()
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome  # a bug of the view must be seen
 
     def begins(self, chapter: Chapter, step: Step) -> None:
         self._now = (chapter.title, step.sentence, time.monotonic())

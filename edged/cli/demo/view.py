@@ -113,13 +113,16 @@ def _told(outcome: Outcome, columns: int, ink: Ink) -> str:
 
 
 def what_failed(outcome: Outcome) -> list[str]:
-    """Why a step failed: what was expected, and what each witness saw."""
-    lines = [outcome.trouble] if outcome.trouble else []
-    return lines + [_missed(one) for one in outcome.evidence if one.ok is False]
+    """Why a step failed: what kept it from being done, then what each witness saw, those first who missed something."""
+    trouble = [outcome.trouble] if outcome.trouble else []
+    evidence = sorted(outcome.evidence, key=lambda one: one.ok is not False)
+    return trouble + [_saw(one) for one in evidence]
 
 
-def _missed(one: Evidence) -> str:
-    return f"{one.witness}: expected {one.expects}; saw {one.words}"
+def _saw(one: Evidence) -> str:
+    if one.ok is False:
+        return f"{one.witness}: expected {one.expects}; saw {one.words}"
+    return f"{one.witness}: saw {one.words}"
 
 
 # --- the site
