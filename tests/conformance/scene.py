@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +194,7 @@ class Scene:
     async def ready(self, *, after: int = 0) -> None:
         """The CSMS has heard of the station and of every connector."""
         for connector in (0, *self.connectors):
-            await self.csms.wait_for(
-                "StatusNotification", lambda p, n=connector: p["connectorId"] == n, after=after, timeout_s=PATIENCE_S
-            )
+            await self.csms.record.wait(partial(_is_status_of, connector), after=after, timeout_s=PATIENCE_S)
         await self.answered()
 
     # --- what people do
@@ -316,11 +315,12 @@ class Scene:
     def payloads(self, action: str, *, after: int | None = None) -> list[dict[str, Any]]:
         return self.csms.received(action, after=self.since if after is None else after)
 
-    def frames(self, action: str, *, after: int | None = None) -> list[Frame]:
-        """The CALLs with this action since the last move, each message once however often it was sent."""
+    def messages(self, action: str, *, after: int | None = None) -> list[dict[str, Any]]:
+        """The payloads with this action since the last move, of each message once however often it was sent."""
         start = self.since if after is None else after
         found = (frame for frame in self.csms.record if frame.index >= start and frame.is_call(action, STATION))
-        return list({frame.message_id: frame for frame in found}.values())
+        payloads = {frame.message_id: frame.payload for frame in found}
+        return [payload for payload in payloads.values() if isinstance(payload, dict)]
 
     async def settled(self) -> None:
         """Every charger was looked at again, and everything that followed from it was sent: nothing more is to come."""
@@ -369,6 +369,11 @@ def moment(timestamp: object) -> datetime:
     """A time as the station writes it."""
     assert isinstance(timestamp, str) and timestamp.endswith("Z"), f"not in UTC: {timestamp!r}"
     return datetime.fromisoformat(timestamp)
+
+
+def _is_status_of(connector: int, frame: Frame) -> bool:
+    found = frame.payload.get("connectorId") if isinstance(frame.payload, dict) else None
+    return frame.is_call("StatusNotification", STATION) and found == connector
 
 
 def _named(frame: Frame) -> str:

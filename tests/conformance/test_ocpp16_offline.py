@@ -70,7 +70,7 @@ async def test_TC_036_CS_connection_loss_during_a_transaction(open_scene: OpenSc
     await scene.restore()
     await scene.expect("MeterValues", transactionId=transaction)
     await scene.answered()
-    samples = [frame.payload["meterValue"][0] for frame in scene.frames("MeterValues", after=0)]
+    samples = [values["meterValue"][0] for values in scene.messages("MeterValues", after=0)]
     times = [moment(sample["timestamp"]) for sample in samples]
     assert times == sorted(set(times))
     assert all((after - before).total_seconds() < 3 for before, after in pairwise(times))
@@ -92,7 +92,7 @@ async def test_a_message_whose_answer_was_lost_with_the_line_comes_again_under_i
     await scene.expect("StartTransaction")
     await scene.answered()
     assert len(scene.payloads("StartTransaction", after=begin)) == 2
-    assert len(scene.frames("StartTransaction", after=begin)) == 1
+    assert len(scene.messages("StartTransaction", after=begin)) == 1
 
 
 async def known_before(scene: Scene, tag: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edged import gateway
+from edged import gateway, words
 from edged.csms.endpoint import ConnectionSettings
 from edged.domain.hardware import FaultCode
 from edged.simulator.csms import CsmsCallError, Later, Silence
@@ -198,7 +198,7 @@ async def test_the_answer_comes_before_what_follows_from_it(open_scene: OpenScen
 
 @pytest.mark.req("16-J-08", "16-J-07", "16-ST-04")
 async def test_a_half_open_line_is_found_by_ping(open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = gateway.connection_settings
+    original = words.connection_settings
 
     def impatient(*arguments: Any) -> ConnectionSettings:
         return replace(original(*arguments), pong_timeout_s=0.5)
