@@ -9,7 +9,7 @@ from edged.domain.availability import CONFIRM_S
 from edged.domain.desired import desired
 from edged.domain.effects import Reply
 from edged.domain.hardware import Capability, ChargerState
-from edged.domain.types import RequestRef
+from edged.domain.types import Phase, RequestRef
 from tests.fakes.site import FULL, Site, layout
 
 SENSE = FULL | {Capability.AVAILABILITY, Capability.AVAILABILITY_SENSE}
@@ -154,15 +154,19 @@ def test_a_charger_that_falls_silent_before_it_confirms_is_changed_when_it_comes
     assert site.status(1) == "Unavailable"
 
 
-def test_a_driver_who_waits_at_a_silent_charger_does_not_start_when_it_returns_out_of_service() -> None:
+@pytest.mark.parametrize(("state", "phase"), [("connected", Phase.PREPARING), ("available", Phase.IDLE)])
+def test_a_driver_who_waits_at_a_silent_charger_does_not_start_when_it_returns_out_of_service(
+    state: str, phase: Phase
+) -> None:
     site = Site.build(1)
     site.show("ALICE", 1)
     site.accept()
     site.lose(1)
     site.available(1, False)
-    site.plug(1)
+    site.look(1, ChargerState(state))
     assert not site.records()
     assert site.status(1) == "Unavailable"
+    assert site.connector(1).phase is phase
 
 
 # --- the whole station

@@ -273,6 +273,25 @@ def test_a_refused_driver_gets_the_allowed_energy_once() -> None:
     assert site.status(1) == "SuspendedEVSE"
 
 
+def test_a_second_refusal_gives_no_second_allowance() -> None:
+    site = Site.build(
+        1,
+        configuration={
+            "StopTransactionOnInvalidId": "false",
+            "MaxEnergyOnInvalidId": "500",
+            "MeterValueSampleInterval": "10",
+        },
+    )
+    site.start(1, "ALICE")
+    site.deliver(8, AuthorizationStatus.INVALID)
+    site.energy_wh[1] = 1400.0
+    site.wait(11)
+    site.deliver(None, AuthorizationStatus.INVALID)
+    site.energy_wh[1] = 1500.0
+    site.charge(1)
+    assert not desired(site.station, 1).permit_charging
+
+
 @pytest.mark.req("16-TX-05", "16-TX-06", "TC_039_CS")
 def test_started_and_stopped_offline_leaves_both_records_in_order() -> None:
     site = Site.build(1, configuration={"AllowOfflineTxForUnknownId": "true"})

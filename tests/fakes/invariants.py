@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from edged.domain.connector import phase_of
 from edged.domain.desired import desired
 from edged.domain.effects import (
     Dequeue,
@@ -141,6 +142,8 @@ def check_step(before: Station, event: Event, transition: Transition, now: Now) 
         old = before.reservations.get(reservation.id)
         assert old is not None or reservation.expires_at > now.utc, "a reservation is born dead"
     for number, connector in after.connectors.items():
+        if connector.phase_since is not None:
+            assert connector.phase is phase_of(after, connector, now), "a phase that its facts do not give"
         was = before.connectors[number]
         if was.energy_wh is not None and connector.energy_wh is not None:
             assert connector.energy_wh >= was.energy_wh, "the register ran backwards"
