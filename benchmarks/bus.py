@@ -46,7 +46,7 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _rows(baud: int, quick: bool) -> list[Row]:
-    repetitions, duration_s = (1, 1.0) if quick else (5, 2.5)
+    repetitions, duration_s = (1, 1.0) if quick else (3, 2.5)
     transactions = max(12, int(duration_s / limit_s(baud)))
     masters = {"edged": _edged, AS_IT_IS: _pymodbus, LAWFUL: _lawful_pymodbus}
     runs: dict[str, list[Measured]] = {name: [] for name in masters}

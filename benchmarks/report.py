@@ -88,9 +88,10 @@ def machine() -> dict[str, Any]:
 
 
 def _cpu_model() -> str:
+    """x86 names its processors "model name", a Raspberry Pi itself "Model"."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")
-        if key.strip().lower() in ("model name", "model"):
+        if key.strip() in ("model name", "Model"):
             return value.strip()
     return "unknown"
 
