@@ -11,7 +11,8 @@ from edged.cli.demo import report
 from edged.cli.demo.accounts import Totals, faults_in_order
 from edged.cli.demo.ink import Ink
 from edged.cli.demo.places import STATION
-from edged.cli.demo.step import Evidence, Outcome, Verdict, Witness
+from edged.cli.demo.step import Evidence, Outcome, Verdict
+from edged.cli.demo.witness import Witness
 from edged.simulator.csms import Csms
 from edged.simulator.csms_answers import RunningTransaction
 from edged.simulator.csms_record import Direction, Frame, Kind

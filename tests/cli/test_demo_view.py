@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.cli.demo.ink import Ink, fit
-from edged.cli.demo.step import Evidence, Outcome, Verdict, Witness
+from edged.cli.demo.step import Evidence, Outcome, Verdict
 from edged.cli.demo.view import MIN_COLUMNS, MIN_ROWS, Picture, PlaceShown, Telling, render, what_failed
+from edged.cli.demo.witness import Witness
 
 PLAIN = Ink()
 COLORED = Ink(color=True, unicode=True)

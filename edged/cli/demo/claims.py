@@ -8,7 +8,8 @@ from typing import Any
 from edged.cli.demo.daemon import Disk
 from edged.cli.demo.places import STATION, Place
 from edged.cli.demo.stage import Stage
-from edged.cli.demo.step import Claim, Seen, Witness
+from edged.cli.demo.step import Claim, Seen
+from edged.cli.demo.witness import Witness
 from edged.simulator.model import PointModel
 
 MAX_WORDS = 3

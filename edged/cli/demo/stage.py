@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from edged.cli.demo.broker import Broker, Observer, mosquitto
 from edged.cli.demo.daemon import Daemon, Disk, read_disk
 from edged.cli.demo.places import PLACES, STATION, TOKENS, Place, configuration
-from edged.cli.demo.step import Witness
+from edged.cli.demo.witness import Witness
 from edged.simulator.csms import Csms
 from edged.simulator.model import PointModel
 from edged.simulator.site import SimulatedCharger, SimulatedSite

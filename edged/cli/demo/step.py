@@ -9,23 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from edged.cli.demo.stage import Stage
+from edged.cli.demo.stage import Stage
+from edged.cli.demo.witness import Witness
 
 STEP_S: Final = 15.0
-
-
-class Witness(StrEnum):
-    """Who has seen it."""
-
-    CSMS = "CSMS"
-    HARDWARE = "hardware"
-    BROKER = "broker"
-    SOCKET = "control socket"
-    DISK = "disk"
-    PROCESS = "process"
 
 
 class Verdict(StrEnum):
@@ -45,8 +34,8 @@ class Seen:
     words: str
 
 
-Look = Callable[["Stage"], Seen]
-Act = Callable[["Stage"], Awaitable[Any]]
+Look = Callable[[Stage], Seen]
+Act = Callable[[Stage], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

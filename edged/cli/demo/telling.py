@@ -14,7 +14,8 @@ from typing import Final, Protocol
 
 from edged.cli.demo.places import PLACES
 from edged.cli.demo.stage import Stage
-from edged.cli.demo.step import Chapter, Claim, Evidence, Outcome, Seen, Step, Verdict, Witness
+from edged.cli.demo.step import Chapter, Claim, Evidence, Outcome, Seen, Step, Verdict
+from edged.cli.demo.witness import Witness
 from edged.ports import EdgedError
 
 LOOK_EVERY_S: Final = 0.1
