@@ -98,17 +98,20 @@ def _settle(draft: Draft, number: int, *, operative: bool) -> None:
     authorization = connector.authorization if operative else None
     if connector.operative is not operative:
         draft.announce("connector.availability", number, operative=operative)
-    draft.change(number, operative=operative, changing=None, authorization=authorization)
+    draft.change(number, operative=operative, scheduled=None, changing=None, authorization=authorization)
 
 
 def refresh(draft: Draft) -> None:
-    """Carry out what was scheduled, take the chargers' confirmations, give up what was not confirmed in time."""
+    """Carry out what was scheduled, take the chargers' confirmations, give up what was not confirmed in time.
+
+    A scheduled change stays scheduled until it is confirmed: a restart in between must not forget it.
+    """
     for number, connector in draft.station.connectors.items():
         wanted = connector.scheduled
-        if wanted is not None and not _must_wait(draft.station, number, operative=wanted):
-            draft.change(number, scheduled=None)
-            if _begin(draft, number, operative=wanted):
-                _wait_alone(draft, number, operative=wanted)
+        if wanted is None or connector.changing is not None or _must_wait(draft.station, number, operative=wanted):
+            continue
+        if _begin(draft, number, operative=wanted):
+            _wait_alone(draft, number, operative=wanted)
     for pending in tuple(draft.station.pending.values()):
         if isinstance(pending, PendingAvailability):
             _judge(draft, pending)

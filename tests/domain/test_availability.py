@@ -131,6 +131,20 @@ def test_a_scheduled_change_that_the_charger_does_not_confirm_is_tried_again() -
     assert site.status(1) == "Unavailable"
 
 
+@pytest.mark.req("16-BOOT-09")
+def test_a_scheduled_change_that_waits_for_its_confirmation_survives_a_restart() -> None:
+    site = sensing()
+    site.start(1, "ALICE")
+    site.look(1, ChargerState.CHARGING, operative=True)
+    site.available(1, False)
+    site.show("ALICE", 1)
+    assert site.connector(1).changing is False
+    site.restart(continued=True)
+    site.look(1, ChargerState.CONNECTED, operative=True)
+    site.look(1, ChargerState.UNAVAILABLE, operative=False)
+    assert site.status(1) == "Unavailable"
+
+
 # --- a charger that is silent
 
 
