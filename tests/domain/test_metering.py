@@ -306,7 +306,7 @@ def test_the_register_is_kept_by_energy_or_by_time_not_at_every_poll() -> None:
     assert site.disk.commits == commits
     site.wait(2)
     assert site.disk.commits == commits + 1
-    site.energy_wh[1] += 100.0
+    site.energy_wh[1] += metering.KEEP_ENERGY_WH
     site.wait(1)
     assert site.disk.commits == commits + 2
 
