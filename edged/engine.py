@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -22,7 +23,10 @@ from edged.domain.events import (
     Command,
     ConnectorObserved,
     Event,
+    LinkDown,
+    LinkUp,
     PresentToken,
+    Started,
     Tick,
 )
 from edged.domain.hardware import ActionOutcome, Desired, Observation
@@ -89,7 +93,7 @@ class Engine:
         self._link: CsmsLink | None = None
         self._wanted: dict[int, Desired] = {}
         self._held: set[int] = set()
-        self._again: list[Event] = []
+        self._again: deque[Event] = deque()
         self._ticks = 0
 
     def attach(self, link: CsmsLink) -> None:
@@ -128,6 +132,13 @@ class Engine:
 
     async def handle(self, event: Event) -> None:
         """One event, from step to dispatch."""
+        if self._must_wait(event) or not await self._carry_out(event):
+            self._set_aside(event)
+        if isinstance(event, Tick):
+            await self._after_tick()
+
+    async def _carry_out(self, event: Event) -> bool:
+        """False: the disk did not keep it, nothing has happened."""
         now = self._clock.now()
         before = self.station
         transition = step(before, event, now)
@@ -136,13 +147,12 @@ class Engine:
             try:
                 await self._commit(writes, now)
             except StoreError as error:
-                self._not_kept(event, transition, error)
-                return
+                self._not_kept(transition, error)
+                return False
             self._kept()
         self.station = transition.station
         self._dispatch(transition.effects, now)
-        if isinstance(event, Tick):
-            self._after_tick()
+        return True
 
     async def _commit(self, writes: Any, now: Now) -> None:
         if self._executor is None:
@@ -152,18 +162,19 @@ class Engine:
             await loop.run_in_executor(self._executor, self._store.commit, writes, now.utc)
         self.commits += 1
 
-    def _after_tick(self) -> None:
+    async def _after_tick(self) -> None:
+        """Feed the watchdog; try again what was not kept, in its order."""
         self._ticks += 1
         self._alive()
-        if self._again and self._ticks % RETRY_AFTER_TICKS == 0:
-            again, self._again = self._again, []
-            for event in again:
-                self.post(event)
+        if self.degraded and self._ticks % RETRY_AFTER_TICKS:
+            return
+        while self._again and await self._carry_out(self._again[0]):
+            self._again.popleft()
 
     # --- what was not kept
 
-    def _not_kept(self, event: Event, transition: Transition, error: StoreError) -> None:
-        """The step did not happen. Whoever asked is told; what cannot come again by itself is tried again."""
+    def _not_kept(self, transition: Transition, error: StoreError) -> None:
+        """The step did not happen, save that energy which it would have stopped is withheld."""
         if not self.degraded:
             _log.error("%s: the disk keeps nothing: %s", self.station.identity.id, error)
             if isinstance(error, StoreDamaged):
@@ -174,11 +185,23 @@ class Engine:
             if stops and not desired(transition.station, number).permit_charging:
                 self._held.add(number)
         self._steer()
+
+    def _must_wait(self, event: Event) -> bool:
+        """Whether something that was not kept has to come first: nothing before the start, and of what our own shells
+        report (line up, line down) the order is the meaning."""
+        if not self._again:
+            return False
+        return isinstance(self._again[0], Started) or _keeps_order(event)
+
+    def _set_aside(self, event: Event) -> None:
+        """It did not happen, or not yet. Whoever asked is told; a poll and a tick come again by themselves, everything
+        else is tried again."""
         if isinstance(event, Command) or (isinstance(event, PresentToken) and event.request is not None):
             self._refuse(event.request, "the station's disk does not keep what it is given")
-        elif isinstance(event, Tick):
-            self._after_tick()
-        elif not isinstance(event, ConnectorObserved) and len(self._again) < MAX_RETRIES_KEPT:
+            return
+        if isinstance(event, LinkDown):  # a line that has come and gone meanwhile is none any more
+            self._again = deque(waiting for waiting in self._again if not isinstance(waiting, LinkUp))
+        if not isinstance(event, ConnectorObserved | Tick) and len(self._again) < MAX_RETRIES_KEPT:
             self._again.append(event)
 
     def _refuse(self, request: RequestRef | None, reason: str) -> None:
@@ -241,3 +264,8 @@ class Engine:
         place = "" if announcement.connector is None else f" connector {announcement.connector}"
         data = ", ".join(f"{name} {value}" for name, value in announcement.data.items())
         _log.info("%s%s: %s%s", self.station.identity.id, place, announcement.kind, f" ({data})" if data else "")
+
+
+def _keeps_order(event: Event) -> bool:
+    """Whether the event may not overtake one that waits for the disk."""
+    return not isinstance(event, Command | PresentToken | ConnectorObserved | ChargerLost | ActionPerformed | Tick)

@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 from edged.csms.connection import Connection
@@ -53,6 +54,7 @@ _wire = logging.getLogger("edged.wire")
 
 CSMS = "csms"
 MAX_WAITING = 128
+LOOK_AGAIN_S = 0.9
 
 ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
 
@@ -121,9 +123,12 @@ class Link:
         self._reporter: Reporter[int, StatusReport] = Reporter()
         self._waiting: deque[_Item] = deque()
         self._serving = False
+        self._outdated = False
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
+        self._looked: tuple[object, ...] = (None,)
+        self._look_again_s = 0.0
         self.dropped = 0
         self.reason = "not connected yet"
 
@@ -153,6 +158,7 @@ class Link:
         self._waiting.clear()
         self._reporter.disconnected()
         self._serving = False
+        self._outdated = self._station.link.online
         self._post(LinkDown(reason))
 
     def failed(self, failure: Failure) -> None:
@@ -225,7 +231,8 @@ class Link:
         self._registration = link.registration
         if fresh:
             self._reporter.reset()
-        serving = link.serving and self.connected
+        self._outdated = self._outdated and link.online
+        serving = link.serving and self.connected and not self._outdated
         if serving and not self._serving:
             self._live_from = station.next_seq
             self._reporter.connected()
@@ -249,6 +256,11 @@ class Link:
             self._post(BootFailed())
 
     def _report(self, station: Station, now: Now) -> None:
+        """What differs from what the CSMS knows; not looked for where nothing can have changed."""
+        facts = (station.connectors, station.reservations, station.transactions, station.operative, self._serving)
+        if all(map(is_, facts, self._looked)) and now.monotonic_s < self._look_again_s:
+            return
+        self._looked, self._look_again_s = facts, now.monotonic_s + LOOK_AGAIN_S
         due = self._reporter.observe(
             self._dialect.statuses(station),
             now.monotonic_s,
