@@ -62,6 +62,10 @@ class _Listener:
         self.engine.post(ActionPerformed(ticket, outcome, detail))
 
 
+def _same(new: object, old: object) -> bool:
+    return new is old or (isinstance(new, frozenset) and new == old)
+
+
 class Engine:
     """Runs one station. `degraded` says why the disk keeps nothing at the moment, or is empty."""
 
@@ -93,6 +97,7 @@ class Engine:
         self._link: CsmsLink | None = None
         self._wanted: dict[int, Desired] = {}
         self._held: set[int] = set()
+        self._steered: tuple[object, ...] = ()
         self._again: deque[Event] = deque()
         self._ticks = 0
 
@@ -251,7 +256,23 @@ class Engine:
             self._link.reply(reply, self.station)
 
     def _steer(self) -> None:
-        """Tell each driver what its connector should be, when that has changed."""
+        """Tell each driver what its connector should be, when that has changed.
+
+        What is desired follows from these facts, each replaced when it changes, and from what is held back.
+        """
+        station = self.station
+        facts = (
+            station.connectors,
+            station.transactions,
+            station.pending,
+            station.configuration,
+            station.operative,
+            station.reset,
+            frozenset(self._held),
+        )
+        if len(self._steered) == len(facts) and all(map(_same, facts, self._steered)):
+            return
+        self._steered = facts
         for number, driver in self._drivers.items():
             wanted = desired(self.station, number)
             if number in self._held:

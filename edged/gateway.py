@@ -24,6 +24,7 @@ from edged import __version__
 from edged.chargers.driver import ChargerDriver
 from edged.chargers.factory import BusPool, build_charger, spec_for_point
 from edged.chargers.library import load_profile
+from edged.chargers.profile import DeviceProfile
 from edged.csms.backoff import BackOff, BackOffPolicy
 from edged.csms.connection import Connection
 from edged.csms.link import Link
@@ -57,6 +58,7 @@ DATABASE = "edged.db"
 HOST_BOOT = "host_boot"
 STOP_S = 4.5
 POLL_INTERVAL_S = 1.0
+SHOW_AFTER_S = 0.05
 BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 5.0
 BACK_OFF = BackOffPolicy(minimum_s=1.0, random_s=2.0, repeat_times=5)
@@ -72,6 +74,7 @@ class _Unit:
     connection: Connection
     drivers: Mapping[int, ChargerDriver]
     ticked: bool = False
+    showing: asyncio.TimerHandle | None = None
 
 
 class Gateway:
@@ -86,6 +89,7 @@ class Gateway:
         self._started_at = datetime.now(UTC)
         self._leaving: asyncio.Future[int] | None = None
         self._buses = BusPool()
+        self._profiles: dict[str, DeviceProfile] = {}
         self._facts: dict[str, ChargerFacts] = {}
         self._units: dict[str, _Unit] = {}
         self._mirror: MqttMirror | None = None
@@ -135,7 +139,10 @@ class Gateway:
 
     def _build_driver(self, name: str) -> ChargerDriver:
         settings = self.settings.chargers[name]
-        profile = load_profile(settings.profile, self.settings.profiles_dir)
+        profile = self._profiles.get(settings.profile)
+        if profile is None:
+            profile = load_profile(settings.profile, self.settings.profiles_dir)
+            self._profiles[settings.profile] = profile
         bus = self._buses.open_bus(spec_for_point(bus_spec(settings.line), profile, settings.point))
         charger = build_charger(
             profile,
@@ -197,7 +204,7 @@ class Gateway:
             drivers=of_connector,
             host=self._host,
             executor=self._executor,
-            mirrors=(Watcher(self._show),),
+            mirrors=(Watcher(self._show_soon),),
             desks=(self._local, MirrorDesk(self._mirror)) if self._mirror is not None else (self._local,),
             alive=lambda: self._alive(settings.id),
         )
@@ -241,7 +248,7 @@ class Gateway:
         tasks += [asyncio.create_task(unit.connection.run(), name=f"csms {id}") for id, unit in self._units.items()]
         tasks += [asyncio.create_task(self._housekeeping(), name="housekeeping")]
         for unit in self._units.values():
-            self._show(unit.engine.station, self._clock.now())
+            self._show(unit)
         if self._mirror is not None:
             self._mirror.start()
         self._notifier.ready()
@@ -260,6 +267,8 @@ class Gateway:
 
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Say goodbye to everybody at once, within the bound."""
+        for unit in self._units.values():
+            self._show(unit)
         goodbyes: list[Any] = [unit.connection.stop() for unit in self._units.values()]
         goodbyes += [driver.stop() for unit in self._units.values() for driver in unit.drivers.values()]
         if self._mirror is not None:
@@ -299,11 +308,20 @@ class Gateway:
 
     # --- what others see
 
-    def _show(self, station: Station, now: Now) -> None:
+    def _show_soon(self, station: Station, now: Now) -> None:
+        """Steps come in bursts, watchers want the newest: one look for all steps of the next moment."""
         unit = self._units.get(station.identity.id)
-        if unit is not None and self._mirror is not None:
-            self._view.see(station.identity.id, self._csms_view(unit))
-            self._mirror.show(station, now)
+        if unit is not None and unit.showing is None and self._mirror is not None:
+            loop = asyncio.get_running_loop()
+            unit.showing = loop.call_later(SHOW_AFTER_S, self._show, unit)
+
+    def _show(self, unit: _Unit) -> None:
+        if unit.showing is not None:
+            unit.showing.cancel()
+            unit.showing = None
+        if self._mirror is not None:
+            self._view.see(unit.settings.id, self._csms_view(unit))
+            self._mirror.show(unit.engine.station, self._clock.now())
 
     def _csms_view(self, unit: _Unit) -> CsmsView:
         return CsmsView(

@@ -27,16 +27,32 @@ class EngineView(Protocol):
     def post(self, event: Event) -> bool: ...
 
 
+def visible(station: Station) -> tuple[object, ...]:
+    """The parts of a station that views are made of; each is replaced when it changes, so identity tells."""
+    return (
+        station.connectors,
+        station.reservations,
+        station.transactions,
+        station.configuration,
+        station.link,
+        station.operative,
+        station.reset,
+        station.queued,
+        station.clock.synchronized,
+    )
+
+
 @dataclass(slots=True)
 class Watcher:
-    """A mirror that hands the station on when it has changed, and not otherwise."""
+    """A mirror that hands the station on when anything that can be seen of it has changed: the clock alone cannot."""
 
     tell: Callable[[Station, Now], None]
-    _last: Station | None = field(default=None, init=False)
+    _last: tuple[object, ...] = field(default=(), init=False)
 
     def show(self, station: Station, now: Now) -> None:
-        if station is not self._last:
-            self._last = station
+        seen = visible(station)
+        if len(seen) != len(self._last) or any(new is not old for new, old in zip(seen, self._last, strict=True)):
+            self._last = seen
             self.tell(station, now)
 
 

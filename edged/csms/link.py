@@ -415,8 +415,6 @@ class Link:
         if self.outbox.in_flight(seq):
             self.outbox.delivered(seq)
 
-    # --- the disk
-
     def _refill(self, *, lane: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
         rows = self._read_outbox(Lane(lane), after_seq, limit)
         return [OutboxRow(seq, lane, record) for seq, record in rows]

@@ -7,7 +7,7 @@ Values travel and are kept as strings; `Configuration` reads them typed. An inva
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 KEY_MAX_CHARS = 50
@@ -137,14 +137,18 @@ class Configuration:
     changed: Mapping[str, str]
     site: Mapping[str, str]
     computed: Mapping[str, str]
+    effective: Mapping[str, str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """What counts of each key is settled once, where values change, and not at every look."""
+        effective = {key.name: key.default or "" for key in REGISTRY.values()}
+        for values in (self.computed, self.site, self.changed):
+            effective.update(values)
+        object.__setattr__(self, "effective", effective)
 
     def text(self, name: str) -> str:
         """The value as it travels; "" where the key has none."""
-        for values in (self.changed, self.site, self.computed):
-            if name in values:
-                return values[name]
-        key = find_key(name)
-        return key.default or "" if key is not None else ""
+        return self.effective.get(name, "")
 
     def number(self, name: str) -> int:
         return int(self.text(name) or 0)

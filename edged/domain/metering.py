@@ -23,7 +23,7 @@ from edged.domain.transition import Draft
 from edged.domain.types import Now
 
 STALE_AFTER_S = 15.0
-KEEP_ENERGY_WH = 100.0
+KEEP_ENERGY_WH = 250.0
 KEEP_TIME_S = 60.0
 LOWER_READINGS_TO_BELIEVE = 3
 DAY_S = 86_400

@@ -232,6 +232,8 @@ def lapsed(reservation: Reservation, now: Now) -> bool:
 def remove_lost(draft: Draft) -> None:
     """End what can no longer be kept: its place is faulted or out of service, or the count no longer fits
     (16-RES-11, H01.FR.16/17). The youngest counted reservation yields first."""
+    if not draft.station.reservations:
+        return
     for reservation in tuple(draft.station.reservations.values()):
         if reservation.target.pinned and _place_lost(draft.station, reservation.target):
             _end(draft, reservation, ReservationEnd.REMOVED)
