@@ -7,49 +7,89 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from edged.domain.events import Registration
+
 if TYPE_CHECKING:
     from tests.fakes.world import World
 
 TRANSACTIONAL = ("StartTransaction", "StopTransaction", "MeterValues")
+PATIENCE_S = 29.5
+LATE_S = 33.0
+FAMILY = ("ALICE", "BOB")
 
 
 @dataclass
 class Session:
-    """A transaction as the CSMS knows it."""
+    """A transaction as the CSMS knows it. `energy_wh`: the highest register that it was told."""
 
     id: int
     start: dict[str, Any]
+    energy_wh: float
     stop: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One durable message as it first came in; `answer` is what the CSMS made of it."""
+
+    ident: str
+    action: str
+    payload: dict[str, Any]
+    answer: dict[str, Any]
+
+
+@dataclass
+class Moods:
+    """How often an answer is lost, comes too late, comes twice, is an error, or is nonsense."""
+
+    lossy: float = 0.0
+    late: float = 0.0
+    twice: float = 0.0
+    rude: float = 0.0
+    garbled: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        return not (self.lossy or self.late or self.rude or self.garbled)
 
 
 @dataclass
 class Central:
-    """`lossy`: how often an answer is lost; `rude`: how often a CALL gets a CALLERROR."""
+    """`sins`: what the station may not do, and has done."""
 
     world: World
-    lossy: float = 0.0
-    rude: float = 0.0
+    moods: Moods = field(default_factory=Moods)
     up: bool = False
     accepted: bool = False
+    always_accepts: bool = False
     next_id: int = 100
     sessions: dict[int, Session] = field(default_factory=dict)
     answers: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    received: list[Message] = field(default_factory=list)
     statuses: dict[int, str] = field(default_factory=dict)
-    asked: dict[str, tuple[str, dict[str, Any], float]] = field(default_factory=dict)
+    registers: dict[int, float] = field(default_factory=dict)
+    asked: dict[str, tuple[int, str, dict[str, Any], float]] = field(default_factory=dict)
     replies: list[tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     in_flight: int = 0
     calls: int = 0
     sins: list[str] = field(default_factory=list)
     boots: int = 0
-    reserved: dict[int, dict[str, Any]] = field(default_factory=dict)
+    bad_mood_on_this_line: bool = False
 
     def connected(self) -> None:
         self.up = True
         self.in_flight = 0
         self.asked.clear()
+        self.bad_mood_on_this_line = not self.moods.good
 
     def disconnected(self) -> None:
+        """What was asked and not answered yet is never answered now."""
         self.up = False
+        self.asked.clear()
+
+    def mood(self, moods: Moods) -> None:
+        self.moods = moods
+        self.bad_mood_on_this_line = self.bad_mood_on_this_line or not moods.good
 
     # --- what comes
 
@@ -61,23 +101,40 @@ class Central:
             self._answer(message)
 
     def _call(self, ident: str, action: str, payload: dict[str, Any]) -> None:
-        random = self.world.random
+        random, moods = self.world.random, self.moods
         self.in_flight += 1
         if self.in_flight > 1:
             self.sins.append(f"{action} while another CALL waits")
         if not self.accepted and action != "BootNotification":
             self.sins.append(f"{action} before the boot was accepted")
-        if action != "BootNotification" and random.random() < self.rude:
+        if action != "BootNotification" and random.random() < moods.rude:
             self._send([4, ident, "InternalError", "a bad moment", {}])
             return
         result = self._process(ident, action, payload)
-        if random.random() < self.lossy:
-            self.world.later(29.5, self._forget_lost)
-            return
-        self._send([3, ident, result])
+        if random.random() < moods.garbled and action in ("StartTransaction", "Authorize", "BootNotification"):
+            result = {"status": 7} if action == "BootNotification" else {}
+            self.accepted = self.accepted and action != "BootNotification"
+        fate = random.random()
+        line_no = self.world.line_no
+        if action == "BootNotification" and fate < moods.lossy + moods.late:
+            self.accepted = False  # whoever never learns that it was accepted will ask again
+        if fate < moods.lossy:
+            self.world.later(PATIENCE_S, lambda: self._forget(line_no))
+        elif fate < moods.lossy + moods.late:
+            self.world.later(PATIENCE_S, lambda: self._forget(line_no))
+            self.world.later(LATE_S, lambda: self._send_again(line_no, [3, ident, result]))
+        else:
+            self._send([3, ident, result])
+            if random.random() < moods.twice:
+                self._send_again(line_no, [3, ident, result])
 
-    def _forget_lost(self) -> None:
-        self.in_flight = max(0, self.in_flight - 1)
+    def _forget(self, line_no: int) -> None:
+        if line_no == self.world.line_no:
+            self.in_flight = max(0, self.in_flight - 1)
+
+    def _send_again(self, line_no: int, message: list[Any]) -> None:
+        if self.up and line_no == self.world.line_no:
+            self.world.to_station(message)
 
     def _send(self, message: list[Any]) -> None:
         self.in_flight = max(0, self.in_flight - 1)
@@ -85,19 +142,24 @@ class Central:
             self.world.to_station(message)
 
     def _process(self, ident: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        if action not in TRANSACTIONAL:
+            return self._fresh(action, payload)
+        content = json.dumps(_without_times(payload), sort_keys=True)
         known = self.answers.get(ident)
-        if known is not None and action in TRANSACTIONAL:
-            if known[0] != json.dumps(payload, sort_keys=True):
+        if known is not None:
+            if known[0] != content:
                 self.sins.append(f"{action} repeated with another content")
             return known[1]
         result = self._fresh(action, payload)
-        self.answers[ident] = (json.dumps(payload, sort_keys=True), result)
+        self.answers[ident] = (content, result)
+        if not triggered(payload):
+            self.received.append(Message(ident, action, payload, result))
         return result
 
     def _fresh(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         match action:
             case "BootNotification":
-                self.accepted = self.world.random.random() < 0.8
+                self.accepted = self.always_accepts or self.world.random.random() < 0.8
                 self.boots += 1
                 return {
                     "status": "Accepted" if self.accepted else self.world.random.choice(("Pending", "Rejected")),
@@ -112,8 +174,9 @@ class Central:
                 self.statuses[payload["connectorId"]] = payload["status"]
                 return {}
             case "StartTransaction":
+                self._register(payload["connectorId"], payload["meterStart"], "StartTransaction")
                 self.next_id += 1
-                self.sessions[self.next_id] = Session(self.next_id, payload)
+                self.sessions[self.next_id] = Session(self.next_id, payload, payload["meterStart"])
                 return {"transactionId": self.next_id, "idTagInfo": self._info(payload["idTag"])}
             case "StopTransaction":
                 self._stop(payload)
@@ -127,8 +190,7 @@ class Central:
     def _info(self, token: str) -> dict[str, Any]:
         if token.upper() == "DAN":
             return {"status": "Blocked"}
-        group = {"parentIdTag": "FAMILY"} if token.upper() in ("ALICE", "BOB") else {}
-        return {"status": "Accepted", **group}
+        return {"status": "Accepted", **({"parentIdTag": "FAMILY"} if token.upper() in FAMILY else {})}
 
     def _stop(self, payload: dict[str, Any]) -> None:
         session = self.sessions.get(payload["transactionId"])
@@ -138,52 +200,95 @@ class Central:
             return
         if session.stop is not None:
             self.sins.append(f"transaction {session.id} stopped twice")
-        if payload["meterStop"] < session.start["meterStart"]:
-            self.sins.append(f"transaction {session.id} ran backwards")
+        if payload["meterStop"] < round(session.energy_wh):
+            self.sins.append(f"transaction {session.id} ran backwards: {session.energy_wh} to {payload['meterStop']}")
+        if not payload.get("reason"):
+            self.sins.append(f"transaction {session.id} stopped without a reason")
+        self._register(session.start["connectorId"], payload["meterStop"], "StopTransaction")
         session.stop = payload
 
     def _meter(self, payload: dict[str, Any]) -> None:
+        if not triggered(payload):  # what was asked for may overtake the records of an offline time
+            for wh in energies(payload):
+                self._register(payload["connectorId"], wh, "MeterValues")
         ident = payload.get("transactionId")
         if ident is None or ident == -1:
             return
         session = self.sessions.get(ident)
         if session is None:
             self.sins.append(f"MeterValues of an unknown id {ident}")
-        elif session.stop is not None:
+            return
+        if session.stop is not None:
             self.sins.append(f"MeterValues after the end of {ident}")
+        if not triggered(payload):
+            session.energy_wh = max([session.energy_wh, *energies(payload)])
+
+    def _register(self, connector: int, wh: float, action: str) -> None:
+        """A register as it is told never runs backwards; whole watt-hours are rounded."""
+        last = self.registers.get(connector, 0.0)
+        if wh < last - 1.0:
+            self.sins.append(f"{action}: the register of connector {connector} ran backwards from {last} to {wh}")
+        self.registers[connector] = max(last, wh)
 
     # --- what it asks
 
     def ask(self, action: str, payload: dict[str, Any]) -> None:
-        if not (self.up and self.accepted):
+        """Nothing is asked of a station that believes itself rejected: it says no word (16-BOOT-04). It can believe so
+        for a while after it was accepted, where its disk is full."""
+        if not (self.up and self.accepted) or self.world.engine.station.link.registration is Registration.REJECTED:
             return
         self.calls += 1
         ident = f"c{self.calls}"
-        self.asked[ident] = (action, payload, self.world.elapsed_s)
+        self.asked[ident] = (self.calls, action, payload, self.world.elapsed_s)
+        self.world.watch.asked(self.calls, action, payload)
         self.world.to_station([2, ident, action, payload])
 
     def reserve(self, reservation_id: int, connector: int, token: str, seconds: float) -> None:
         until = self.world.true_utc() + timedelta(seconds=seconds)
-        self.ask(
-            "ReserveNow",
-            {
-                "connectorId": connector,
-                "expiryDate": until.isoformat(),
-                "idTag": token,
-                "reservationId": reservation_id,
-            },
-        )
+        payload = {
+            "connectorId": connector,
+            "expiryDate": until.isoformat(),
+            "idTag": token,
+            "reservationId": reservation_id,
+        }
+        if token in FAMILY and self.world.random.random() < 0.5:
+            payload["parentIdTag"] = "FAMILY"
+        self.ask("ReserveNow", payload)
 
     def _answer(self, message: list[Any]) -> None:
         asked = self.asked.pop(message[1], None)
         if asked is None:
             self.sins.append(f"an answer to {message[1]} that nobody asked, or a second one")
             return
+        number, action, payload, _ = asked
         if message[0] == 4 and message[2] != "InternalError":
-            self.sins.append(f"{asked[0]} refused: {message[2]} {message[3]}")
+            self.sins.append(f"{action} refused: {message[2]} {message[3]}")
         if message[0] == 3:
-            self.replies.append((asked[0], asked[1], message[2]))
+            self.replies.append((action, payload, message[2]))
+            self.world.watch.acknowledged(number, action, payload, message[2])
 
     def overdue(self) -> list[str]:
         """What was asked on this connection and not answered within a minute."""
-        return [action for action, _, at_s in self.asked.values() if self.world.elapsed_s - at_s > 60]
+        return [action for _, action, _, at_s in self.asked.values() if self.world.elapsed_s - at_s > 60]
+
+
+def energies(payload: dict[str, Any]) -> list[float]:
+    """The energy registers in a MeterValues payload."""
+    return [
+        float(value["value"])
+        for sample in payload.get("meterValue", payload.get("transactionData", []))
+        for value in sample["sampledValue"]
+        if value.get("measurand") == "Energy.Active.Import.Register"
+    ]
+
+
+def triggered(payload: dict[str, Any]) -> bool:
+    """MeterValues that were asked for by TriggerMessage: perishable, none of the durable records."""
+    return any(v.get("context") == "Trigger" for s in payload.get("meterValue", ()) for v in s["sampledValue"])
+
+
+def _without_times(value: Any) -> Any:
+    """A repetition may correct its times: the clock can have become known in between."""
+    if isinstance(value, dict):
+        return {key: _without_times(one) for key, one in value.items() if key != "timestamp"}
+    return [_without_times(one) for one in value] if isinstance(value, list) else value

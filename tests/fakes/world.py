@@ -1,7 +1,7 @@
-"""A whole site in virtual time: people, cars, chargers, a wire, a CSMS with moods, a disk that is cut from under it.
+"""A whole site in virtual time: people, cars, chargers, a wire, a CSMS with moods, a broker, a disk that is cut off.
 
-One seed gives one run, to the letter. The station under test is the real engine, the real link, the real dialect and
-the real records; only the sockets, the disk and the clock are played. `Crash` is raised at a chosen port call: the
+One seed gives one run, to the letter. The station under test is the real engine, link, dialect, records, clock and
+MQTT mirror; only the sockets, the disk and time itself are played. `Crash` is raised at a chosen port call: the
 process is gone at exactly that instruction, and comes back from what the disk holds.
 """
 
@@ -10,147 +10,193 @@ from __future__ import annotations
 import heapq
 import json
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from edged.csms.link import Link
+from edged.desks import MirrorDesk, StationsView
 from edged.dialects.v16 import Ocpp16
-from edged.domain.effects import Effect, Reply, RestartScope
-from edged.domain.events import PresentToken, Started, Tick
-from edged.domain.hardware import Action, ActionOutcome, ChargerState, Desired, LockState, Meter, Observation
-from edged.domain.station import Boot, Station
-from edged.domain.types import IdToken, Now, RequestRef
+from edged.domain.effects import Effect, RestartScope
+from edged.domain.events import (
+    ActionPerformed,
+    ChargerLost,
+    ConnectorObserved,
+    Event,
+    PresentToken,
+    Started,
+    Tick,
+)
+from edged.domain.hardware import ActionOutcome, Capability, Observation
+from edged.domain.station import Boot, ConnectorLayout, SiteRules, Station
+from edged.domain.types import IdToken, Now
 from edged.engine import Engine
-from edged.store import loading, records
+from edged.mqtt.mirror import MqttMirror
+from edged.mqtt.topics import CsmsView, GatewayView
+from edged.ports import StationStore, StoreError
+from edged.store import loading
 from edged.store.memory import MemoryStore
-from edged.store.station_store import StationStore
+from edged.store.station_store import StationStore as StoredStation
+from edged.system.clock import SystemClock
+from edged.views import Watcher
 from tests.fakes import site as builder
+from tests.fakes.broker import NAMES, OPTIONS, Broker
 from tests.fakes.central import Central
+from tests.fakes.wallbox import Wallbox
 
 TRUTH = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
+WITHOUT_BATTERY = datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
 POLL_EVERY_S = 2
 TOKENS = ("ALICE", "BOB", "CARLA", "DAN")
+IDENTITY = "TEST"
 
 
 class Crash(BaseException):
     """The power goes. Nothing may catch it."""
 
 
-@dataclass
-class VirtualClock:
-    """The station's clock: wrong by `error_s` until somebody tells the time, drifting, never before `floor`."""
+class Watch(Protocol):
+    """Whoever judges the world. Each method raises `AssertionError` at what must not be."""
 
-    world: World
-    error_s: float
-    synchronized: bool
-    floor: datetime
+    def kept(self, before: Station, event: Event, after: Station, effects: tuple[Effect, ...], now: Now) -> None:
+        """A step can no longer be undone: it was committed, or there was nothing to commit."""
 
-    def now(self) -> Now:
-        utc = self.world.true_utc() + timedelta(seconds=self.error_s)
-        return Now(max(utc, self.floor), self.world.monotonic_s(), self.synchronized)
+    def handled(self, before: Station, after: Station) -> None:
+        """The engine is through with an event."""
 
-    def learn(self, utc: datetime) -> None:
-        self.error_s = (utc - self.world.true_utc()).total_seconds()
-        self.synchronized = True
+    def booted(self, station: Station) -> None: ...
+
+    def died(self) -> None: ...
+
+    def second(self) -> None: ...
+
+    def asked(self, number: int, action: str, payload: Mapping[str, Any]) -> None:
+        """The CSMS has asked for something; the numbers rise."""
+
+    def acknowledged(self, number: int, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """The CSMS has an answer in its hands."""
 
 
-@dataclass
-class Wallbox:
-    """A charger with physics: current flows only with the contactor closed, the register only rises."""
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a site is like: its shape, its settings, its clock."""
 
-    number: int
-    world: World
-    desired: Desired = field(default_factory=lambda: Desired(permit_charging=False))
-    listener: Any = None
-    plugged: bool = False
-    hungry: bool = True
-    contactor: bool = False
-    energy_wh: float = 5000.0
-    fault: bool = False
-    jammed: bool = False
-    silent: bool = False
-    told_lost: bool = False
+    layouts: tuple[ConnectorLayout, ...]
+    configuration: Mapping[str, str]
+    rules: SiteRules
+    drift: float = 1e-5
+    battery: bool = True
+    ntp_after_s: float | None = 5.0
+    mirror: bool = True
 
-    # --- ports.Driver
 
-    def start(self, listener: Any) -> None:
-        self.listener = listener
-
-    def want(self, desired: Desired) -> None:
-        self.world.instruction()
-        if not self.silent:
-            self.desired = desired
-            self._switch()
-
-    def perform(self, action: Action, ticket: str) -> None:
-        self.world.instruction()
-        assert action is not Action.UNLOCK or not self.contactor, "unlocked under load"
-        listener = self.listener
-        outcome = ActionOutcome.FAILED if self.jammed else ActionOutcome.DONE
-        if self.silent:
-            outcome = ActionOutcome.TIMEOUT
-        self.world.later(1.5, lambda: listener.performed(ticket, outcome, ""))
-
-    async def stop(self) -> None:
-        return None
-
-    # --- physics
-
-    def _switch(self) -> None:
-        self.contactor = self.desired.permit_charging and self.plugged and self.hungry and not self.fault
-
-    def second(self) -> None:
-        self._switch()
-        if self.contactor:
-            self.energy_wh += 3.0
-
-    def poll(self, wanted: Desired) -> None:
-        """What a driver does once a second: look, report, and put right what differs."""
-        if self.listener is None:
-            return
-        if self.silent:
-            if not self.told_lost:
-                self.told_lost = True
-                self.listener.lost("no answer")
-            return
-        self.told_lost = False
-        self.desired = wanted
-        self._switch()
-        self.listener.observed(
-            Observation(
-                read_at=self.world.clock.now(),
-                state=self._state(),
-                lock=LockState.LOCKED if self.plugged and self.desired.permit_charging else LockState.UNLOCKED,
-                permit_charging=self.desired.permit_charging,
-                meter=Meter(energy_wh=self.energy_wh, power_w=10_800.0 if self.contactor else 0.0),
+def draw(seed: int) -> Plan:
+    """A site of that seed."""
+    rng = random.Random(f"plan {seed}")
+    layouts = []
+    for number in range(1, 4):
+        drawn = set(builder.FULL)
+        if rng.random() < 0.5:
+            drawn |= {Capability.LOCK_CONTROL}
+        if rng.random() < 0.4:
+            drawn |= {Capability.AVAILABILITY, Capability.AVAILABILITY_SENSE}
+        if rng.random() < 0.2:
+            drawn |= {Capability.RESET_SOFT, Capability.RESET_HARD}
+        shared = number == 3 and rng.random() < 0.25
+        layouts.append(
+            builder.layout(
+                number,
+                capabilities=frozenset(drawn),
+                evse_id=2 if shared else number,
+                connector_id=2 if shared else 1,
+                connector_type=rng.choice(("cType2", "cType2", "sType2")),
             )
         )
+    configuration = {
+        "LocalPreAuthorize": rng.choice(("true", "false")),
+        "AllowOfflineTxForUnknownId": rng.choice(("true", "false")),
+        "AuthorizeRemoteTxRequests": rng.choice(("true", "false")),
+        "AuthorizationCacheEnabled": rng.choice(("true", "true", "false")),
+        "MeterValueSampleInterval": rng.choice(("0", "20", "60")),
+        "ClockAlignedDataInterval": rng.choice(("0", "60", "300")),
+        "StopTransactionOnEVSideDisconnect": rng.choice(("true", "true", "false")),
+        "StopTransactionOnInvalidId": rng.choice(("true", "false")),
+        "UnlockConnectorOnEVSideDisconnect": rng.choice(("true", "false")),
+        "MaxEnergyOnInvalidId": rng.choice(("0", "300")),
+        "StopTxnSampledData": rng.choice(("", "Energy.Active.Import.Register")),
+        "ConnectionTimeOut": rng.choice(("30", "90")),
+        "MinimumStatusDuration": rng.choice(("0", "0", "2")),
+        "TransactionMessageAttempts": rng.choice(("2", "5")),
+        "TransactionMessageRetryInterval": "10",
+        "ReserveConnectorZeroSupported": rng.choice(("true", "true", "false")),
+    }
+    return Plan(
+        layouts=tuple(layouts),
+        configuration=configuration,
+        rules=SiteRules(
+            hard_reset=rng.choice(tuple(RestartScope)),
+            time_from_csms=rng.random() < 0.8,
+            offline_tokens=(IdToken("CARLA"),) if rng.random() < 0.5 else (),
+        ),
+        drift=rng.uniform(-1e-4, 1e-4),
+        battery=rng.random() < 0.4,
+        ntp_after_s=rng.choice((None, 1.0, 60.0, 600.0)),
+        mirror=rng.random() < 0.35,
+    )
 
-    def _state(self) -> ChargerState:
-        if self.fault:
-            return ChargerState.FAULTED
-        if not self.plugged:
-            return ChargerState.AVAILABLE
-        if self.contactor:
-            return ChargerState.CHARGING
-        return ChargerState.CONNECTED_READY if self.desired.permit_charging else ChargerState.CONNECTED
+
+class Computer:
+    """The computer's two clocks. The monotonic one drifts and begins anew with the power; the wall is wrong at first."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.boots = 0
+        self.power_on()
+
+    def power_on(self) -> None:
+        world, rng = self.world, self.world.random
+        self.boots += 1
+        self.since_s = world.elapsed_s
+        self.first_s = rng.uniform(3.0, 40.0)
+        self.ntp = False
+        self.wall_at_power_on = world.true_utc() + timedelta(seconds=rng.uniform(-2, 2))
+        if not world.plan.battery:
+            self.wall_at_power_on = WITHOUT_BATTERY + timedelta(seconds=self.first_s)
+        self.error_s = 0.0
+        if world.plan.ntp_after_s is not None:
+            boots = self.boots
+            world.later(rng.uniform(0, world.plan.ntp_after_s), lambda: self._synchronize(boots))
+
+    def _synchronize(self, boots: int) -> None:
+        if boots == self.boots:
+            self.ntp = True
+
+    def exists(self) -> bool:
+        """Stands for the file that says that NTP has set the clock."""
+        return self.ntp
+
+    def monotonic_s(self) -> float:
+        return self.first_s + (self.world.elapsed_s - self.since_s) * (1.0 + self.world.plan.drift)
+
+    def wall(self) -> datetime:
+        if self.ntp:
+            return self.world.true_utc() + timedelta(seconds=self.error_s)
+        return self.wall_at_power_on + timedelta(seconds=self.monotonic_s() - self.first_s)
 
 
 class Wire:
     """The connection as the link sees it; the world carries the frames."""
 
-    def __init__(self, world: World, link: Link) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.link = link
         self.connected = False
 
     def send(self, frame: str) -> bool:
         self.world.instruction()
         if not self.connected:
             return False
-        self.world.to_csms(self, frame)
+        self.world.to_csms(frame)
         return True
 
     def settled(self) -> None: ...
@@ -162,50 +208,45 @@ class Wire:
 
 
 class World:
-    """`crash_at`: port calls (counted from 1) at which the process dies; `store` outlives it."""
+    """`crash_at`: port calls (counted from 1) at which the process dies; the store outlives it.
 
-    def __init__(self, seed: int, *, connectors: int = 3, crash_at: Sequence[int] = ()) -> None:
+    `crash_power`: whether such a crash takes the computer's power with it; None: it depends.
+    """
+
+    def __init__(
+        self, seed: int, watch: Callable[[World], Watch], *, plan: Plan | None = None, crash_at: Sequence[int] = ()
+    ) -> None:
         self.seed = seed
+        self.plan = plan or draw(seed)
         self.random = random.Random(seed)
         self.elapsed_s = 0.0
         self.calls = 0
         self.crash_at = set(crash_at)
+        self.crash_power: bool | None = None
         self.crashes = 0
+        self.disk_full = False
         self.commit_fails = 0.0
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.order = 0
         self.seconds = 0
         self.streams: dict[str, float] = {}
         self.store = MemoryStore()
-        self.configuration = {
-            "LocalPreAuthorize": self.random.choice(("true", "false")),
-            "AllowOfflineTxForUnknownId": self.random.choice(("true", "false")),
-            "MeterValueSampleInterval": "60",
-            "ClockAlignedDataInterval": self.random.choice(("0", "300")),
-            "StopTransactionOnEVSideDisconnect": self.random.choice(("true", "true", "false")),
-            "ConnectionTimeOut": self.random.choice(("30", "90")),
-            "MinimumStatusDuration": self.random.choice(("0", "0", "2")),
-            "TransactionMessageAttempts": "5",
-            "TransactionMessageRetryInterval": "20",
-        }
-        self.boxes = {n: Wallbox(n, self) for n in range(1, connectors + 1)}
+        self.boxes = {one.number: Wallbox(one.number, self, one.capabilities) for one in self.plan.layouts}
         self.central = Central(self)
-        self.history: list[Effect] = []
+        self.broker = Broker(self)
         self.restarting: RestartScope | None = None
         self.boots = 0
-        self.power_loss = False
-        self.clock = VirtualClock(self, 0.0, False, TRUTH)
-        self.check: Callable[[World, Station, Station], None] = lambda _world, _before, _after: None
+        self.continued = False
         self.line_up = True
+        self.line_no = 0
+        self.computer = Computer(self)
+        self.watch = watch(self)
         self.boot()
 
     # --- time
 
     def true_utc(self) -> datetime:
         return TRUTH + timedelta(seconds=self.elapsed_s)
-
-    def monotonic_s(self) -> float:
-        return 100.0 + self.elapsed_s * 1.00001
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         self.order += 1
@@ -219,93 +260,126 @@ class World:
         if self.calls in self.crash_at:
             raise Crash
 
+    def fresh(self, boot: Boot, now: Now) -> Station:
+        shape = builder.station(
+            policy=Ocpp16().policy,
+            layouts=self.plan.layouts,
+            configuration=dict(self.plan.configuration),
+            rules=self.plan.rules,
+        )
+        return replace(shape, boot=boot, clock=now, wall_kept=boot.floor)
+
     def boot(self) -> None:
-        """Start the daemon from what the disk holds."""
+        """Start the daemon from what the disk holds, as the composition root does."""
         self.boots += 1
-        self.power_loss = self.power_loss or self.boots == 1
-        floor = self.store.last_wall() or TRUTH - timedelta(days=400)
-        rtc_lost = self.power_loss and self.random.random() < 0.5
-        error_s = -self.random.uniform(0, 3e7) if rtc_lost else self.random.uniform(-2, 2)
-        self.clock = VirtualClock(self, error_s, not rtc_lost, floor)
+        floor = self.store.last_wall()
+        self.clock = SystemClock(
+            floor=floor,
+            trust_csms=self.plan.rules.time_from_csms,
+            synchronized_file=self.computer,  # type: ignore[arg-type]
+            wall=self.computer.wall,
+            monotonic_s=self.computer.monotonic_s,
+        )
         now = self.clock.now()
-        shape = builder.station(len(self.boxes), policy=Ocpp16().policy, configuration=self.configuration)
-        fresh = _fresh(shape, Boot(id=f"b{self.boots}", floor=floor, started_s=now.monotonic_s), now)
-        loaded = loading.load(self.store.load("TEST"), fresh)
-        assert not loaded.damaged, loaded.warnings
-        station_store = CrashingStore(StationStore(self.store, "TEST"), self)
+        boot = Boot(id=f"b{self.boots}", floor=floor or now.utc, started_s=now.monotonic_s)
+        loaded = loading.load(self.store.load(IDENTITY), self.fresh(boot, now))
+        assert not loaded.warnings, loaded.warnings
         if loaded.repairs:
-            self.store.commit("TEST", loaded.repairs, now.utc)
+            self.store.commit(IDENTITY, loaded.repairs, now.utc)
+        station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
         self.restarting = None
+        self.disk = Disk(StoredStation(self.store, IDENTITY), self)
+        view = StationsView(NAMES, "masked")
+        self.mirror = MqttMirror(OPTIONS, view, self.clock, self._gateway(now), run_id=f"r{self.boots}")
         self.engine = Engine(
-            loaded.station,
-            store=station_store,
+            station,
+            store=self.disk,
             clock=self.clock,
             drivers=self.boxes,
             host=self,
             executor=None,
-            mirrors=(),
+            mirrors=(Watcher(self._show),) if self.plan.mirror else (),
+            desks=(MirrorDesk(self.mirror),),
         )
+        view.add(IDENTITY, self.engine, CsmsView())
         ids = (f"{self.boots}-{n}" for n in range(1, 10**9))
         self.link = Link(
-            loaded.station,
+            station,
             Ocpp16(),
             post=self.engine.post,
             new_id=lambda: next(ids),
-            monotonic=self.monotonic_s,
-            read_outbox=station_store.outbox,
+            monotonic=self.computer.monotonic_s,
+            read_outbox=self.disk.outbox,
         )
-        self.wire = Wire(self, self.link)
+        self.wire = Wire(self)
         self.link.attach(self.wire)  # type: ignore[arg-type]
         self.engine.attach(self.link)
         for number, box in self.boxes.items():
             box.start(_Ear(self, number))
-        continued = not self.power_loss
-        self.power_loss = False
+        self.watch.booted(station)
+        self.broker.daemon_started(self.mirror)
+        continued, self.continued = self.continued, True
         self.engine.post(Started(continued=continued))
         self.settle()
 
+    def _gateway(self, now: Now) -> GatewayView:
+        return GatewayView(version="1", boot_id=f"r{self.boots}", started_at=now.utc, synchronized=now.synchronized)
+
+    def _show(self, station: Station, now: Now) -> None:
+        self.instruction()
+        self.mirror.show(station, now)
+
     def restart(self, scope: RestartScope) -> None:
         """ports.Host"""
+        self.instruction()
         self.restarting = scope
 
-    def die(self, *, power: bool) -> None:
-        """The process is gone; with `power` the chargers and the line as well."""
+    def die(self, *, power: bool, chargers: bool = False) -> None:
+        """The process is gone; with `power` the whole computer, with `chargers` their power as well."""
         self.crashes += 1
-        self.power_loss = power
+        self.continued = not power
         self.cut(notify=False)
+        self.broker.daemon_died()
         for box in self.boxes.values():
-            box.listener = None
-            if power:
-                box.desired = Desired(permit_charging=False)
-                box.contactor = False
-        self.later(self.random.uniform(1, 40), self._revive)
+            box.dead(power=chargers)
+        self.watch.died()
+        self.later(self.random.uniform(1, 40), lambda: self._revive(power=power))
 
-    def _revive(self) -> None:
+    def crash(self) -> None:
+        """The end of a process that a `Crash` has stopped."""
+        power = self.random.random() < 0.5 if self.crash_power is None else self.crash_power
+        self.die(power=power, chargers=power and self.random.random() < 0.5)
+
+    def _revive(self, *, power: bool) -> None:
+        if power:
+            self.computer.power_on()
         try:
             self.boot()
         except Crash:
-            self.die(power=self.random.random() < 0.5)
+            self.crash()
             return
         self.later(self.random.uniform(0.5, 5), self.connect)
 
     def settle(self) -> None:
-        """Let the engine handle all that waits, checking after every step."""
+        """Let the engine handle all that waits, judging after every step."""
         engine = self.engine
         while len(engine.inbox):
             before = engine.station
             _run(engine.handle(_run(engine.inbox.get())))
-            self.check(self, before, engine.station)
+            self.watch.handled(before, engine.station)
 
-    def guard(self, what: Callable[[], None]) -> None:
+    def guard(self, what: Callable[[], Any]) -> None:
         """Do something to the living process; a crash ends it."""
+        if not self.alive():
+            return
         try:
             what()
-            if self.alive():
-                self.settle()
+            self.settle()
         except Crash:
-            self.die(power=self.random.random() < 0.5)
-        if self.restarting is not None and self.alive():
-            self.die(power=False)
+            self.crash()
+            return
+        if self.restarting is not None:
+            self.die(power=self.restarting is RestartScope.HOST)
 
     def alive(self) -> bool:
         return self.boxes[1].listener is not None
@@ -315,6 +389,7 @@ class World:
     def connect(self) -> None:
         if not self.line_up or not self.alive() or self.wire.connected:
             return
+        self.line_no += 1
         self.wire.connected = True
         self.central.connected()
         self.guard(lambda: self.link.opened("ocpp1.6"))
@@ -327,23 +402,22 @@ class World:
         if notify:
             self.guard(lambda: self.link.closed("cut"))
 
-    def to_csms(self, wire: Wire, frame: str) -> None:
-        self._carry("up", lambda: self.central.receive(frame) if wire.connected else None)
+    def to_csms(self, frame: str) -> None:
+        line_no = self.line_no
+        self._carry("up", lambda: self.central.receive(frame) if self._same_line(line_no) else None)
+
+    def to_station(self, message: list[Any]) -> None:
+        line_no, frame = self.line_no, json.dumps(message)
+        self._carry("down", lambda: self.guard(lambda: self.link.received(frame)) if self._same_line(line_no) else None)
+
+    def _same_line(self, line_no: int) -> bool:
+        return line_no == self.line_no and self.wire.connected
 
     def _carry(self, direction: str, arrive: Callable[[], None]) -> None:
         """A frame on its way; a stream keeps its order."""
         at_s = max(self.elapsed_s + self.random.uniform(0.01, 0.3), self.streams.get(direction, 0.0))
         self.streams[direction] = at_s
         self.later(at_s - self.elapsed_s, arrive)
-
-    def to_station(self, message: list[Any]) -> None:
-        wire, frame = self.wire, json.dumps(message)
-
-        def arrive() -> None:
-            if wire.connected and wire is self.wire and self.alive():
-                self.guard(lambda: self.link.received(frame))
-
-        self._carry("down", arrive)
 
     # --- life
 
@@ -362,80 +436,76 @@ class World:
 
     def _second(self) -> None:
         self.later(1.0, self._second)
+        self.seconds += 1
         for box in self.boxes.values():
             box.second()
-        if not self.alive():
-            return
-        wanted = dict(self.engine.wanted)
-        self.seconds += 1
         for number, box in self.boxes.items():
-            if (self.seconds + number) % POLL_EVERY_S:
-                continue
-            desired = wanted.get(number, Desired(permit_charging=False))
-            self.guard(lambda box=box, desired=desired: box.poll(desired) if self.alive() else None)
-        if self.alive():
-            self.guard(lambda: self.engine.post(Tick()) and None)
+            if (self.seconds + number) % POLL_EVERY_S == 0:
+                self.guard(box.poll)
+        self.guard(lambda: self.engine.post(Tick()))
+        self.broker.turn()
+        self.watch.second()
 
     def show_token(self, token: str, connector: int | None) -> None:
-        if self.alive():
-            self.guard(lambda: self.engine.post(PresentToken(IdToken(token), connector)) and None)
+        self.guard(lambda: self.engine.post(PresentToken(IdToken(token), connector)))
+
+    def reload(self) -> Station:
+        """The station as a restart would find it now."""
+        fresh = self.fresh(self.engine.station.boot, self.clock.now())
+        return loading.load(self.store.load(IDENTITY), fresh).station
 
 
-@dataclass
 class _Ear:
     """A listener of one process; deaf once that process is gone."""
 
-    world: World
-    number: int
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.engine = world.engine
 
-    def __post_init__(self) -> None:
-        self.engine = self.world.engine
-
-    def _alive(self) -> bool:
-        return self.engine is self.world.engine and self.world.alive()
+    def _post(self, event: Event) -> None:
+        if self.engine is self.world.engine and self.world.alive():
+            self.engine.post(event)
 
     def observed(self, observation: Observation) -> None:
-        from edged.domain.events import ConnectorObserved
-
-        if self._alive():
-            self.engine.post(ConnectorObserved(self.number, observation))
+        self._post(ConnectorObserved(self.number, observation))
 
     def lost(self, reason: str) -> None:
-        from edged.domain.events import ChargerLost
-
-        if self._alive():
-            self.engine.post(ChargerLost(self.number, reason))
+        self._post(ChargerLost(self.number, reason))
 
     def performed(self, ticket: str, outcome: ActionOutcome, detail: str) -> None:
-        from edged.domain.events import ActionPerformed
-
-        if self._alive():
-            self.world.guard(lambda: self.engine.post(ActionPerformed(ticket, outcome, detail)) and None)
+        self.world.guard(lambda: self._post(ActionPerformed(ticket, outcome, detail)))
 
 
-class CrashingStore:
-    """The disk: may refuse, may lose the power before or right after the commit."""
+class Disk:
+    """The disk: may be full, may lose the power before or right after a commit. Tells the watch what is kept."""
 
     def __init__(self, inner: StationStore, world: World) -> None:
         self.inner = inner
         self.world = world
         self.outbox = inner.outbox
-        self.difference = inner.difference
+        self._step: tuple[Station, Event, Station, tuple[Effect, ...]] | None = None
+
+    def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Any:
+        wanted = self.inner.difference(before, after, effects, event)
+        self._step = (before, event, after, tuple(effects))
+        if not wanted:
+            self._kept()
+        return wanted
 
     def commit(self, difference: Any, wall: datetime) -> None:
-        self.world.instruction()
-        if self.world.commit_fails and self.world.random.random() < self.world.commit_fails:
-            from edged.ports import StoreError
-
+        world = self.world
+        world.instruction()
+        if world.disk_full or (world.commit_fails and world.random.random() < world.commit_fails):
             raise StoreError("disk full (played)")
         self.inner.commit(difference, wall)
-        self.world.instruction()
+        self._kept()
+        world.instruction()
 
-
-def _fresh(shape: Station, boot: Boot, now: Now) -> Station:
-    from dataclasses import replace
-
-    return replace(shape, boot=boot, clock=now, wall_kept=boot.floor)
+    def _kept(self) -> None:
+        assert self._step is not None
+        before, event, after, effects = self._step
+        self.world.watch.kept(before, event, after, effects, after.clock)
 
 
 def _run(coroutine: Any) -> Any:
@@ -447,12 +517,4 @@ def _run(coroutine: Any) -> Any:
     raise AssertionError("the engine waited in virtual time")
 
 
-def reload(world: World) -> Station:
-    """The station as a restart would find it now."""
-    now = world.clock.now()
-    shape = builder.station(len(world.boxes), policy=Ocpp16().policy, configuration=world.configuration)
-    fresh = _fresh(shape, world.engine.station.boot, now)
-    return loading.load(world.store.load("TEST"), fresh).station
-
-
-__all__ = ["Crash", "RequestRef", "Reply", "World", "records", "reload"]
+__all__ = ["IDENTITY", "TOKENS", "Crash", "Plan", "Watch", "World", "draw"]

@@ -1,0 +1,404 @@
+"""DESIGN.md's invariants as checks that can fail, each in a function of its own name, over the whole history of a world.
+
+Judges from outside wherever it can: by what the CSMS has in its hands, what the hardware does, what lies on the disk
+and what the broker retains; the station's own words are only compared with these.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
+from typing import Any
+
+from edged.domain.desired import desired
+from edged.domain.effects import (
+    Announce,
+    Dequeue,
+    Effect,
+    Enqueue,
+    Lane,
+    MeterRecord,
+    Perform,
+    Record,
+    RecordKind,
+    TransactionRecord,
+    lane_of,
+)
+from edged.domain.events import Event, RecordDelivered, RecordGivenUp
+from edged.domain.hardware import Measurand
+from edged.domain.station import Station
+from edged.domain.transition import Transition
+from edged.domain.types import Now
+from edged.mqtt.documents import Document
+from edged.mqtt.topics import topics
+from edged.ocpp.status import connector_status, station_status
+from edged.store import records
+from tests.fakes.broker import NAMES
+from tests.fakes.central import FAMILY, Message, energies
+from tests.fakes.invariants import Witness
+from tests.fakes.world import IDENTITY, TRUTH, World
+from tests.sim.promises import Promises
+
+CLOCK_MARGIN_S = 10.0
+SWITCH_S = 5.0
+RELOADED = 0.01
+ENDED = {"reservation.used", "reservation.expired", "reservation.cancelled", "reservation.removed"}
+
+
+@dataclass
+class Held:
+    """A reservation as it was announced, read from the CSMS's or the BMS's own words."""
+
+    id: int
+    connector: int | None
+    token: str
+    group: str | None
+    until: Any
+
+
+@dataclass
+class Laws:
+    """Implements `Watch`. `records` is every durable record that was ever kept, by number."""
+
+    world: World
+    witness: Witness = field(default_factory=Witness)
+    records: dict[int, Record] = field(default_factory=dict)
+    dequeued: set[int] = field(default_factory=set)
+    given_up: set[int] = field(default_factory=set)
+    held: dict[int, Held] = field(default_factory=dict)
+    started: dict[str, TransactionRecord] = field(default_factory=dict)
+    ended: dict[str, TransactionRecord] = field(default_factory=dict)
+    entitled_s: dict[int, float] = field(default_factory=dict)
+    memory: Station | None = None
+    steps: int = 0
+    statuses_since_s: float = 0.0
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    promises: Promises = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.promises = Promises(self.world)
+        self.random = random.Random(f"laws {self.world.seed}")
+
+    # --- Watch
+
+    def kept(self, before: Station, event: Event, after: Station, effects: tuple[Effect, ...], now: Now) -> None:
+        self.steps += 1
+        self.witness.saw(before, event, Transition(after, effects), now)
+        for effect in effects:
+            if isinstance(effect, Enqueue):
+                self.records[effect.seq] = effect.record
+                if isinstance(effect.record, TransactionRecord):
+                    each_transaction_ends_exactly_once_with_a_cause(self, effect.record)
+                    a_transaction_starts_for_the_holder(self, effect.record)
+            elif isinstance(effect, Dequeue):
+                assert isinstance(event, RecordDelivered | RecordGivenUp), "a record is forgotten for no reason"
+                self.dequeued.add(effect.seq)
+                if isinstance(event, RecordGivenUp):
+                    self.given_up.add(effect.seq)
+        for effect in effects:
+            if isinstance(effect, Announce):
+                self._announced(effect, after, effects)
+        self.memory = after
+
+    def _announced(self, told: Announce, after: Station, effects: tuple[Effect, ...]) -> None:
+        if told.kind == "reservation.made":
+            made = after.reservations[told.data["reservation_id"]]
+            group = None if made.group is None else made.group.value
+            self.held[made.id] = Held(made.id, made.target.connector, made.id_token.value, group, made.expires_at)
+        elif told.kind in ENDED:
+            gone = self.held.pop(told.data["reservation_id"])
+            self.promises.reservation_ended(gone.id)
+            a_reservation_is_not_released_early(self, told, gone)
+            if told.kind == "reservation.used":
+                starts = [e.record for e in effects if isinstance(e, Enqueue)]
+                used = [r for r in starts if isinstance(r, TransactionRecord) and r.kind is RecordKind.STARTED]
+                assert any(r.reservation_id == gone.id for r in used), "a reservation is used by no transaction"
+
+    def handled(self, before: Station, after: Station) -> None:
+        desired_equals_derived(self, before, after)
+        self._watch_statuses(after)
+        if self.random.random() < RELOADED:
+            disk_equals_memory(self, after)
+
+    def _watch_statuses(self, station: Station) -> None:
+        """Since when the CSMS could have known all there is to know."""
+        ours = {0: station_status(station)} | {
+            number: connector_status(station, number)
+            for number, connector in station.connectors.items()
+            if connector.observed_at_s is not None or connector.faults
+        }
+        serving = self.world.wire.connected and station.link.serving and not self.world.engine.degraded
+        if ours != self.statuses or not serving:
+            self.statuses, self.statuses_since_s = ours, self.world.elapsed_s
+
+    def booted(self, station: Station) -> None:
+        if self.memory is not None:
+            disk_equals_memory(self, self.memory)
+            assert _kept(self, station) == _kept(self, self.memory), "the restart forgot or invented something"
+        self.promises.check()
+        self.statuses_since_s = self.world.elapsed_s
+
+    def died(self) -> None:
+        self.witness.restarted()
+
+    def second(self) -> None:
+        no_energy_for_a_token_that_does_not_match_a_reservation(self)
+        contactor_open_before_unlock(self)
+        every_call_is_answered_exactly_once(self)
+        if self.world.seconds % 5 == 0:
+            after_a_reconnect_the_csms_view_equals_ours(self)
+
+    def asked(self, number: int, action: str, payload: Mapping[str, Any]) -> None:
+        self.promises.asked(number, action, payload)
+
+    def acknowledged(self, number: int, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        accepted_and_acknowledged_implies_on_disk(self, number, action, asked, answer)
+        what_the_hardware_did_is_read_back(self, action, asked, answer)
+
+    # --- after the storm
+
+    def judge(self) -> None:
+        """Everything works again and is calm: nothing lost, nothing doubled, every view equal."""
+        world, station = self.world, self.world.engine.station
+        every_call_is_answered_exactly_once(self)
+        assert station.queued == 0, f"{station.queued} records were never delivered"
+        assert not station.transactions, "a transaction was never finished with"
+        assert self.started.keys() == self.ended.keys(), "a transaction never ended"
+        assert self.records.keys() == self.dequeued, "a record was never delivered"
+        messages_leave_in_order_none_lost_none_invented(self)
+        for number in world.boxes:
+            assert world.central.statuses.get(number) == connector_status(station, number)
+        self._the_csms_knows_every_end()
+        disk_equals_memory(self, station)
+        self.promises.check()
+        if world.plan.mirror:
+            the_brokers_retained_set_equals_topics(self)
+
+    def _the_csms_knows_every_end(self) -> None:
+        unnamed = {r.transaction_id for seq, r in self.records.items() if _is(r, RecordKind.STARTED, self, seq)}
+        nameless = sum(1 for one in self.world.central.sessions.values() if one.stop is None)
+        lost_ends = sum(1 for seq, r in self.records.items() if _is(r, RecordKind.ENDED, self, seq))
+        assert nameless <= len(unnamed) + lost_ends, "the CSMS was never told the end of a transaction"
+
+
+def _is(record: Record, kind: RecordKind, laws: Laws, seq: int) -> bool:
+    return isinstance(record, TransactionRecord) and record.kind is kind and seq in laws.given_up
+
+
+# --- one law, one function
+
+
+def each_transaction_ends_exactly_once_with_a_cause(laws: Laws, record: TransactionRecord) -> None:
+    if record.kind is RecordKind.STARTED:
+        assert record.transaction_id not in laws.started, "a transaction began twice"
+        laws.started[record.transaction_id] = record
+        return
+    assert record.transaction_id in laws.started, "a record of a transaction that never began"
+    assert record.transaction_id not in laws.ended, "a record behind the end, or a second end"
+    if record.kind is RecordKind.ENDED:
+        assert record.reason is not None, "an end without a cause"
+        laws.ended[record.transaction_id] = record
+
+
+def a_transaction_starts_for_the_holder(laws: Laws, record: TransactionRecord) -> None:
+    """Where a connector was kept for somebody, only that one starts there, and with the reservation's number."""
+    if record.kind is not RecordKind.STARTED or record.id_token is None:
+        return
+    token = record.id_token.value
+    if record.reservation_id is not None:
+        used = laws.held[record.reservation_id]
+        assert _holds(used, token), "a reservation was used by somebody else"
+        assert _covers(laws, used, record.connector), "a reservation was used at another place"
+    for held in laws.held.values():
+        if held.connector is not None and _covers(laws, held, record.connector):
+            assert held.id == record.reservation_id, "energy for somebody else than the holder"
+
+
+def _covers(laws: Laws, held: Held, number: int) -> bool:
+    """A reservation of a connector takes its whole EVSE, for that can charge one car at a time."""
+    evses = {one.number: one.evse_id for one in laws.world.plan.layouts}
+    return held.connector is None or evses[held.connector] == evses[number]
+
+
+def _holds(held: Held, token: str) -> bool:
+    if held.token.casefold() == token.casefold():
+        return True
+    return held.group is not None and token.upper() in FAMILY
+
+
+def a_reservation_is_not_released_early(laws: Laws, told: Announce, gone: Held) -> None:
+    """By the true time, whatever the station's own clock believes."""
+    if told.kind == "reservation.expired":
+        left = gone.until - laws.world.true_utc()
+        assert left < timedelta(seconds=CLOCK_MARGIN_S), f"released {left} too early"
+
+
+def no_energy_for_a_token_that_does_not_match_a_reservation(laws: Laws) -> None:
+    """At the contactor: closed only for a running transaction of a driver who is let in. A charger that cannot be
+    reached, and the time that a switch takes, are excused; tokens against reservations are judged at the start."""
+    world = laws.world
+    for number, box in world.boxes.items():
+        entitled = not box.contactor
+        if world.alive() and not box.unreachable and not entitled:
+            running = world.engine.station.running(number)
+            entitled = running is not None and running.id_token is not None and not _blocked(world, running.id)
+        if entitled or not world.alive() or box.unreachable:
+            laws.entitled_s[number] = world.elapsed_s
+        late_s = world.elapsed_s - laws.entitled_s.get(number, 0.0)
+        assert late_s <= SWITCH_S, f"energy for nobody on connector {number} for {late_s:.0f} s"
+
+
+def _blocked(world: World, transaction_id: str) -> bool:
+    """A token that the CSMS has called invalid in the answer to the start, and that must not charge any further."""
+    transaction = world.engine.station.transactions[transaction_id]
+    configuration = world.engine.station.configuration
+    return transaction.deauthorized and configuration.number("MaxEnergyOnInvalidId") == 0
+
+
+def contactor_open_before_unlock(laws: Laws) -> None:
+    for box in laws.world.boxes.values():
+        assert not box.sins, f"connector {box.number}: {box.sins}"
+
+
+def every_call_is_answered_exactly_once(laws: Laws) -> None:
+    """The CSMS's and the BMS's, as long as the line on which they came stands."""
+    central, broker = laws.world.central, laws.world.broker
+    assert not central.sins, central.sins[:5]
+    assert not central.overdue(), central.overdue()
+    assert not broker.sins(), broker.sins()[:5]
+
+
+def desired_equals_derived(laws: Laws, before: Station, after: Station) -> None:
+    engine = laws.world.engine
+    if engine.degraded:
+        for number, wanted in engine.wanted.items():
+            allowed = desired(after, number).permit_charging
+            assert allowed or not wanted.permit_charging, f"energy that nothing allows on {number}"
+        return
+    for number in after.connectors:
+        if _untouched(before, after, number) and laws.steps % 50:
+            continue
+        wanted = desired(after, number)
+        assert engine.wanted.get(number) == wanted, f"desired differs from derived on {number}"
+        assert laws.world.boxes[number].wanted == wanted, f"the driver of {number} was not told"
+
+
+def _untouched(before: Station, after: Station, number: int) -> bool:
+    """Nothing that `desired` looks at has changed: the same objects."""
+    names = ("transactions", "pending", "reset", "configuration", "operative")
+    same = all(getattr(before, name) is getattr(after, name) for name in names)
+    return same and before.connectors[number] is after.connectors[number]
+
+
+def disk_equals_memory(laws: Laws, memory: Station) -> None:
+    ours, theirs = _kept(laws, memory), _kept(laws, laws.world.reload())
+    differing = [f.name for f in fields(ours) if getattr(ours, f.name) != getattr(theirs, f.name)]
+    assert not differing, f"the disk differs from memory: {[(getattr(ours, n), getattr(theirs, n)) for n in differing]}"
+
+
+def _kept(laws: Laws, station: Station) -> Station:
+    """What must outlive the process. A station that was never written takes its first wall clock from each boot."""
+    if "station" not in laws.world.store.load(IDENTITY).facts:
+        station = replace(station, wall_kept=TRUTH)
+    return records.kept(station)
+
+
+def accepted_and_acknowledged_implies_on_disk(
+    laws: Laws, number: int, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]
+) -> None:
+    laws.promises.acknowledged(number, action, asked, answer)
+    laws.promises.check()
+
+
+def what_the_hardware_did_is_read_back(
+    laws: Laws, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]
+) -> None:
+    if action == "UnlockConnector" and answer["status"] == "Unlocked":
+        box = laws.world.boxes[asked["connectorId"]]
+        assert box.unlocked_at_s >= laws.world.elapsed_s - 40, "Unlocked was said of a lock that did not open"
+
+
+def after_a_reconnect_the_csms_view_equals_ours(laws: Laws) -> None:
+    """Whenever the line has been quiet for long enough that everything must have been told."""
+    world = laws.world
+    if not world.alive():
+        return
+    central, link, ours = world.central, world.link, laws.statuses
+    calm_s = world.elapsed_s - laws.statuses_since_s
+    if calm_s < 15 or central.bad_mood_on_this_line or not link.session.idle or link._waiting:
+        return
+    theirs = {number: central.statuses.get(number, "?") for number in ours}
+    assert theirs == ours, f"the CSMS believes {theirs}, it is {ours}"
+
+
+def the_brokers_retained_set_equals_topics(laws: Laws) -> None:
+    """Each state topic holds what the station is; what only a reader's past can tell is left out."""
+    world = laws.world
+    head = f"{NAMES.prefix}/station/"
+    retained = {topic: document for topic, document in world.broker.retained.items() if topic.startswith(head)}
+    wanted = topics(world.engine.station, world.mirror._stations.shown(IDENTITY))
+    assert retained.keys() == wanted.keys(), retained.keys() ^ wanted.keys()
+    for topic, document in wanted.items():
+        assert _timeless(retained[topic]) == _timeless(document), f"{topic} is out of date at the broker"
+
+
+def _timeless(document: Document) -> Any:
+    body = document.body
+    return body if isinstance(body, str) else {k: v for k, v in body.items() if k not in ("since", "previous")}
+
+
+def messages_leave_in_order_none_lost_none_invented(laws: Laws) -> None:
+    """What the CSMS processed, in its order, is the list of records; one that was given up may or may not be there."""
+    received = list(laws.world.central.received)
+    names: dict[str, int] = {}
+    position = 0
+    for seq, record in sorted(laws.records.items()):
+        if lane_of(record) is not Lane.TRANSACTION:
+            continue
+        found = position < len(received) and _tells(received[position], record, names)
+        if found:
+            if isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED:
+                names[record.transaction_id] = received[position].answer["transactionId"]
+            position += 1
+        else:
+            there = received[position] if position < len(received) else None
+            assert seq in laws.given_up, f"record {seq} is lost or out of order: {record} where there is {there}"
+    assert position == len(received), f"invented: {received[position]}"
+
+
+def _tells(message: Message, record: Record, names: Mapping[str, int]) -> bool:
+    """Whether a message says what a record holds."""
+    told = message.payload
+    if isinstance(record, MeterRecord):
+        return message.action == "MeterValues" and "transactionId" not in told and _same_energy(told, record)
+    assert isinstance(record, TransactionRecord)
+    if record.kind is RecordKind.STARTED:
+        wanted: Mapping[str, Any] = {
+            "connectorId": record.connector,
+            "idTag": record.id_token.value if record.id_token else "",
+            "meterStart": round(record.meter_wh or 0.0),
+            "reservationId": record.reservation_id,
+        }
+        return message.action == "StartTransaction" and all(told.get(k) == v for k, v in wanted.items())
+    if told.get("transactionId") not in (names.get(record.transaction_id), -1):
+        return False
+    if record.kind is RecordKind.ENDED:
+        wanted = {
+            "meterStop": round(record.meter_wh or 0.0),
+            "reason": record.reason.value if record.reason else None,
+            "idTag": record.id_token.value if record.id_token else None,
+        }
+        return message.action == "StopTransaction" and all(told.get(k) == v for k, v in wanted.items())
+    return message.action == "MeterValues" and _same_energy(told, record)
+
+
+def _same_energy(told: Mapping[str, Any], record: MeterRecord | TransactionRecord) -> bool:
+    ours = [v.value for s in record.samples for v in s.values if v.measurand is Measurand.ENERGY]
+    theirs = energies(dict(told))
+    same = len(ours) == len(theirs) and all(abs(one - other) < 0.01 for one, other in zip(ours, theirs, strict=True))
+    return told["connectorId"] == record.connector and same
+
+
+__all__ = ["Laws", "Perform"]
