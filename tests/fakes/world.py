@@ -147,7 +147,7 @@ def draw(seed: int) -> Plan:
 
 
 class Computer:
-    """The computer's two clocks. The monotonic one drifts and begins anew with the power; the wall is wrong at first."""
+    """The computer's two clocks: the monotonic one drifts and begins anew with the power, the wall is wrong at first."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -225,6 +225,8 @@ class World:
         self.crash_power: bool | None = None
         self.crashes = 0
         self.disk_full = False
+        self.commits = 0
+        self.refuse_at: set[int] = set()
         self.commit_fails = 0.0
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.order = 0
@@ -496,7 +498,9 @@ class Disk:
     def commit(self, difference: Any, wall: datetime) -> None:
         world = self.world
         world.instruction()
-        if world.disk_full or (world.commit_fails and world.random.random() < world.commit_fails):
+        world.commits += 1
+        by_chance = world.commit_fails and world.random.random() < world.commit_fails
+        if world.disk_full or by_chance or world.commits in world.refuse_at:
             raise StoreError("disk full (played)")
         self.inner.commit(difference, wall)
         self._kept()

@@ -1,4 +1,4 @@
-"""DESIGN.md's invariants as checks that can fail, each in a function of its own name, over the whole history of a world.
+"""DESIGN.md's invariants as checks that can fail, each in a function of its own name, over a world's whole history.
 
 Judges from outside wherever it can: by what the CSMS has in its hands, what the hardware does, what lies on the disk
 and what the broker retains; the station's own words are only compared with these.

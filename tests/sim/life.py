@@ -210,23 +210,6 @@ class Life:
         self.world.run(60)
         recover(self.world)
 
-    def calm_down(self, within_s: float = 3600.0) -> None:
-        """Let the site come to rest; whoever forgot a transaction ends it."""
-        world = self.world
-        until_s = world.elapsed_s + within_s
-        while world.elapsed_s < until_s:
-            world.run(40)
-            world.connect()
-            if at_rest(world):
-                world.run(25)
-                if at_rest(world):
-                    return
-            elif world.alive() and world.link.session.idle:
-                for number, connector in world.engine.station.connectors.items():
-                    running = world.engine.station.running(number)
-                    if running is not None and not connector.plugged and running.id_token is not None:
-                        world.show_token(running.id_token.value, number)
-
 
 def recover(world: World) -> None:
     """Take every fault away."""
@@ -256,3 +239,20 @@ def at_rest(world: World) -> bool:
         and not world.link._waiting
         and not world.mirror._outbox.depth
     )
+
+
+def calm_down(world: World, within_s: float = 3600.0) -> None:
+    """Let the site come to rest; whoever forgot a transaction ends it."""
+    until_s = world.elapsed_s + within_s
+    while world.elapsed_s < until_s:
+        world.run(40)
+        world.connect()
+        if at_rest(world):
+            world.run(25)
+            if at_rest(world):
+                return
+        elif world.alive() and world.link.session.idle:
+            for number, connector in world.engine.station.connectors.items():
+                running = world.engine.station.running(number)
+                if running is not None and not connector.plugged and running.id_token is not None:
+                    world.show_token(running.id_token.value, number)

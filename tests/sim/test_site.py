@@ -1,4 +1,4 @@
-"""Whole sites in virtual time with seeded faults. A failing seed is in the test's name; `SEED=n` reruns just that one."""
+"""Whole sites in virtual time with seeded faults. A failing seed is in the test's name; `SEED=n` reruns it alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.world import World
 from tests.sim.laws import Laws
-from tests.sim.life import Life
+from tests.sim.life import Life, calm_down
 
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(300)
 LIFE_S = 1200
@@ -25,7 +25,7 @@ async def test_a_site_survives_its_life(seed: int) -> None:
     life.go_on()
     world.run(LIFE_S)
     life.end()
-    life.calm_down()
+    calm_down(world)
     laws = world.watch
     assert isinstance(laws, Laws)
     laws.judge()
