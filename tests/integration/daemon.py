@@ -163,7 +163,7 @@ class Edged:
         """Look until something holds, but not for ever."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not await condition():
+                while not await condition():  # noqa: ASYNC110 - another process sets no event
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise AssertionError(f"not within {timeout_s:g} s: {what}\n{self.log[-2000:]}") from None

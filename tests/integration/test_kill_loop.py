@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from edged.gateway import DATABASE
-from edged.simulator.csms import Csms, CsmsOffline, CsmsTimeout, Token
+from edged.simulator.csms import Csms, CsmsOffline, Token
 from edged.simulator.csms_answers import CallFromStation
 from edged.simulator.csms_record import Direction, Kind
 from edged.simulator.model import PointModel
@@ -56,7 +56,7 @@ class RememberingCsms(Csms):
 
 @dataclass
 class Promises:
-    """What the station said that it has kept. A call without an answer leaves both values possible until one is read."""
+    """What the station said that it has kept. A call without an answer leaves both values possible until a look."""
 
     possible: dict[str, set[str]] = field(default_factory=dict)
 
@@ -140,7 +140,8 @@ class Trial:
     async def reserve(self) -> None:
         """A free connector is given to one holder; a new reservation only where the last one certainly ended."""
         if self.promises.possible.get("reservation", {"none"}) != {"none"}:
-            return await self.cancel()
+            await self.cancel()
+            return
         self.reservations += 1
         expiry = (datetime.now(UTC) + timedelta(hours=5)).isoformat().replace("+00:00", "Z")
         payload = {"connectorId": RESERVED, "expiryDate": expiry, "idTag": "BOB", "reservationId": self.reservations}
