@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -179,14 +180,19 @@ class Scene:
         if wait:
             await self.ready(after=self.since)
 
-    async def restart_daemon(self, *, kill: bool = False, power_loss: bool = False, wait: bool = True) -> None:
-        """End it (`kill`: without a word) and start it again. `power_loss`: computer and chargers lost their power."""
+    async def restart_daemon(
+        self, *, kill: bool = False, power_loss: bool = False, off_s: float = 0.0, wait: bool = True
+    ) -> None:
+        """End it (`kill`: without a word) and start it again, `off_s` later. `power_loss`: computer and chargers lost
+        their power."""
         self._mark()
         await (self.daemon.kill() if kill or power_loss else self.daemon.stop())
         if power_loss:
             self.daemon.forget_the_boot()
             for unit in self.site.units.values():
                 unit.reboot()
+        on_at_s = time.monotonic() + off_s
+        await self.site.until(lambda: time.monotonic() >= on_at_s)
         await self.daemon.start()
         if wait:
             await self.ready(after=self.since)
@@ -352,6 +358,10 @@ class Scene:
         point = self.point(connector)
         goal_wh = point.energy_wh + wh
         await self.site.until(lambda: point.contactor_closed and point.energy_wh >= goal_wh, timeout_s=PATIENCE_S)
+
+    async def energy_withheld(self, connector: int = 1) -> None:
+        """Until the charger offers nothing: a box that charges freely after its start was told so."""
+        await self.site.until(lambda: self.point(connector).offered_ma == 0, timeout_s=PATIENCE_S)
 
     async def energy_off(self, connector: int = 1) -> None:
         await self.site.until(lambda: not self.point(connector).contactor_closed, timeout_s=PATIENCE_S)

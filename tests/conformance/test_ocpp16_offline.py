@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -18,14 +19,14 @@ async def test_TC_032_2_CS_power_failure_ends_the_transaction_after_it(open_scen
     transaction = await scene.charging()
     values = await scene.expect("MeterValues", transactionId=transaction)
     (sample,) = values["meterValue"]
-    await scene.restart_daemon(power_loss=True)
+    off_at = datetime.now(UTC)
+    await scene.restart_daemon(power_loss=True, off_s=1.0)
     stop = await scene.expect("StopTransaction", transactionId=transaction)
     await scene.expect_status("Finishing")
     await scene.answered()
     assert stop["reason"] == "PowerLoss"
     assert stop["meterStop"] >= float(sample["sampledValue"][0]["value"]) - 0.5
-    boot = await scene.expect_status("Finishing")
-    assert moment(sample["timestamp"]) <= moment(stop["timestamp"]) < moment(boot["timestamp"])
+    assert moment(sample["timestamp"]) <= moment(stop["timestamp"]) <= off_at
     assert scene.calls()[0] == "BootNotification"
     assert len(scene.payloads("StopTransaction")) == 1
     assert not scene.point().contactor_closed
@@ -194,3 +195,36 @@ async def test_a_stranger_gets_nothing_while_the_line_is_down(open_scene: OpenSc
     await scene.settled()
     assert scene.payloads("StartTransaction") == []
     assert not scene.point().permit
+
+
+@pytest.mark.req("16-TX-05", "16-TX-06", "16-TX-11", "16-BOOT-09")
+async def test_a_session_that_began_offline_and_ended_with_the_power_is_told_in_order(open_scene: OpenScene) -> None:
+    scene = await open_scene(process=True, keys={"AllowOfflineTxForUnknownId": True, "MeterValueSampleInterval": 1})
+    await start_offline(scene, "ALICE")
+    await scene.energy_flows(wh=150)
+    await scene.restart_daemon(power_loss=True, wait=False)
+    await scene.restore()
+    start = await scene.expect("StartTransaction", idTag="ALICE")
+    stop = await scene.expect("StopTransaction")
+    await scene.ready(after=scene.since)
+    assert (stop["transactionId"], stop["reason"]) == (scene.transaction_id(), "PowerLoss")
+    assert stop["meterStop"] > start["meterStart"]
+    assert scene.calls()[0] == "BootNotification"
+    assert scene.in_order("StartTransaction", "MeterValues", "StopTransaction")
+    assert len(scene.csms.answers.transactions) == 1
+
+
+@pytest.mark.req("16-J-21", "16-BOOT-09")
+async def test_a_message_keeps_its_id_when_the_daemon_is_killed_before_the_answer(open_scene: OpenScene) -> None:
+    scene = await open_scene(process=True)
+    scene.csms.answer("StartTransaction", Silence(), times=1)
+    scene.plug()
+    await scene.expect_status("Preparing")
+    scene.swipe("ALICE")
+    await scene.expect("StartTransaction")
+    begin = scene.since
+    await scene.restart_daemon(kill=True)
+    await scene.expect("StartTransaction")
+    await scene.answered()
+    assert len(scene.payloads("StartTransaction", after=begin)) == 2
+    assert len(scene.messages("StartTransaction", after=begin)) == 1

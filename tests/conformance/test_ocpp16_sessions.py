@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edged.domain.hardware import FaultCode
-from tests.conformance.scene import LOCKING, SOCKET, OpenScene, Scene
+from tests.conformance.scene import KEBA, LOCKING, SOCKET, OpenScene, Scene
 
 # --- who comes first
 
@@ -46,6 +46,20 @@ async def test_TC_004_2_CS_identification_first_and_nobody_plugs_in(open_scene: 
     await scene.expect_status("Preparing")
     await scene.settled()
     assert scene.payloads("StartTransaction") == []
+
+
+@pytest.mark.req("TC_003_CS", "16-AUTH-01")
+async def test_TC_003_CS_plug_in_first_at_a_charger_that_locks_by_itself(open_scene: OpenScene) -> None:
+    scene = await open_scene(KEBA)
+    scene.csms.answers.tokens["0A0B0C0D"] = scene.tokens["ALICE"]
+    await scene.energy_withheld()
+    scene.plug()
+    await scene.expect_status("Preparing")
+    await scene.settled()
+    assert scene.point().energy_wh == 0
+    scene.swipe("0A0B0C0D")
+    await scene.expect("StartTransaction", idTag="0A0B0C0D")
+    await scene.expect_status("Charging")
 
 
 # --- the EV goes
@@ -333,12 +347,17 @@ async def test_TC_024_CS_the_lock_fails_at_the_start(open_scene: OpenScene) -> N
 @pytest.mark.req("TC_041_CS")
 async def test_TC_041_CS_a_fault_keeps_everybody_from_charging(open_scene: OpenScene) -> None:
     scene = await open_scene(SOCKET)
+    begin = scene.csms.mark()
+    scene.plug()
+    await scene.expect_status("Preparing")
     scene.fault(FaultCode.GROUND)
     faulted = await scene.expect_status("Faulted", errorCode="GroundFailure")
     assert faulted["vendorErrorCode"]
     assert await scene.remote_start("ALICE") == "Rejected"
     scene.swipe("ALICE")
     await scene.settled()
-    assert scene.payloads("StartTransaction") == []
     scene.mend()
-    await scene.expect_status("Available", errorCode="NoError")
+    await scene.expect_status("Preparing", errorCode="NoError")
+    await scene.settled()
+    assert scene.payloads("StartTransaction", after=begin) == []
+    assert not scene.point().permit
