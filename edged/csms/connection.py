@@ -295,6 +295,7 @@ class Connection:
                 return self._ending or _reason_of(closed)
             if self._ending is None:
                 self._listener.received(frame)
+            await asyncio.sleep(0)  # frames that came in one piece do not starve the sender of their answers
 
     async def _send_queued(self, line: _Line) -> None:
         while True:
