@@ -99,6 +99,11 @@ class Edged:
                 return int(line.split()[1]) * 1024
         raise AssertionError("the daemon is gone")
 
+    @property
+    def process_state(self) -> str:
+        """The kernel's letter: R, S, T for stopped, ..."""
+        return Path(f"/proc/{self.running.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
     # --- the control socket
 
     async def ask(self, command: str, **args: object) -> dict[str, Any]:
@@ -163,7 +168,7 @@ class Edged:
         """Look until something holds, but not for ever."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not await condition():  # noqa: ASYNC110 - another process sets no event
+                while not await condition():
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise AssertionError(f"not within {timeout_s:g} s: {what}\n{self.log[-2000:]}") from None

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ async def test_the_watchdog_starves_when_the_loop_stands_still(edged: Edged, man
     await edged.start()
     await manager.told("WATCHDOG=1")
     edged.signal(signal.SIGSTOP)
-    await edged.until(lambda: is_stopped(edged), "it stands still")
+    await edged.until(standing_still(edged), "it stands still")
     with contextlib.suppress(AssertionError):
         await manager.told("WATCHDOG=1", times=1000, timeout_s=0.5)  # what was under way when it stopped
     fed = len(manager.messages)
@@ -117,8 +117,11 @@ async def test_the_watchdog_starves_when_the_loop_stands_still(edged: Edged, man
     await manager.told("WATCHDOG=1", times=sum(m.startswith("WATCHDOG") for m in manager.messages) + 1)
 
 
-async def is_stopped(edged: Edged) -> bool:
-    return Path(f"/proc/{edged.running.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+def standing_still(edged: Edged) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return edged.process_state == "T"
+
+    return look
 
 
 async def test_the_control_socket_is_there_before_anything_is_called(edged: Edged, folder: Path):
