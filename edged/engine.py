@@ -234,6 +234,7 @@ class Engine:
                 self._answer(effect)
             elif isinstance(effect, LearnTime):
                 self._clock.learn(effect.utc)
+                self.post(Tick())  # what waits for a trusted clock need not wait a second more
             elif isinstance(effect, Announce):
                 self._log(effect)
         if self._link is not None:

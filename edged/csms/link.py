@@ -10,7 +10,6 @@ it sees the committed one at every step.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from edged.domain.effects import (
     Effect,
     Enqueue,
     Lane,
+    LearnTime,
     NoticeKind,
     Notify,
     Record,
@@ -45,6 +45,7 @@ from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
 from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet, StatusReport
 from edged.ocpp.framing import LocalProtocolError
+from edged.ocpp.message_id import record_message_id
 from edged.ocpp.outbox import Outbox, OutboxRow, Parked
 from edged.ocpp.reporter import Reporter
 from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, Request, ResultReceived, Session, TimedOut
@@ -127,6 +128,7 @@ class Link:
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
+        self._refusals: dict[int, int] = {}
         self._looked: tuple[object, ...] = (None,)
         self._look_again_s = 0.0
         self.dropped = 0
@@ -222,6 +224,8 @@ class Link:
                     pass
         for timed_out in self.session.poll(now.monotonic_s):
             self._timed_out(timed_out)
+        if not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects):
+            return  # the time becomes known behind this step: what is told next is dated by it
         self._report(station, now)
         self._pump()
 
@@ -335,17 +339,10 @@ class Link:
         if isinstance(request, Inexpressible):
             self._post(RecordGivenUp(item.row.seq, item.row.record, "this OCPP version has no message for it"))
             return True
-        self.session.call(request, item, self._monotonic(), message_id=self._row_id(item.row))
+        seq, record = item.row.seq, item.row.record
+        message_id = record_message_id(self._station.identity.id, seq, record, refusals=self._refusals.get(seq, 0))
+        self.session.call(request, item, self._monotonic(), message_id=message_id)
         return True
-
-    def _row_id(self, row: OutboxRow) -> str:
-        """The same id each time that a record is sent: a CSMS that has it already can tell (16-J-21).
-
-        The record itself is part of it, so that a new database, which counts from 1 again, repeats no id.
-        """
-        told = f"{self._station.identity.id}/{row.seq}/{row.record!r}"
-        digest = hashlib.sha256(told.encode()).hexdigest()
-        return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
     def _flush_frames(self) -> None:
         for frame in self.session.take_outgoing():
@@ -385,6 +382,8 @@ class Link:
             self.outbox.unsent(item.row.seq)
             return
         _log.warning("%s: the CSMS refuses a message: %s %s", self._station.identity.id, code, description)
+        if isinstance(item, _Row):
+            self._refusals[item.row.seq] = self._refusals.get(item.row.seq, 0) + 1
         self._without_answer(item, f"CALLERROR {code}")
 
     def _timed_out(self, timed_out: TimedOut) -> None:
@@ -412,6 +411,7 @@ class Link:
 
     def _dequeued(self, seq: int) -> None:
         """The commit that forgets the row is done: the next of its lane may go."""
+        self._refusals.pop(seq, None)
         if self.outbox.in_flight(seq):
             self.outbox.delivered(seq)
 

@@ -151,6 +151,8 @@ def _pinnable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
     siblings = [s for n in numbers for s in station.siblings(n)]
     if any(s.phase is not Phase.IDLE or s.authorization is not None for s in siblings):
         return ReserveStatus.OCCUPIED, "in use"
+    if any(c.can(Capability.PERMIT_SENSE) and c.permitted for c in connectors):
+        return ReserveStatus.OCCUPIED, "the charger has not confirmed yet that it withholds energy"
     if any(pinned_on(station, n) is not None for n in numbers):
         return ReserveStatus.OCCUPIED, "reserved already"
     if not all(spare(station, n) for n in numbers):

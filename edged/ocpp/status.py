@@ -27,8 +27,8 @@ _OF_PHASE = {
 def connector_status(station: Station, number: int) -> str:
     """One of the nine words for connector `number` (1..N).
 
-    A charger that nobody has seen yet is not offered: Unavailable. A fault goes before everything; a running transaction before Unavailable (it is only scheduled then);
-    Reserved before a plug without a token (16-RES-15).
+    A charger that nobody has seen yet is not offered: Unavailable. A fault goes before everything; a running
+    transaction before Unavailable (it is only scheduled then); Reserved before a plug without a token (16-RES-15).
     """
     connector = station.connectors[number]
     if connector.blocked:
