@@ -237,6 +237,7 @@ async def test_a_reserved_connector_gives_nobody_else_energy(open_scene: OpenSce
 async def test_a_reserved_charger_that_charges_by_itself_gives_nobody_energy(open_scene: OpenScene) -> None:
     scene = await open_scene(TETHERED)  # the box has no release of its own: only its limit withholds
     await scene.energy_withheld()
+    await scene.settled()  # only what the charger has confirmed can be promised
     assert await scene.reserve("ALICE", id=7) == "Accepted"
     await scene.expect_status("Reserved")
     scene.plug()

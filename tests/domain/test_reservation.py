@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from edged.domain.answers import ReserveStatus, TokenVerdict, Verdict
-from edged.domain.effects import AskAuthorization, Enqueue, RecordKind, ReservationEnd, ReservationRecord
+from edged.domain.effects import AskAuthorization, Enqueue, RecordKind, Reply, ReservationEnd, ReservationRecord
 from edged.domain.events import ReserveNow, ResetKind, ResetStation, Target, Tick
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode
 from edged.domain.policy import ReservationUse
@@ -707,3 +707,14 @@ def _one(site: Site):
     other = Site.build(1)
     other.reserve(1, "BOB", 1)
     return other.station.reservations[1]
+
+
+@pytest.mark.req("16-RES-02")
+def test_a_charger_that_still_offers_energy_is_not_reserved_until_it_withholds_it() -> None:
+    site = Site.build(1)
+    site.look(1, ChargerState.AVAILABLE, permit_charging=True)
+    site.reserve(7, "ALICE", 1)
+    assert site.last(Reply).status is ReserveStatus.OCCUPIED
+    site.look(1, ChargerState.AVAILABLE, permit_charging=False)
+    site.reserve(7, "ALICE", 1)
+    assert site.last(Reply).status is ReserveStatus.ACCEPTED
