@@ -1,0 +1,636 @@
+"""The link: who goes first, what a registration allows, the same id at every try, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from edged.csms.failure import Failure, FailureKind
+from edged.csms.link import MAX_WAITING, Link
+from edged.dialects.v16 import POLICY, Ocpp16
+from edged.domain.effects import AskAuthorization, Lane, NoticeKind, Notify, Record, RecordKind, Reply
+from edged.domain.events import (
+    BootFailed,
+    Event,
+    LinkDown,
+    LinkUp,
+    PresentToken,
+    RecordGivenUp,
+    Tick,
+    TokenAnswered,
+)
+from edged.domain.hardware import ChargerState, Meter
+from edged.domain.types import IdToken
+from tests.fakes.site import Site
+
+ATTEMPTS = {"TransactionMessageAttempts": "2", "TransactionMessageRetryInterval": "10", "HeartbeatInterval": "300"}
+
+
+@dataclass
+class Line:
+    """A connection that takes everything while it is up."""
+
+    connected: bool = False
+    sent: list[list[Any]] = field(default_factory=list)
+    settlements: int = 0
+    pings: list[float] = field(default_factory=list)
+
+    def send(self, frame: str) -> bool:
+        if self.connected:
+            self.sent.append(json.loads(frame))
+        return self.connected
+
+    def settled(self) -> None:
+        self.settlements += 1
+
+    def set_ping_interval(self, seconds: float) -> None:
+        self.pings.append(seconds)
+
+    async def flush(self, timeout_s: float) -> bool:
+        return True
+
+
+class Wire:
+    """A stepped site with a real link and the 1.6 dialect, and a CSMS that says what the test says."""
+
+    def __init__(self, *, configuration: dict[str, str] | None = None, connectors: int = 2) -> None:
+        keys = {**ATTEMPTS, **(configuration or {})}
+        self.site = Site.build(connectors, online=False, policy=POLICY, configuration=keys)
+        self.line = Line()
+        self.posted: list[Event] = []
+        self.everything: list[Event] = []
+        self.full = False
+        self.asked = itertools.count(1)
+        self.link = self._new_link()
+
+    def _new_link(self) -> Link:
+        ids = itertools.count(1)
+        link = Link(
+            self.site.station,
+            Ocpp16(),
+            post=self._post,
+            new_id=lambda: f"id-{next(ids)}",
+            monotonic=lambda: self.site.now.monotonic_s,
+            read_outbox=self._read,
+        )
+        link.attach(self.line)  # type: ignore[arg-type]
+        return link
+
+    def _post(self, event: Event) -> bool:
+        if self.full:
+            return False
+        self.posted.append(event)
+        self.everything.append(event)
+        return True
+
+    def _read(self, lane: Lane, after_seq: int, limit: int) -> list[tuple[int, Record]]:
+        return self.site.disk.outbox("TEST", lane, after_seq=after_seq, limit=limit)
+
+    # --- what happens
+
+    def do(self, event: Event) -> None:
+        """As the engine does it: a step, its answers, then the link is shown the station."""
+        self._shown(self.site.do(event))
+        self.settle()
+
+    def move(self, what: str, *args: Any, **more: Any) -> None:
+        """A move of the site by its name."""
+        getattr(self.site, what)(*args, **more)
+        self._shown(self.site.effects)
+        self.settle()
+
+    def _shown(self, effects: tuple[Any, ...]) -> None:
+        for effect in effects:
+            if isinstance(effect, Reply) and effect.request.channel == "csms":
+                self.link.reply(effect, self.site.station)
+        self.link.show(self.site.station, self.site.now, effects)
+
+    def settle(self) -> None:
+        while self.posted:
+            self._shown(self.site.do(self.posted.pop(0)))
+
+    def wait(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.site.advance(1.0)
+            for number, connector in self.site.station.connectors.items():
+                self.site.look(number, connector.state)
+                self._shown(self.site.effects)
+            self.do(Tick())
+
+    def up(self) -> None:
+        self.line.connected = True
+        self.link.opened("ocpp1.6")
+        self.settle()
+
+    def down(self) -> None:
+        self.line.connected = False
+        self.link.closed("cut")
+        self.settle()
+
+    def receive(self, *message: Any) -> None:
+        self.link.received(json.dumps(message))
+        self.settle()
+
+    def answer(self, payload: dict[str, Any] | None = None) -> None:
+        """The CSMS answers the last CALL."""
+        self.receive(3, self.last[1], {} if payload is None else payload)
+
+    def refuse(self, code: str = "InternalError") -> None:
+        self.receive(4, self.last[1], code, "", {})
+
+    def boot(self, status: str = "Accepted", interval: int = 300) -> None:
+        assert self.last[2] == "BootNotification"
+        self.answer({"status": status, "currentTime": now_text(), "interval": interval})
+
+    def serve(self) -> Wire:
+        """Online, accepted, everything told."""
+        self.up()
+        self.boot()
+        self.answer_all()
+        return self
+
+    def answer_all(self) -> list[str]:
+        """Answer as long as something is asked; the actions in order."""
+        actions = []
+        while self.calls and self.waiting:
+            action = self.last[2]
+            actions.append(action)
+            self.answer(
+                {
+                    "StartTransaction": {"transactionId": 77, "idTagInfo": {"status": "Accepted"}},
+                    "Authorize": {"idTagInfo": {"status": "Accepted"}},
+                    "Heartbeat": {"currentTime": now_text()},
+                }.get(action, {})
+            )
+        return actions
+
+    def charge(self, number: int = 1) -> None:
+        """ALICE comes, is accepted and charges; the last report is not answered yet."""
+        self.move("plug", number)
+        self.answer_all()
+        self.do(PresentToken(IdToken("ALICE"), number))
+        self.answer_all()
+        self.move("charge", number)
+
+    # --- what was said
+
+    @property
+    def calls(self) -> list[list[Any]]:
+        return [frame for frame in self.line.sent if frame[0] == 2]
+
+    @property
+    def last(self) -> list[Any]:
+        return self.calls[-1]
+
+    @property
+    def waiting(self) -> bool:
+        return not self.link.session.idle
+
+    def since(self, mark: int) -> list[str]:
+        return [call[2] for call in self.calls[mark:]]
+
+    def ask(self, action: str, payload: dict[str, Any]) -> list[Any] | None:
+        """A CALL of the CSMS; the frame of its answer, if there is one."""
+        ident = f"ask-{next(self.asked)}"
+        self.receive(2, ident, action, payload)
+        return next((frame for frame in self.line.sent if frame[0] in (3, 4) and frame[1] == ident), None)
+
+
+def now_text() -> str:
+    return datetime(2026, 5, 4, 12, 0, tzinfo=UTC).isoformat().replace("+00:00", "Z")
+
+
+def offline_transaction(wire: Wire) -> None:
+    """A whole one, begun and ended without a line."""
+    wire.move("start", 1)
+    wire.move("unplug", 1)
+    assert wire.site.station.queued >= 2
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire(configuration={"AllowOfflineTxForUnknownId": "true"})
+
+
+# --- who goes first
+
+
+def test_the_boot_is_the_first_word_on_the_line(wire: Wire):
+    wire.up()
+    assert [call[2] for call in wire.calls] == ["BootNotification"]
+
+
+def test_one_call_at_a_time(wire: Wire):
+    wire.up()
+    wire.boot()
+    assert len(wire.calls) == 2
+    wire.wait(3)
+    assert len(wire.calls) == 2
+    wire.answer()
+    assert len(wire.calls) == 3
+
+
+def test_after_the_boot_every_connector_is_reported(wire: Wire):
+    wire.up()
+    wire.boot()
+    wire.answer_all()
+    told = {call[3]["connectorId"] for call in wire.calls if call[2] == "StatusNotification"}
+    assert told == {0, 1, 2}
+
+
+def test_a_driver_who_waits_goes_before_reports(wire: Wire):
+    wire.up()
+    wire.boot()
+    wire.move("plug", 1)
+    wire.do(PresentToken(IdToken("ALICE"), 1))
+    mark = len(wire.calls)
+    wire.answer()
+    assert wire.since(mark)[0] == "Authorize"
+
+
+def test_the_backlog_goes_behind_what_is_new_and_keeps_its_order(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    actions = [wire.last[2], *wire.answer_all()[1:]]
+    start = actions.index("StartTransaction")
+    assert actions[:start] == ["StatusNotification"] * start
+    assert start == 3
+    assert actions[start:].index("StopTransaction") > 0
+
+
+def test_a_status_and_the_record_of_the_same_moment_keep_their_order(wire: Wire):
+    wire.serve()
+    mark = len(wire.calls)
+    wire.charge(1)
+    wire.answer_all()
+    actions = wire.since(mark)
+    assert actions.index("StartTransaction") > actions.index("StatusNotification")
+    told = [call[3].get("status") for call in wire.calls[mark:] if call[2] == "StatusNotification"]
+    assert told == ["Preparing", "Charging"]
+
+
+def test_an_answer_to_the_csms_does_not_wait_for_its_answer_to_us(wire: Wire):
+    wire.up()
+    wire.boot()
+    assert wire.waiting
+    reply = wire.ask("GetConfiguration", {"key": ["HeartbeatInterval"]})
+    assert reply is not None and reply[0] == 3
+
+
+# --- what a registration allows
+
+
+def test_pending_says_nothing_unasked_but_answers_and_says_what_is_triggered(wire: Wire):
+    wire.up()
+    wire.boot("Pending", interval=100)
+    wire.move("plug", 1)
+    assert [call[2] for call in wire.calls] == ["BootNotification"]
+    reply = wire.ask("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1})
+    assert reply is not None and reply[2] == {"status": "Accepted"}
+    assert wire.last[2] == "StatusNotification" and wire.last[3]["connectorId"] == 1
+    wire.answer()
+    assert len(wire.calls) == 2
+
+
+def test_rejected_neither_speaks_nor_answers(wire: Wire):
+    wire.up()
+    wire.boot("Rejected", interval=100)
+    wire.move("plug", 1)
+    assert wire.ask("GetConfiguration", {}) is None
+    assert wire.ask("TriggerMessage", {"requestedMessage": "Heartbeat"}) is None
+    assert [call[2] for call in wire.calls] == ["BootNotification"]
+
+
+def test_the_boot_is_repeated_after_the_interval_that_was_told(wire: Wire):
+    wire.up()
+    wire.boot("Pending", interval=30)
+    wire.wait(29)
+    assert len(wire.calls) == 1
+    wire.wait(2)
+    assert [call[2] for call in wire.calls] == ["BootNotification", "BootNotification"]
+    wire.boot()
+    assert wire.last[2] == "StatusNotification"
+
+
+@pytest.mark.parametrize("answer", ["error", "nonsense", "nothing"])
+def test_a_boot_without_a_good_answer_is_a_boot_that_failed(wire: Wire, answer: str):
+    wire.up()
+    match answer:
+        case "error":
+            wire.refuse()
+        case "nonsense":
+            wire.answer({"status": "Perhaps"})
+        case _:
+            wire.wait(wire.site.station.configuration.number("MessageTimeout") + 1)
+    assert BootFailed() in wire.everything
+
+
+def test_the_connection_is_settled_once_the_station_is_accepted(wire: Wire):
+    wire.up()
+    assert wire.line.settlements == 0
+    wire.boot("Pending", interval=10)
+    assert wire.line.settlements == 0
+    wire.wait(11)
+    wire.boot()
+    assert wire.line.settlements == 1
+
+
+# --- records
+
+
+def ids_of(wire: Wire, action: str) -> list[str]:
+    return [call[1] for call in wire.calls if call[2] == action]
+
+
+def serve_until(wire: Wire, action: str) -> None:
+    """Answer everything else until this is under way."""
+    for _ in range(50):
+        if wire.waiting and wire.last[2] == action:
+            return
+        wire.answer()
+    raise AssertionError(f"{action} never came")
+
+
+def test_a_record_has_the_same_id_at_every_try(wire: Wire):
+    wire.serve()
+    wire.move("plug", 1)
+    wire.answer_all()
+    wire.do(PresentToken(IdToken("ALICE"), 1))
+    wire.answer({"idTagInfo": {"status": "Accepted"}})
+    serve_until(wire, "StartTransaction")
+    wire.refuse()
+    wire.wait(15)
+    serve_until(wire, "StartTransaction")
+    first, second = ids_of(wire, "StartTransaction")
+    assert first == second
+
+
+def test_a_record_that_was_under_way_when_the_line_broke_is_sent_again_with_its_id(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    serve_until(wire, "StartTransaction")
+    wire.down()
+    wire.up()
+    serve_until(wire, "StartTransaction")
+    first, second = ids_of(wire, "StartTransaction")
+    assert first == second
+
+
+def test_a_record_has_the_same_id_after_a_restart(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    serve_until(wire, "StartTransaction")
+    wire.down()
+    wire.site.restart()
+    wire.link = wire._new_link()
+    wire._shown(wire.site.effects)
+    wire.up()
+    wire.boot()
+    serve_until(wire, "StartTransaction")
+    first, second = ids_of(wire, "StartTransaction")
+    assert first == second
+
+
+def test_two_records_never_share_an_id(wire: Wire):
+    offline_transaction(wire)
+    offline_transaction(wire)
+    wire.serve()
+    ids = [call[1] for call in wire.calls if call[2] in ("StartTransaction", "StopTransaction", "MeterValues")]
+    assert len(ids) == len(set(ids)) >= 4
+
+
+def test_a_record_is_forgotten_once_it_is_answered(wire: Wire):
+    offline_transaction(wire)
+    wire.serve()
+    assert wire.site.station.queued == 0
+    mark = len(wire.calls)
+    wire.down()
+    wire.up()
+    wire.answer_all()
+    assert not {"StartTransaction", "StopTransaction"} & set(wire.since(mark))
+
+
+def test_after_all_attempts_a_record_is_given_up_and_the_next_goes(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    serve_until(wire, "StartTransaction")
+    wire.refuse()
+    assert not any(isinstance(event, RecordGivenUp) for event in wire.everything)
+    wire.wait(12)
+    serve_until(wire, "StartTransaction")
+    wire.refuse()
+    (given_up,) = [event for event in wire.everything if isinstance(event, RecordGivenUp)]
+    assert given_up.record.kind is RecordKind.STARTED  # type: ignore[union-attr]
+    assert "2 attempts" in given_up.reason
+    wire.wait(1)
+    wire.answer_all()
+    wire.wait(2)
+    wire.answer_all()
+    assert wire.site.station.queued == 0
+
+
+def test_an_answer_that_the_version_does_not_allow_is_a_failed_attempt(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    serve_until(wire, "StartTransaction")
+    wire.answer({"transactionId": "seventy"})
+    assert wire.site.station.queued >= 2
+    wire.wait(12)
+    serve_until(wire, "StartTransaction")
+    wire.answer({"transactionId": 5, "idTagInfo": {"status": "Accepted"}})
+    serve_until(wire, "StopTransaction")
+    assert wire.last[3]["transactionId"] == 5
+
+
+def test_silence_is_a_failed_attempt(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    serve_until(wire, "StartTransaction")
+    wire.wait(wire.site.station.configuration.number("MessageTimeout") + 15)
+    assert len(ids_of(wire, "StartTransaction")) == 2 or wire.last[2] != "StartTransaction"
+    serve_until(wire, "StartTransaction")
+    assert len(set(ids_of(wire, "StartTransaction"))) == 1
+
+
+def test_a_lost_line_costs_a_record_no_attempt(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    for _ in range(5):
+        serve_until(wire, "StartTransaction")
+        wire.down()
+        wire.up()
+    wire.answer_all()
+    assert not any(isinstance(event, RecordGivenUp) for event in wire.everything)
+    assert wire.site.station.queued == 0
+
+
+# --- reports
+
+
+def test_only_what_the_csms_does_not_know_yet_is_reported_after_an_outage(wire: Wire):
+    wire.serve()
+    wire.down()
+    wire.move("plug", 2)
+    mark = len(wire.calls)
+    wire.up()
+    wire.answer_all()
+    told = [call[3]["connectorId"] for call in wire.calls[mark:] if call[2] == "StatusNotification"]
+    assert told == [2]
+
+
+def test_what_was_plugged_and_unplugged_during_an_outage_is_no_news(wire: Wire):
+    wire.serve()
+    wire.down()
+    wire.move("plug", 2)
+    wire.move("unplug", 2)
+    mark = len(wire.calls)
+    wire.up()
+    wire.answer_all()
+    assert "StatusNotification" not in wire.since(mark)
+
+
+def test_a_report_that_was_refused_is_tried_again_later(wire: Wire):
+    wire.serve()
+    wire.move("plug", 1)
+    assert wire.last[2] == "StatusNotification"
+    mark = len(wire.calls)
+    wire.refuse()
+    wire.wait(30)
+    assert wire.since(mark) == []
+    wire.wait(45)
+    assert "StatusNotification" in wire.since(mark)
+
+
+# --- questions
+
+
+def test_a_question_without_a_line_is_answered_with_nothing_at_once(wire: Wire):
+    question = AskAuthorization("ticket", IdToken("ALICE"))
+    wire.link.show(wire.site.station, wire.site.now, [question])
+    assert TokenAnswered("ticket", None) in wire.everything
+    assert wire.link.dropped == 1
+
+
+@pytest.mark.parametrize("how", ["error", "silence"])
+def test_a_question_that_is_not_answered_counts_as_offline(wire: Wire, how: str):
+    wire.serve()
+    wire.move("plug", 1)
+    wire.answer_all()
+    wire.do(PresentToken(IdToken("ALICE"), 1))
+    assert wire.last[2] == "Authorize"
+    wire.refuse() if how == "error" else wire.wait(wire.site.station.configuration.number("MessageTimeout") + 1)
+    answers = [event for event in wire.everything if isinstance(event, TokenAnswered)]
+    assert [answer.info for answer in answers] == [None]
+
+
+def test_a_csms_that_answers_nothing_does_not_fill_the_memory(wire: Wire):
+    wire.up()
+    wire.boot()
+    heartbeat = Notify(NoticeKind.HEARTBEAT)
+    for _ in range(3 * MAX_WAITING):
+        wire.link.show(wire.site.station, wire.site.now, [heartbeat])
+    assert wire.link.dropped >= MAX_WAITING
+    assert len(wire.link._waiting) <= MAX_WAITING + 3
+
+
+# --- the CSMS asks
+
+
+def test_a_call_that_finds_too_many_others_is_told_so(wire: Wire):
+    wire.serve()
+    wire.full = True
+    reply = wire.ask("GetConfiguration", {})
+    assert reply is not None and reply[0] == 4 and reply[2] == "InternalError"
+
+
+def test_a_call_that_breaks_its_schema_never_reaches_the_station(wire: Wire):
+    wire.serve()
+    seen = len(wire.everything)
+    reply = wire.ask("ReserveNow", {"connectorId": "one"})
+    assert reply is not None and reply[0] == 4
+    assert len(wire.everything) == seen
+
+
+def test_a_call_that_could_not_be_kept_is_an_internal_error(wire: Wire):
+    wire.serve()
+    wire.full = False
+    wire.link.received(json.dumps([2, "r1", "GetConfiguration", {}]))
+    (event,) = wire.posted
+    wire.posted.clear()
+    wire.link.refuse(event.request, "the disk is full")  # type: ignore[union-attr]
+    assert wire.line.sent[-1][:3] == [4, "r1", "InternalError"]
+
+
+def test_an_answer_that_comes_when_the_line_is_gone_is_dropped_with_it(wire: Wire):
+    wire.serve()
+    wire.link.received(json.dumps([2, "r1", "GetConfiguration", {}]))
+    wire.line.connected = False
+    wire.link.closed("cut")
+    wire.settle()
+    wire.line.connected = True
+    wire.link.opened("ocpp1.6")
+    wire.settle()
+    assert not [frame for frame in wire.line.sent if frame[0] == 3 and frame[1] == "r1"]
+
+
+def test_garbage_is_survived_and_the_next_call_is_answered(wire: Wire):
+    wire.serve()
+    for frame in ("", "{", "[]", '[3,"nobody",{}]', "[" * 5000, b"\x00"):
+        wire.link.received(frame)
+    assert wire.ask("GetConfiguration", {"key": ["HeartbeatInterval"]}) is not None
+
+
+# --- the line itself
+
+
+def test_the_engine_hears_of_the_line(wire: Wire):
+    wire.up()
+    wire.down()
+    assert [event for event in wire.everything if isinstance(event, (LinkUp, LinkDown))] == [LinkUp(), LinkDown("cut")]
+    assert wire.link.reason == "cut"
+
+
+def test_why_there_is_no_line_can_be_told(wire: Wire):
+    assert wire.link.reason == "not connected yet"
+    wire.link.failed(Failure(FailureKind.NETWORK, "connection refused"))
+    assert wire.link.reason == "connection refused"
+    wire.up()
+    assert wire.link.reason == ""
+
+
+def test_a_changed_ping_interval_reaches_the_line(wire: Wire):
+    wire.serve()
+    before = len(wire.line.pings)
+    reply = wire.ask("ChangeConfiguration", {"key": "WebSocketPingInterval", "value": "17"})
+    assert reply is not None and reply[2] == {"status": "Accepted"}
+    assert wire.line.pings[before:] == [17]
+
+
+def test_meter_values_of_a_transaction_go_between_its_start_and_its_end(wire: Wire):
+    wire.serve()
+    wire.ask("ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": "5"})
+    mark = len(wire.calls)
+    wire.charge(1)
+    wire.answer_all()
+    for second in range(12):
+        wire.site.advance(1.0)
+        wire.move("look", 1, ChargerState.CHARGING, meter=Meter(energy_wh=1000.0 + second, power_w=3000.0))
+        wire.do(Tick())
+        wire.answer_all()
+    wire.move("unplug", 1)
+    wire.answer_all()
+    actions = [action for action in wire.since(mark) if action != "StatusNotification"]
+    start, end = actions.index("StartTransaction"), actions.index("StopTransaction")
+    assert actions[start + 1 : end] and set(actions[start + 1 : end]) == {"MeterValues"}
