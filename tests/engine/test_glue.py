@@ -1,0 +1,332 @@
+"""Where rooms meet that may not know each other: shape, words, views and desks. They convert and pass on, no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from edged.chargers.line import LineKind
+from edged.desks import LOCAL, LocalDesk, MirrorDesk, StationsView, StoredReplies, plain
+from edged.dialects.v16 import Ocpp16
+from edged.domain.effects import Reply
+from edged.domain.events import Event, ReserveNow
+from edged.domain.hardware import Capability, ChargerState, Measurand
+from edged.domain.station import Boot, Station
+from edged.domain.types import IdToken, Now, RequestRef
+from edged.mqtt.ledger import KeptReply
+from edged.mqtt.names import Names
+from edged.mqtt.topics import CsmsView
+from edged.settings import (
+    ConnectorSettings,
+    CsmsSettings,
+    EvseSettings,
+    GatewaySettings,
+    Parity,
+    RtuOverTcpLine,
+    Secret,
+    SerialLine,
+    StationSettings,
+    TcpLine,
+    TimeSource,
+)
+from edged.shape import DEFAULT_MAX_MA, ChargerFacts, first_values, fresh_station, layouts
+from edged.store.memory import MemoryStore
+from edged.views import Watcher, status_document
+from edged.words import bus_spec, connection_settings
+from tests.fakes.site import START, Site
+
+NOW = Now(START, 5.0, True)
+CSMS = CsmsSettings(url="ws://csms.example.com/ocpp", versions=("ocpp1.6",))
+ONE = (ConnectorSettings(type=None),)
+FACTS = {
+    "single": ChargerFacts(
+        capabilities=frozenset({Capability.WITHHOLD, Capability.DETACHABLE}),
+        measurands=frozenset({Measurand.ENERGY}),
+        connector_type="cType2",
+        max_current_ma=16_000,
+    ),
+    "double": ChargerFacts(
+        capabilities=frozenset({Capability.WITHHOLD}),
+        measurands=frozenset({Measurand.ENERGY, Measurand.POWER}),
+        connector_type="sType2",
+        phases=1,
+    ),
+}
+
+
+def settings(**changes: Any) -> StationSettings:
+    evses = (
+        EvseSettings(charger="double", connectors=(ConnectorSettings(type=None), ConnectorSettings(type="cCCS2"))),
+        EvseSettings(charger="single", connectors=ONE),
+    )
+    return replace(StationSettings(id="DEPOT-7", csms=CSMS, evses=evses, vendor="Example", model="Depot 3"), **changes)
+
+
+def fresh(**changes: Any) -> Station:
+    boot = Boot(id="b", floor=START, started_s=0.0)
+    gateway = GatewaySettings(id="gw", time_source=TimeSource.HOST)
+    return fresh_station(
+        settings(**changes), gateway, FACTS, Ocpp16(), boot=boot, now=NOW, firmware_version="edged 0.0"
+    )
+
+
+# --- shape
+
+
+def test_connectors_are_numbered_through_the_station_in_the_order_of_the_file():
+    found = layouts(settings(), FACTS)
+    assert [(each.number, each.evse_id, each.connector_id, each.charger) for each in found] == [
+        (1, 1, 1, "double"),
+        (2, 1, 2, "double"),
+        (3, 2, 1, "single"),
+    ]
+
+
+def test_a_connector_is_of_the_profiles_type_where_the_file_names_none():
+    assert [each.connector_type for each in layouts(settings(), FACTS)] == ["sType2", "cCCS2", "cType2"]
+
+
+def test_without_any_limit_a_connector_gets_the_default():
+    assert [each.max_current_ma for each in layouts(settings(), FACTS)] == [DEFAULT_MAX_MA, DEFAULT_MAX_MA, 16_000]
+
+
+def test_a_fresh_station_is_what_its_file_says():
+    station = fresh(offline_tokens=(IdToken("MASTER"),), serial_number="SN-1")
+    assert (station.identity.id, station.identity.vendor, station.identity.serial_number) == (
+        "DEPOT-7",
+        "Example",
+        "SN-1",
+    )
+    assert station.rules.offline_tokens == (IdToken("MASTER"),)
+    assert not station.rules.time_from_csms
+    assert station.configuration.text("NumberOfConnectors") == "3"
+    assert set(station.connectors) == {1, 2, 3}
+
+
+def test_first_values_stand_under_their_proper_names_whatever_their_case():
+    good, bad = first_values(settings(configuration={"heartbeatinterval": "60"}), layouts(settings(), FACTS))
+    assert (good, bad) == ({"HeartbeatInterval": "60"}, ())
+    assert fresh(configuration={"heartbeatinterval": "60"}).configuration.number("HeartbeatInterval") == 60
+
+
+def test_each_bad_first_value_is_told_and_the_good_ones_count():
+    wrong = {"HeartbeatIntervall": "60", "ConnectionTimeOut": "soon", "ResetRetries": "2"}
+    good, bad = first_values(settings(configuration=wrong), layouts(settings(), FACTS))
+    assert good == {"ResetRetries": "2"}
+    assert {each.key for each in bad} == {"HeartbeatIntervall", "ConnectionTimeOut"}
+    assert all(each.sentence for each in bad)
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (SerialLine(port="/dev/ttyUSB0", baudrate=9600, parity=Parity.NONE, stopbits=2), LineKind.SERIAL),
+        (TcpLine(host="10.0.0.2", port=1502), LineKind.TCP),
+        (RtuOverTcpLine(host="10.0.0.3", port=4001), LineKind.RTU_OVER_TCP),
+    ],
+)
+def test_each_line_of_the_settings_is_a_line_of_the_bus(line: Any, kind: LineKind):
+    spec = bus_spec(line)
+    assert spec.kind is kind
+    if isinstance(line, SerialLine):
+        assert (spec.port, spec.baudrate, spec.parity, spec.stopbits) == ("/dev/ttyUSB0", 9600, "none", 2)
+    else:
+        assert (spec.host, spec.tcp_port) == (line.host, line.port)
+
+
+def test_the_connection_gets_the_password_as_bytes_and_the_identity():
+    secret = Secret("swordfish-42-swordfish")
+    csms = replace(CSMS, url="wss://csms.example.com/ocpp", security_profile=2, password=secret)
+    made = connection_settings(settings(csms=csms), ("ocpp1.6",))
+    assert made.password == b"swordfish-42-swordfish"
+    assert (made.identity, made.subprotocols, made.security_profile) == ("DEPOT-7", ("ocpp1.6",), 2)
+    assert connection_settings(settings(), ("ocpp1.6",)).password is None
+
+
+# --- views
+
+
+def test_a_watcher_is_told_of_a_station_once():
+    told: list[Station] = []
+    watcher = Watcher(lambda station, now: told.append(station))
+    one, other = fresh(), fresh(model="other")
+    for station in (one, one, other, other):
+        watcher.show(station, NOW)
+    assert told == [one, other]
+
+
+def test_the_status_document_is_json_and_shows_no_whole_token():
+    site = Site.build(2)
+    site.start(1, "SECRET-TOKEN-1")
+    site.reserve(5, "SECRET-TOKEN-2", 2)
+    document = status_document(site.station, degraded="the disk is full", link={"connected": True})
+    text = json.dumps(document)
+    assert "SECRET" not in text
+    assert document["degraded"] == "the disk is full"
+    assert document["csms"]["connected"] is True
+    assert [each["id"] for each in document["reservations"]] == [5]
+    assert [each["connector"] for each in document["transactions"]] == [1]
+    assert [each["status"] for each in document["connectors"]] == ["Charging", "Reserved"]
+
+
+def test_a_sound_disk_is_no_news():
+    assert status_document(fresh(), degraded="", link={})["degraded"] is None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    count: int
+    mean: float
+    inner: Mapping[Any, Any]
+
+
+def test_statistics_become_json_values():
+    made = plain(Snapshot(3, 0.123456789, {1: ChargerState.CHARGING, "when": START, "none": None, "flag": True}))
+    assert json.loads(json.dumps(made)) == {
+        "count": 3,
+        "mean": 0.123457,
+        "inner": {"1": str(ChargerState.CHARGING), "when": str(START), "none": None, "flag": True},
+    }
+
+
+# --- desks
+
+
+@dataclass
+class Ticking:
+    time: Now = field(default_factory=lambda: NOW)
+
+    def now(self) -> Now:
+        return self.time
+
+    def learn(self, utc: datetime) -> None:
+        raise AssertionError("a desk tells nobody the time")
+
+
+@dataclass
+class Taker:
+    """An engine that takes what is posted, as long as it has room."""
+
+    station: Station
+    room: bool = True
+    degraded: str = ""
+    posted: list[Event] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def post(self, event: Event) -> bool:
+        if self.room:
+            self.posted.append(event)
+            self.arrived.set()
+        return self.room
+
+
+@dataclass
+class Reception:
+    engine: Taker
+    desk: LocalDesk
+    clock: Ticking
+
+
+@pytest.fixture
+def reception() -> Reception:
+    engine, clock = Taker(Site.build(2).station), Ticking()
+    view = StationsView(Names("edged", "gw"), "masked")
+    view.add("TEST", engine, CsmsView(url="ws://x", version=None, security_profile=0, state="connecting", reason=None))
+    return Reception(engine, LocalDesk(view, clock, run_id="r", status=lambda: {"fine": True}), clock)
+
+
+RESERVE = {"connector": 1, "id_token": "BOB", "expires_at": "2027-01-01T00:00:00Z", "reservation_id": 5}
+
+
+async def submitted(reception: Reception) -> tuple[asyncio.Task[dict[str, Any]], ReserveNow]:
+    asking = asyncio.create_task(reception.desk.dispatch("reserve_now", RESERVE, "a"))
+    await asyncio.wait_for(reception.engine.arrived.wait(), 10)
+    (event,) = reception.engine.posted
+    assert isinstance(event, ReserveNow) and event.request.channel == LOCAL
+    return asking, event
+
+
+async def test_status_is_answered_without_asking_a_station(reception: Reception):
+    assert await reception.desk.dispatch("status", {}, None) == {"ok": True, "result": {"fine": True}}
+    assert reception.engine.posted == []
+
+
+async def test_a_command_goes_to_the_station_and_its_answer_to_the_asker(reception: Reception):
+    asking, event = await submitted(reception)
+    site = Site(reception.engine.station, NOW, fresh=reception.engine.station)
+    site.do(event)
+    assert reception.desk.answer(site.reply())
+    answer = await asyncio.wait_for(asking, 10)
+    assert answer["ok"] and answer["result"]["status"] == "Accepted"
+
+
+async def test_what_the_disk_did_not_keep_is_an_internal_error(reception: Reception):
+    asking, event = await submitted(reception)
+    assert reception.desk.fail(event.request, "the disk is full")
+    answer = await asyncio.wait_for(asking, 10)
+    assert (answer["ok"], answer["error"]["code"]) == (False, "internal")
+    assert "disk is full" in answer["error"]["message"]
+
+
+async def test_a_station_without_room_is_busy(reception: Reception):
+    reception.engine.room = False
+    answer = await asyncio.wait_for(reception.desk.dispatch("reserve_now", RESERVE, "a"), 10)
+    assert answer["error"]["code"] == "busy"
+
+
+async def test_an_answer_to_a_question_of_another_desk_is_left_to_it(reception: Reception):
+    site = Site.build(1)
+    site.reserve(5, "BOB", 1)
+    foreign: Reply = site.reply()
+    assert not reception.desk.answer(foreign)
+    assert not reception.desk.fail(RequestRef("mqtt:bms", "x", ""), "why")
+
+
+async def test_an_unknown_command_is_refused_with_the_known_ones(reception: Reception):
+    answer = await asyncio.wait_for(reception.desk.dispatch("dance", {}, None), 10)
+    assert answer["error"]["code"] == "unknown_command"
+    assert reception.engine.posted == []
+
+
+async def test_nobody_waits_for_ever(reception: Reception):
+    asking, _ = await submitted(reception)
+    reception.clock.time = replace(NOW, monotonic_s=NOW.monotonic_s + 3600)
+    answer = await asyncio.wait_for(asking, 30)
+    assert answer["error"]["code"] == "timeout"
+
+
+def test_the_mirrors_desk_hands_a_failure_on_as_an_internal_error():
+    told: list[tuple[RequestRef, str, str]] = []
+
+    class Mirror:
+        def answer(self, reply: Reply) -> bool:
+            return False
+
+        def fail(self, request: RequestRef, problem: Any) -> bool:
+            told.append((request, problem.code.value, problem.message))
+            return True
+
+    desk = MirrorDesk(Mirror())  # type: ignore[arg-type]
+    request = RequestRef("mqtt:bms", "1", "")
+    assert desk.fail(request, "the disk is full")
+    assert told == [(request, "internal", "the disk is full")]
+
+
+def test_kept_answers_come_back_as_they_were_and_an_unreadable_one_is_left_out():
+    store = MemoryStore()
+    clock = Ticking(Now(datetime.now(UTC), 0.0, True))
+    replies = StoredReplies(store, clock)
+    kept = KeptReply(("bms", "reserve_now", "a"), {"ok": True, "result": {"status": "Accepted"}})
+    replies.save(kept, ())
+    replies.save(KeptReply(("bms", "ping", "b"), {"ok": True}), ())
+    store._replies[1] = replace(store._replies[1], payload="{not json")
+    assert list(replies.load()) == [kept]
