@@ -237,16 +237,18 @@ def _open_port(spec: BusSpec) -> serial.Serial:
             port=spec.port,
             baudrate=spec.baudrate,
             bytesize=serial.EIGHTBITS,
-            parity=_PARITY[spec.parity],
+            parity=_PARITY["none" if _is_pseudo_terminal(spec.port) else spec.parity],
             stopbits=serial.STOPBITS_TWO if spec.stopbits == 2 else serial.STOPBITS_ONE,
             timeout=0,
             exclusive=True,
         )
     except termios.error as error:
-        hint = "; a pseudo terminal knows only parity none" if spec.parity != "none" else ""
-        raise LineDown(f"{spec.port} refused {spec.baudrate} baud, parity {spec.parity}: {error}{hint}") from error
+        asked = f"{spec.baudrate} baud, parity {spec.parity}, stop bits {spec.stopbits}"
+        raise LineDown(f"{spec.port} refused {asked}: {error.args[-1]}") from error
     except (OSError, ValueError) as error:
-        raise LineDown(f"{spec.port} cannot be opened: {error}") from error
+        # pyserial words the number, the port and the text twice.
+        number = getattr(error, "errno", None)
+        raise LineDown(f"{spec.port} cannot be opened: {os.strerror(number) if number else error}") from error
     try:
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         port.reset_input_buffer()
@@ -254,6 +256,11 @@ def _open_port(spec: BusSpec) -> serial.Serial:
         port.close()
         raise LineDown(f"{spec.port} cannot be opened: {error}") from error
     return port
+
+
+def _is_pseudo_terminal(port: str) -> bool:
+    """A simulator's. It has no parity bit, and refuses one, but only when nothing else about it is to be changed."""
+    return os.path.realpath(port).startswith("/dev/pts/")
 
 
 class TcpPipe(asyncio.Protocol):

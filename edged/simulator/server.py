@@ -196,7 +196,7 @@ class TcpLine(Line):
 class PtyLine(Line):
     """RTU on a pseudo terminal, with a symbolic link to it at `path`. With `baudrate` the line takes its time.
 
-    The slave side stays open here, so a master may come and go. Masters must not ask for parity: a pty has none.
+    The slave side stays open here, so a master may come and go. A pty has no parity: masters ask for none.
     """
 
     def __init__(self, exchange: Exchange, *, path: Path, baudrate: int | None = None) -> None:
