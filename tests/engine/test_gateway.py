@@ -1,0 +1,190 @@
+"""A whole gateway in this process: how it begins, when it is alive, and that its end leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edged.domain.events import Event, ReserveNow
+from edged.engine import Engine
+from edged.gateway import DATABASE, Gateway
+from edged.local.control import ControlServer, ControlSocketError
+from edged.settings import SettingsErrors
+from edged.site import load_site
+from edged.store.opening import open_store
+from edged.system.notify import Notifier
+from tests.fakes.site import START
+
+NOBODY = "127.0.0.1:9"
+"""The discard port: refused at once."""
+
+
+class Ear(Notifier):
+    """What the service manager hears."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.heard: list[str] = []
+        self.is_ready = asyncio.Event()
+
+    def _tell(self, message: str) -> None:
+        self.heard.append(message)
+        if message == "READY=1":
+            self.is_ready.set()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="edged-") as name:
+        yield Path(name)
+
+
+class House:
+    """Two stations of one charger each, nobody outside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.control = folder / "control.sock"
+        self.ear = Ear()
+        self.gateway = self.build()
+
+    def build(self) -> Gateway:
+        boxes = {
+            name: {"profile": "phoenix-charx-sec", "tcp": NOBODY, "unit_id": 1, "point": n}
+            for n, name in enumerate(("left", "right"), 1)
+        }
+        stations = [
+            {
+                "id": f"CP-{name}",
+                "csms": {"url": f"ws://{NOBODY}/ocpp", "versions": ["ocpp1.6"]},
+                "evses": [{"charger": name}],
+            }
+            for name in boxes
+        ]
+        path = self.folder / "edged.yaml"
+        path.write_text(yaml.safe_dump({"gateway": {"id": "gw"}, "chargers": boxes, "stations": stations}))
+        path.chmod(0o600)
+        try:
+            settings = load_site(path)
+        except SettingsErrors as errors:
+            raise AssertionError(str(errors)) from errors
+        return Gateway(settings, self.folder / "state", self.control, self.ear)
+
+    async def up(self) -> asyncio.Task[int]:
+        running = asyncio.create_task(self.gateway.run())
+        ready = asyncio.create_task(self.ear.is_ready.wait())
+        await asyncio.wait((running, ready), timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if running.done():
+            running.result()
+        assert self.ear.is_ready.is_set()
+        return running
+
+    async def ask(self, command: str, **args: object) -> dict[str, Any]:
+        reader, writer = await asyncio.open_unix_connection(self.control)
+        try:
+            writer.write(json.dumps({"command": command, "args": args}).encode() + b"\n")
+            async with asyncio.timeout(30):
+                return dict(json.loads(await reader.readline()))
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.fixture
+def house(folder: Path) -> House:
+    return House(folder)
+
+
+async def test_it_ends_with_the_status_that_somebody_asked_for_and_leaves_nothing_open(house: House):
+    running = await house.up()
+    house.gateway.leave(75)
+    house.gateway.leave(0)  # the first one counts
+    assert await asyncio.wait_for(running, 30) == 75
+    assert not house.control.exists()
+    assert house.ear.heard[-1] == "STOPPING=1"
+    opened = open_store(house.folder / "state" / DATABASE, wall=START)
+    opened.store.close()
+    assert opened.sentences == ()
+
+
+async def test_it_can_be_begun_again_at_once(house: House):
+    for _ in range(3):
+        running = await house.up()
+        house.gateway.leave(0)
+        assert await asyncio.wait_for(running, 30) == 0
+        house.ear.is_ready.clear()
+        house.gateway = house.build()
+    house.gateway._opened.store.close()
+
+
+async def test_it_is_alive_only_when_every_station_is(house: House):
+    running = await house.up()
+    for unit in house.gateway._units.values():
+        unit.ticked = False
+    house.ear.heard.clear()
+    house.gateway._alive("CP-left")
+    house.gateway._alive("CP-left")
+    assert house.ear.heard == []
+    house.gateway._alive("CP-right")
+    house.gateway._alive("CP-right")
+    assert house.ear.heard == ["WATCHDOG=1"]
+    house.gateway.leave(0)
+    await asyncio.wait_for(running, 30)
+
+
+async def test_a_command_reaches_the_station_that_it_names_and_no_other(house: House):
+    running = await house.up()
+    reached: list[str] = []
+    for name, unit in house.gateway._units.items():
+        unit.engine.post = spy(unit.engine, name, reached)  # type: ignore[method-assign]
+    order = {"connector": 1, "id_token": "BOB", "expires_at": "2031-01-01T00:00:00Z", "reservation_id": 5}
+    answer = await house.ask("reserve_now", station="CP-left", **order)
+    assert answer["ok"], answer
+    assert reached == ["CP-left"]
+    assert not (await house.ask("reserve_now", **order))["ok"]
+    assert not (await house.ask("reserve_now", station="CP-nowhere", **order))["ok"]
+    assert reached == ["CP-left"]
+    house.gateway.leave(0)
+    await asyncio.wait_for(running, 30)
+
+
+def spy(engine: Engine, name: str, reached: list[str]) -> Callable[[Event], bool]:
+    def post(event: Event) -> bool:
+        if isinstance(event, ReserveNow):
+            reached.append(name)
+        return engine.inbox.put(event)
+
+    return post
+
+
+async def test_a_bug_in_one_station_ends_the_whole_daemon_in_good_order(house: House):
+    running = await house.up()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    house.gateway._units["CP-left"].engine._store.difference = broken  # type: ignore[method-assign]
+    with pytest.raises(BaseExceptionGroup):
+        await asyncio.wait_for(running, 30)
+    assert not house.control.exists()
+    open_store(house.folder / "state" / DATABASE, wall=START).store.close()
+
+
+async def test_it_does_not_begin_where_another_listens(house: House):
+    async def dispatch(command: str, args: dict[str, Any], ident: str | None) -> dict[str, Any]:
+        return {"ok": True}
+
+    async with ControlServer(house.control, dispatch):
+        with pytest.raises(ControlSocketError):
+            await house.gateway.run()
+        assert house.control.exists()
+    house.gateway._opened.store.close()
+    assert "READY=1" not in house.ear.heard
