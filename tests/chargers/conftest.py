@@ -43,7 +43,7 @@ class FakeClock:
     async def park(self, seconds: float) -> None:
         """Sleep while somebody else moves the clock."""
         until = self.monotonic_s + seconds
-        while self.monotonic_s < until:  # noqa: ASYNC110 - a fake clock has nobody to set an event
+        while self.monotonic_s < until:
             await asyncio.sleep(0)
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:

@@ -36,7 +36,7 @@ async def bus_on(spec: BusSpec) -> AsyncIterator[Bus]:
 async def until(condition: Callable[[], bool]) -> None:
     """Bounded polling at the edge of the process."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the other side is a socket, it sets no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -342,7 +342,7 @@ async def test_a_port_that_refuses_its_parameters_is_explained(pty_slave, monkey
 
     monkeypatch.setattr(serial, "Serial", refuse)
     async with bus_on(pty_slave.spec(parity="even")) as bus:
-        with pytest.raises(LineDown, match="refused 115200 baud, parity even, .*: Invalid argument"):
+        with pytest.raises(LineDown, match=r"refused 115200 baud, parity even, .*: Invalid argument"):
             await bus.read(1, H, 0, 1)
 
 

@@ -269,7 +269,7 @@ async def test_an_action_that_hangs_ends_at_its_deadline(clock) -> None:
         stage.charger.hangs = True
         stage.driver.perform(Action.RESET_HARD, "t1")
         async with asyncio.timeout(5):
-            while ("t1", ActionOutcome.TIMEOUT) not in stage.listener.told:  # noqa: ASYNC110 - a real deadline runs
+            while ("t1", ActionOutcome.TIMEOUT) not in stage.listener.told:
                 await asyncio.sleep(0.005)
 
 

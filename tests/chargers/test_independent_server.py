@@ -46,7 +46,7 @@ async def port() -> AsyncIterator[int]:
     server = ModbusTcpServer(device, address=("127.0.0.1", number))
     task = asyncio.create_task(server.serve_forever())
     async with asyncio.timeout(10):
-        while not await _answers(number):  # noqa: ASYNC110 - the server of another library sets no event of ours
+        while not await _answers(number):
             await asyncio.sleep(0.01)
     yield number
     await server.shutdown()

@@ -426,7 +426,7 @@ GATEWAY = GatewayView(
 
 async def _until(true: Callable[[], bool], timeout_s: float = 15.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not true():  # noqa: ASYNC110  # a link tells nobody in here when it changes
+        while not true():  # a link tells nobody in here when it changes
             await asyncio.sleep(0.01)
 
 
