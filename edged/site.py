@@ -22,6 +22,8 @@ from edged.settings.model import PROFILES_FOLDER
 DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16()}
 """The OCPP versions that are built in, by their subprotocols."""
 SUPPORTED_VERSIONS = tuple(DIALECTS)
+NOT_BUILT_IN = (*NOT_SERVED, "mqtt.points", "mqtt.raw_ocpp", "mqtt.home_assistant", "mqtt.spool")
+"""What a configuration may say already and nothing here acts on yet."""
 _TRANSPORTS = {Transport.RTU: "serial", Transport.TCP: "tcp", Transport.RTU_OVER_TCP: "rtu_over_tcp"}
 
 
@@ -34,6 +36,7 @@ def load_site(path: Path) -> Settings:
         supported_versions=SUPPORTED_VERSIONS,
         profile_names=profile_names(folder),
         known_commands=(*SHAPES, *NOT_SERVED),
+        not_built_in=NOT_BUILT_IN,
     )
 
 

@@ -28,8 +28,13 @@ TOPIC = Pattern(re.compile(rf"{_LEVEL}(/[^/+#\x00-\x1f]+){{0,2}}"), "write one t
 ACTOR = re.compile(r"[^/+#\x00-\x1f]{1,64}")
 
 
-def read_mqtt(root: Section, known_commands: Collection[str], *, readable: bool) -> MqttSettings | None:
-    """The broker, None where there is none. `known_commands` empty: names of commands are not checked."""
+def read_mqtt(
+    root: Section, known_commands: Collection[str], not_built_in: Collection[str], *, readable: bool
+) -> MqttSettings | None:
+    """The broker, None where there is none. `known_commands` empty: names of commands are not checked.
+
+    `not_built_in`: commands and keys that may be written and have no effect yet.
+    """
     if "mqtt" not in root:
         root.node("mqtt")
         return None
@@ -54,7 +59,7 @@ def read_mqtt(root: Section, known_commands: Collection[str], *, readable: bool)
         points=section.choice("points", PointMirror, PointMirror.OFF),
         raw_ocpp=section.flag("raw_ocpp", False),
         home_assistant=section.text("home_assistant", pattern=TOPIC, limit=128),
-        commands=_commands(section, known_commands),
+        commands=_commands(section, known_commands, not_built_in),
         spool=_spool(section),
     )
     if address is not None:
@@ -64,6 +69,7 @@ def read_mqtt(root: Section, known_commands: Collection[str], *, readable: bool)
         if section.keys:
             section.warning("url", "is missing, so there is no MQTT and the rest of mqtt has no effect")
         return None
+    _warn_of_what_is_missing(section, mqtt, not_built_in)
     return mqtt
 
 
@@ -115,7 +121,15 @@ def _client_certificate(section: Section) -> ClientCertificate | None:
     return ClientCertificate(cert=cert, key=key_file) if cert and key_file else None
 
 
-def _commands(section: Section, known: Collection[str]) -> dict[str, frozenset[str]]:
+def _warn_of_what_is_missing(section: Section, mqtt: MqttSettings, not_built_in: Collection[str]) -> None:
+    """A key that is written with other than its default, and that this edged does not act on."""
+    default = MqttSettings(host=mqtt.host, port=mqtt.port)
+    for key in ("points", "raw_ocpp", "home_assistant", "spool"):
+        if section.path_of(key) in not_built_in and getattr(mqtt, key) != getattr(default, key):
+            section.warning(key, "is not built into this edged: it has no effect")
+
+
+def _commands(section: Section, known: Collection[str], not_built_in: Collection[str]) -> dict[str, frozenset[str]]:
     allowed: dict[str, frozenset[str]] = {}
     for actor, commands in section.lists("commands", limit=max(MAX_ACTORS, MAX_COMMANDS)):
         path = f"{section.path_of('commands')}.{shown(actor)}"
@@ -125,6 +139,9 @@ def _commands(section: Section, known: Collection[str]) -> dict[str, frozenset[s
         for command, line, where in commands:
             if known and command != "*" and command not in known:
                 section.report.error(line, where, f"there is no command {shown(command)}; {hint(command, known)}")
+            elif command in not_built_in:
+                problem = f"{command} is not built into this edged: it is answered not_supported"
+                section.report.warning(line, where, problem)
         allowed[actor] = frozenset(command for command, _, _ in commands)
     return allowed
 

@@ -32,18 +32,21 @@ def load(
     supported_versions: Collection[str],
     profile_names: Collection[str] = (),
     known_commands: Collection[str] = (),
+    not_built_in: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
     hostname: str | None = None,
 ) -> Settings:
     """The configuration in `path`. Raises `SettingsErrors` with everything that is wrong with it.
 
-    `profile_names` are only for hints. `known_commands` empty: names of commands are not checked. `environ` and
-    `hostname` None: this process's and this computer's.
+    `profile_names` are only for hints. `known_commands` empty: names of commands are not checked.
+    `not_built_in`: commands, and keys as `mqtt.points`, that may be written and have no effect yet: warnings. `environ`
+    and `hostname` None: this process's and this computer's.
     """
     try:
         content, readable = _read(path)
     except OSError as error:
-        sentence = f"cannot be read ({error.strerror or error}): write it, or name another file with -c"
+        remedy = "let this user read it" if isinstance(error, PermissionError) else "write it"
+        sentence = f"cannot be read ({error.strerror or error}): {remedy}, or name another file with -c"
         raise SettingsErrors([SettingsError(str(path), 0, "", sentence)]) from error
     return parse(
         content,
@@ -52,6 +55,7 @@ def load(
         supported_versions=supported_versions,
         profile_names=profile_names,
         known_commands=known_commands,
+        not_built_in=not_built_in,
         environ=environ,
         hostname=hostname,
         readable=readable,
@@ -76,6 +80,7 @@ def parse(
     supported_versions: Collection[str],
     profile_names: Collection[str] = (),
     known_commands: Collection[str] = (),
+    not_built_in: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
     hostname: str | None = None,
     readable: bool = False,
@@ -99,7 +104,7 @@ def parse(
         buses={name: line for name, (line, _) in buses.items()},
         chargers={name: wired.settings for name, wired in chargers.items()},
         stations=read_stations(root, chargers, supported_versions, readable=readable),
-        mqtt=read_mqtt(root, known_commands, readable=readable),
+        mqtt=read_mqtt(root, known_commands, not_built_in, readable=readable),
         log=_log(root.section("log")),
         path=path,
         digest=hashlib.sha256(content).hexdigest(),

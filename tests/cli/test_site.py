@@ -32,6 +32,16 @@ def test_the_annotated_example_is_right(example):
     assert settings.mqtt is not None
 
 
+def test_what_is_not_built_in_yet_is_a_warning_and_never_a_silent_promise(example):
+    written = example.read_text().replace("points: off", "points: scalar").replace("max_rows: 50000", "max_rows: 500")
+    example.write_text(written.replace("raw_ocpp: false", "raw_ocpp: true"))
+    warned = {warning.path: warning.sentence for warning in load_site(example).warnings}
+    for key in ("points", "raw_ocpp", "home_assistant", "spool"):
+        assert warned[f"mqtt.{key}"] == "is not built into this edged: it has no effect"
+    assert "unlock_connector is not built into this edged" in warned["mqtt.commands.bms-op[3]"]
+    assert "mqtt.commands.bms-op[0]" not in warned  # reserve_now works
+
+
 def test_every_shipped_profile_gives_the_facts_that_a_check_needs():
     for name in profile_names(Path("/nowhere")):
         facts = facts_of(load_profile(name, Path("/nowhere")))
