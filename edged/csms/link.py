@@ -13,12 +13,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
 from edged.csms.connection import Connection
+from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
+from edged.csms.items import Item, NoticeItem, QuestionItem, RowItem, StatusItem
 from edged.domain.effects import (
     AskAuthorization,
     Dequeue,
@@ -39,6 +40,7 @@ from edged.domain.events import (
     LinkUp,
     RecordGivenUp,
     Registration,
+    RegistrationLost,
     TokenAnswered,
 )
 from edged.domain.station import Station
@@ -48,7 +50,7 @@ from edged.ocpp.framing import LocalProtocolError
 from edged.ocpp.message_id import record_message_id
 from edged.ocpp.outbox import Outbox, OutboxRow, Parked
 from edged.ocpp.reporter import Reporter
-from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, Request, ResultReceived, Session, TimedOut
+from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, Request, ResultReceived, Session
 
 _log = logging.getLogger(__name__)
 _wire = logging.getLogger("edged.wire")
@@ -56,38 +58,9 @@ _wire = logging.getLogger("edged.wire")
 CSMS = "csms"
 MAX_WAITING = 128
 LOOK_AGAIN_S = 0.9
+UNSEEN = StatusReport("")
 
 ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Notice:
-    notice: Notify
-    request: Request
-    mark: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    question: AskAuthorization
-    request: Request
-    mark: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    connector: int
-    report: StatusReport
-    request: Request
-    mark: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    row: OutboxRow
-
-
-_Item = _Notice | _Question | _Status
 
 
 class Link:
@@ -122,13 +95,17 @@ class Link:
             self._refill,
         )
         self._reporter: Reporter[int, StatusReport] = Reporter()
-        self._waiting: deque[_Item] = deque()
+        self._waiting: deque[Item] = deque()
         self._serving = False
         self._outdated = False
+        self._forgotten = False
+        self._undated = False
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
         self._refusals: dict[int, int] = {}
+        self._doubts = Doubts()
+        self._epoch = 0
         self._looked: tuple[object, ...] = (None,)
         self._look_again_s = 0.0
         self.dropped = 0
@@ -155,10 +132,10 @@ class Link:
         """Nothing that was under way counts any more; durable rows keep their place and their attempts."""
         self.reason = reason
         lost = self.session.lost()
-        if isinstance(lost, _Row):
+        if isinstance(lost, RowItem):
             self.outbox.unsent(lost.row.seq)
         self._waiting.clear()
-        self._reporter.disconnected()
+        self._forget_reports()
         self._serving = False
         self._outdated = self._station.link.online
         self._post(LinkDown(reason))
@@ -215,7 +192,7 @@ class Link:
                 case Notify():
                     self._notify(effect, now)
                 case AskAuthorization():
-                    self._push(_Question(effect, self._dialect.encode_authorization(effect)))
+                    self._push(QuestionItem(effect, self._dialect.encode_authorization(effect)))
                 case Enqueue():
                     self.outbox.add(OutboxRow(effect.seq, lane_of(effect.record).value, effect.record))
                 case Dequeue():
@@ -223,8 +200,10 @@ class Link:
                 case _:
                     pass
         for timed_out in self.session.poll(now.monotonic_s):
-            self._timed_out(timed_out)
-        if not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects):
+            _log.warning("%s: the CSMS did not answer in time", station.identity.id)
+            self._without_answer(timed_out.ref, "no answer in time")
+        self._undated = not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects)
+        if self._undated:
             return  # the time becomes known behind this step: what is told next is dated by it
         self._report(station, now)
         self._pump()
@@ -236,15 +215,22 @@ class Link:
         if fresh:
             self._reporter.reset()
         self._outdated = self._outdated and link.online
-        serving = link.serving and self.connected and not self._outdated
+        self._forgotten = self._forgotten and link.registration is Registration.ACCEPTED
+        serving = link.serving and self.connected and not self._outdated and not self._forgotten
         if serving and not self._serving:
             self._live_from = station.next_seq
             self._reporter.connected()
             if self._connection is not None:
                 self._connection.settled()
         elif self._serving and not serving:
-            self._reporter.disconnected()
+            self._forget_reports()
         self._serving = serving
+
+    def _forget_reports(self) -> None:
+        """What waits or is under way of them counts no more, whatever becomes of it."""
+        self._epoch += 1
+        self._waiting = deque(item for item in self._waiting if not isinstance(item, StatusItem))
+        self._reporter.disconnected()
 
     def _follow_ping(self, station: Station) -> None:
         interval_s = station.configuration.number("WebSocketPingInterval")
@@ -253,11 +239,21 @@ class Link:
             self._connection.set_ping_interval(interval_s)
 
     def _notify(self, notice: Notify, now: Now) -> None:
+        if not notice.triggered and any(isinstance(it, NoticeItem) and it.notice == notice for it in self._waiting):
+            return  # the one that waits says it
         request = self._dialect.encode_notice(notice, self._station, now)
-        if request is not None:
-            self._push(_Notice(notice, request, self._station.next_seq))
+        if request is not None and notice.kind is NoticeKind.STATUS:
+            self._triggered_status(notice.connector or 0, request, now)
+        elif request is not None:
+            self._push(NoticeItem(notice, request, self._station.next_seq))
         elif notice.kind is NoticeKind.BOOT:
             self._post(BootFailed())
+
+    def _triggered_status(self, number: int, request: Request, now: Now) -> None:
+        """The CSMS believes what it is told, asked for or not: the reports must know of it."""
+        report = self._dialect.statuses(self._station).get(number, UNSEEN)
+        if self._push(StatusItem(number, report, request, self._station.next_seq, self._epoch, triggered=True)):
+            self._reporter.tell(number, report, now.monotonic_s)
 
     def _report(self, station: Station, now: Now) -> None:
         """What differs from what the CSMS knows; not looked for where nothing can have changed."""
@@ -273,25 +269,26 @@ class Link:
         )
         for number, report in due:
             request = self._dialect.encode_status(number, report, station)
-            self._waiting.append(_Status(number, report, request, station.next_seq))
+            self._waiting.append(StatusItem(number, report, request, station.next_seq, self._epoch))
 
-    def _push(self, item: _Item) -> None:
+    def _push(self, item: Item) -> bool:
         """Perishable: without a line it is not kept, and a CSMS that answers nothing does not fill the memory."""
-        if not self.connected or len(self._waiting) >= MAX_WAITING:
-            self.dropped += 1
-            if isinstance(item, _Question):
-                self._post(TokenAnswered(item.question.ticket, None))
-            return
-        self._waiting.append(item)
+        if self.connected and len(self._waiting) < MAX_WAITING:
+            self._waiting.append(item)
+            return True
+        self.dropped += 1
+        if isinstance(item, QuestionItem):
+            self._post(TokenAnswered(item.question.ticket, None))
+        return False
 
     # --- one CALL at a time
 
     def _pump(self) -> None:
-        while self.connected and self.session.idle:
+        while self.connected and self.session.idle and not (self._forgotten or self._undated):
             item = self._choose()
             if item is None:
                 break
-            if isinstance(item, _Row):
+            if isinstance(item, RowItem):
                 if not self._send_row(item):
                     break
             else:
@@ -299,9 +296,11 @@ class Link:
             self._flush_frames()
         self._flush_frames()
 
-    def _choose(self) -> _Item | _Row | None:
+    def _choose(self) -> Item | RowItem | None:
         """The next message: boot, question, then reports and live records in their order, then the backlog."""
-        urgent = next((item for item in self._waiting if self._is_urgent(item)), None)
+        urgent = next(
+            (it for it in self._waiting if it.is_boot or (self._serving and isinstance(it, QuestionItem))), None
+        )
         if urgent is not None:
             self._waiting.remove(urgent)
             return urgent
@@ -311,27 +310,22 @@ class Link:
         if self._waiting:
             first = self._waiting[0]
             if row is not None and self._live_from <= row.seq < first.mark:
-                return _Row(row)
+                return RowItem(row)
             return self._waiting.popleft()
         row = row or self.outbox.next(self._monotonic(), Lane.NOTICE.value)
-        return None if row is None else _Row(row)
+        return None if row is None else RowItem(row)
 
-    def _is_urgent(self, item: _Item) -> bool:
-        if isinstance(item, _Notice):
-            return item.notice.kind is NoticeKind.BOOT
-        return isinstance(item, _Question) and self._serving
-
-    def _triggered(self) -> _Item | None:
+    def _triggered(self) -> Item | None:
         """While Pending, only what the CSMS has asked for (16-BOOT-05)."""
         if self._registration is not Registration.PENDING:
             return None
         for item in self._waiting:
-            if isinstance(item, _Notice) and item.notice.triggered:
+            if item.triggered:
                 self._waiting.remove(item)
                 return item
         return None
 
-    def _send_row(self, item: _Row) -> bool:
+    def _send_row(self, item: RowItem) -> bool:
         request = self._dialect.encode_record(item.row.record, self._station)
         if isinstance(request, NotYet):
             return False
@@ -358,17 +352,20 @@ class Link:
 
     def _answered(self, item: Any, payload: Any) -> None:
         match item:
-            case _Notice(notice=notice):
+            case NoticeItem(notice=notice):
+                if notice.kind is NoticeKind.HEARTBEAT:
+                    self._doubts.settle()
                 event = self._dialect.decode_notice_answer(notice, payload)
                 if event is not None:
                     self._post(event)
                 elif notice.kind is NoticeKind.BOOT:
                     self._post(BootFailed())
-            case _Question(question=question):
+            case QuestionItem(question=question):
                 self._post(self._dialect.decode_authorization(question.ticket, payload))
-            case _Status(connector=number):
-                self._reporter.acknowledged(number)
-            case _Row(row=row):
+            case StatusItem(connector=number, epoch=epoch):
+                if epoch == self._epoch:
+                    self._reporter.acknowledged(number)
+            case RowItem(row=row):
                 delivered = self._dialect.decode_record_answer(row.seq, row.record, payload)
                 if delivered is not None:
                     self._post(delivered)
@@ -378,28 +375,29 @@ class Link:
                 raise LocalProtocolError("an answer to something that was never asked")
 
     def _refused(self, item: Any, code: ErrorCode, description: str) -> None:
-        if isinstance(item, _Row) and code is ErrorCode.SECURITY and not self._serving:
-            self.outbox.unsent(item.row.seq)
-            return
+        if code is ErrorCode.SECURITY and self._doubts.believe(item, sure=not self._serving or self._forgotten):
+            _log.warning("%s: the CSMS has forgotten the station", self._station.identity.id)
+            self._forgotten = True
+            self._post(RegistrationLost())
+            if isinstance(item, RowItem):
+                self.outbox.unsent(item.row.seq)
+                return
         _log.warning("%s: the CSMS refuses a message: %s %s", self._station.identity.id, code, description)
-        if isinstance(item, _Row):
+        if isinstance(item, RowItem):
             self._refusals[item.row.seq] = self._refusals.get(item.row.seq, 0) + 1
         self._without_answer(item, f"CALLERROR {code}")
 
-    def _timed_out(self, timed_out: TimedOut) -> None:
-        _log.warning("%s: the CSMS did not answer in time", self._station.identity.id)
-        self._without_answer(timed_out.ref, "no answer in time")
-
     def _without_answer(self, item: Any, reason: str) -> None:
         match item:
-            case _Notice(notice=notice):
+            case NoticeItem(notice=notice):
                 if notice.kind is NoticeKind.BOOT:
                     self._post(BootFailed())
-            case _Question(question=question):
+            case QuestionItem(question=question):
                 self._post(TokenAnswered(question.ticket, None))
-            case _Status(connector=number):
-                self._reporter.failed(number)
-            case _Row(row=row):
+            case StatusItem(connector=number, epoch=epoch):
+                if epoch == self._epoch:
+                    self._reporter.failed(number)
+            case RowItem(row=row):
                 self._row_failed(row, reason)
             case _:
                 raise LocalProtocolError("a failure of something that was never asked")
@@ -412,6 +410,7 @@ class Link:
     def _dequeued(self, seq: int) -> None:
         """The commit that forgets the row is done: the next of its lane may go."""
         self._refusals.pop(seq, None)
+        self._doubts.settle(seq)
         if self.outbox.in_flight(seq):
             self.outbox.delivered(seq)
 

@@ -93,6 +93,11 @@ class BootFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationLost:
+    """The CSMS answers as one that has not accepted this station."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeTold:
     utc: datetime
 
@@ -271,6 +276,7 @@ Happening = (
     | LinkDown
     | BootAnswered
     | BootFailed
+    | RegistrationLost
     | TimeTold
     | TokenAnswered
     | RecordDelivered

@@ -74,15 +74,12 @@ def link_up(draft: Draft) -> None:
     """Connected. Only a station that was not accepted in this boot introduces itself (16-J-07)."""
     draft.update(link=replace(draft.station.link, online=True, boot_sent=False))
     draft.announce("ocpp.connected")
-    if draft.station.link.registration is Registration.ACCEPTED:
-        _arm_heartbeat(draft)
-    else:
-        boot_when_due(draft)
+    boot_when_due(draft)
 
 
 def link_down(draft: Draft, event: LinkDown) -> None:
     """The line went: questions to the CSMS are judged by the offline rules at once."""
-    draft.update(link=replace(draft.station.link, online=False, boot_sent=False, next_heartbeat_at_s=None))
+    draft.update(link=replace(draft.station.link, online=False, boot_sent=False))
     draft.announce("ocpp.disconnected", None, reason=event.reason)
     for pending in tuple(draft.station.pending.values()):
         if isinstance(pending, PendingToken):
@@ -134,11 +131,18 @@ def boot_failed(draft: Draft) -> None:
     draft.update(link=replace(link, boot_sent=False, next_boot_at_s=at_s))
 
 
+def registration_lost(draft: Draft) -> None:
+    """The CSMS has forgotten that it accepted the station (16-BOOT-06): introduce it again, not too soon."""
+    if draft.station.link.registration is Registration.ACCEPTED:
+        draft.update(link=replace(draft.station.link, registration=Registration.NONE))
+        boot_failed(draft)
+
+
 # --- heartbeat and time
 
 
 def heartbeat_when_due(draft: Draft) -> None:
-    """One at the interval; a changed interval counts from now."""
+    """One at the interval, however often the line breaks in between (16-J-40); a changed interval counts from now."""
     link = draft.station.link
     if not link.serving:
         return

@@ -40,6 +40,7 @@ from edged.domain.events import (
     ReceiveData,
     RecordDelivered,
     RecordGivenUp,
+    RegistrationLost,
     RequestStart,
     RequestStop,
     ReserveNow,
@@ -142,6 +143,8 @@ def _happening(draft: Draft, event: Happening) -> None:
             provisioning.boot_answered(draft, event)
         case BootFailed():
             provisioning.boot_failed(draft)
+        case RegistrationLost():
+            provisioning.registration_lost(draft)
         case TimeTold():
             provisioning.told(draft, event)
         case TokenAnswered():

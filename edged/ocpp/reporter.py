@@ -127,6 +127,10 @@ class Reporter(Generic[Key, Value]):
             entry.retry_from_s = None
         return [(key, self._entries[key].current) for key in due]
 
+    def tell(self, key: Key, value: Value, now_s: float) -> None:
+        """This value is sent without being due (the other side asked): its outcome is told like any other's."""
+        self._entries.setdefault(key, _Entry(value, now_s)).handed.append(_Handed(value))
+
     def acknowledged(self, key: Key) -> None:
         """The oldest value of this key that was handed out has arrived."""
         entry, handed = self._oldest(key)

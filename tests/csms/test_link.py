@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from edged.csms.failure import Failure, FailureKind
+from edged.csms.items import NoticeItem
 from edged.csms.link import MAX_WAITING, Link
 from edged.dialects.v16 import POLICY, Ocpp16
 from edged.domain.effects import AskAuthorization, Lane, Record, RecordKind, Reply
@@ -21,6 +22,7 @@ from edged.domain.events import (
     LinkUp,
     PresentToken,
     RecordGivenUp,
+    RegistrationLost,
     Tick,
     TokenAnswered,
 )
@@ -635,3 +637,130 @@ def test_meter_values_of_a_transaction_go_between_its_start_and_its_end(wire: Wi
     actions = [action for action in wire.since(mark) if action != "StatusNotification"]
     start, end = actions.index("StartTransaction"), actions.index("StopTransaction")
     assert actions[start + 1 : end] and set(actions[start + 1 : end]) == {"MeterValues"}
+
+
+# --- a CSMS that has forgotten the station
+
+
+@pytest.mark.req("16-BOOT-06")
+def test_a_csms_that_does_not_know_the_station_any_more_loses_no_record(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    for _ in range(3):
+        wire.answer()
+    assert wire.last[2] == "StartTransaction"
+    lost = wire.last[1]
+    mark = len(wire.calls)
+    wire.refuse("SecurityError")
+    assert wire.since(mark) == []
+    wire.wait(29)
+    assert wire.since(mark) == []
+    wire.wait(1)
+    assert wire.since(mark) == ["BootNotification"]
+    wire.boot()
+    actions = wire.answer_all()
+    assert actions[:3] == ["StatusNotification"] * 3
+    assert "StopTransaction" in actions
+    assert lost in [call[1] for call in wire.calls[mark:]]
+    assert wire.site.station.queued == 0
+    assert not [event for event in wire.everything if isinstance(event, RecordGivenUp)]
+
+
+@pytest.mark.req("16-BOOT-06", "16-TX-07")
+def test_a_record_that_is_refused_for_its_own_sake_blocks_nothing_for_ever(wire: Wire):
+    offline_transaction(wire)
+    wire.up()
+    for _ in range(200):
+        if wire.waiting and wire.last[2] == "BootNotification":
+            wire.boot()
+        elif wire.waiting and wire.last[2] == "StartTransaction":
+            wire.refuse("SecurityError")
+        elif wire.waiting:
+            wire.answer({"currentTime": now_text()} if wire.last[2] == "Heartbeat" else {})
+        else:
+            wire.wait(1)
+    assert [event.record.kind for event in wire.everything if isinstance(event, RecordGivenUp)] == [RecordKind.STARTED]
+    assert wire.since(0).count("BootNotification") == 2
+    assert wire.site.station.queued == 0
+
+
+@pytest.mark.req("16-BOOT-06")
+def test_a_csms_that_refuses_everything_but_the_boot_is_not_flooded_with_boots(wire: Wire):
+    wire.up()
+    for _ in range(250):
+        if wire.waiting and wire.last[2] == "BootNotification":
+            wire.boot()
+        elif wire.waiting:
+            wire.refuse("SecurityError")
+        else:
+            wire.wait(1)
+    assert wire.since(0).count("BootNotification") == 2
+
+
+def test_a_late_answer_to_a_report_of_before_is_no_answer_to_one_of_now(wire: Wire):
+    wire.up()
+    boot = wire.last[1]
+    assert wire.ask("TriggerMessage", {"requestedMessage": "BootNotification"})
+    wire.receive(3, boot, {"status": "Accepted", "currentTime": now_text(), "interval": 300})
+    assert wire.last[2] == "BootNotification"
+    wire.boot()
+    assert wire.last[2] == "StatusNotification"
+    wire.do(RegistrationLost())
+    wire.answer()
+    wire.wait(30)
+    wire.boot()
+    told = {call[3]["connectorId"] for call in wire.calls[-1:]}
+    wire.answer_all()
+    assert told == {0}
+
+
+# --- what is triggered
+
+
+@pytest.mark.req("16-ST-01", "TC_054_CS")
+def test_what_was_triggered_is_taken_back_when_it_did_not_last():
+    wire = Wire(configuration={"MinimumStatusDuration": "10"}).serve()
+    wire.wait(20)
+    wire.move("plug", 1)
+    mark = len(wire.calls)
+    wire.ask("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1})
+    wire.answer_all()
+    assert [call[3]["status"] for call in wire.calls[mark:]] == ["Preparing"]
+    wire.move("unplug", 1)
+    wire.wait(11)
+    wire.answer_all()
+    assert [call[3]["status"] for call in wire.calls[mark:]] == ["Preparing", "Available"]
+
+
+@pytest.mark.req("16-ST-01")
+def test_what_was_triggered_is_not_said_again_when_it_lasts():
+    wire = Wire(configuration={"MinimumStatusDuration": "10"}).serve()
+    wire.wait(20)
+    wire.move("plug", 1)
+    mark = len(wire.calls)
+    wire.ask("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1})
+    wire.wait(15)
+    wire.answer_all()
+    assert wire.since(mark) == ["StatusNotification"]
+
+
+@pytest.mark.req("16-J-40")
+def test_a_slow_csms_gets_one_heartbeat_at_a_time_and_its_drivers_are_still_asked_about():
+    wire = Wire(configuration={"HeartbeatInterval": "1"})
+    wire.up()
+    wire.boot(interval=1)
+    wire.answer_all()
+    wire.wait(25)
+    assert sum(isinstance(item, NoticeItem) for item in wire.link._waiting) <= 1
+
+
+@pytest.mark.req("16-BOOT-02")
+def test_nothing_is_dated_by_a_clock_that_is_about_to_be_set(wire: Wire):
+    wire.site.now = replace(wire.site.now, synchronized=False)
+    offline_transaction(wire)
+    wire.up()
+    wire.boot()
+    mark = len(wire.calls)
+    wire.ask("GetConfiguration", {"key": ["Nothing"]})
+    assert "StartTransaction" not in wire.since(mark)

@@ -327,6 +327,18 @@ def test_a_triggered_status_is_that_of_its_connector(
     assert_v16("StatusNotification", request.payload)
 
 
+@pytest.mark.req("TC_054_CS")
+def test_a_triggered_status_of_a_connector_that_nobody_has_seen_yet_is_unavailable(
+    make_station: Build, assert_v16: Check
+) -> None:
+    station = make_station()
+    unseen = replace(station.connectors[1], observed_at_s=None)
+    station = replace(station, connectors={**station.connectors, 1: unseen})
+    request = _request(_notice(Notify(NoticeKind.STATUS, 1, triggered=True), station))
+    assert request.payload["status"] == "Unavailable"
+    assert_v16("StatusNotification", request.payload)
+
+
 def test_a_connector_that_is_not_there_has_no_status(make_station: Build) -> None:
     assert _notice(Notify(NoticeKind.STATUS, 9), make_station()) is None
 

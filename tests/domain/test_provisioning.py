@@ -16,6 +16,7 @@ from edged.domain.events import (
     LinkUp,
     ReceiveData,
     Registration,
+    RegistrationLost,
     Tick,
     TimeTold,
     TriggerMessage,
@@ -166,6 +167,32 @@ def test_a_step_of_the_wall_clock_moves_no_timer() -> None:
     assert beats(site.do(Tick())) == 0
     site.now = replace(site.now, utc=START - timedelta(days=40))
     assert beats(site.wait(10)) == 1
+
+
+@pytest.mark.req("16-J-40")
+def test_a_line_that_breaks_again_and_again_still_carries_its_heartbeats() -> None:
+    site = Site.build(1, configuration={"HeartbeatInterval": "100"}, online=False)
+    site.do(LinkUp())
+    answer(site, Registration.ACCEPTED, 0)
+    seen = 0
+    for _ in range(5):
+        seen += beats(site.wait(50))
+        site.do(LinkDown("the line broke"))
+        site.wait(10)
+        site.do(LinkUp())
+    assert seen == 2
+
+
+@pytest.mark.req("16-BOOT-06")
+def test_a_station_that_the_csms_has_forgotten_introduces_itself_again() -> None:
+    site = Site.build(1)
+    site.do(RegistrationLost())
+    assert not site.station.link.serving
+    assert boots(site.wait(RETRY_S - 1)) == 0
+    site.do(RegistrationLost())
+    assert boots(site.wait(1)) == 1
+    answer(site, Registration.ACCEPTED, 0)
+    assert site.station.link.serving
 
 
 # --- the time

@@ -29,8 +29,9 @@ from edged.domain.effects import (
 from edged.domain.hardware import Measurand
 from edged.domain.station import Identity, Station
 from edged.domain.types import IdToken
-from edged.ocpp.dialect import Inexpressible, NotYet, Payload
+from edged.ocpp.dialect import Inexpressible, NotYet, Payload, StatusReport
 from edged.ocpp.rpc import Request
+from edged.ocpp.status import connector_status
 
 MAX_ID_TAG_CHARS: Final = 20
 VALUE_DECIMALS: Final = 3
@@ -170,13 +171,19 @@ def encode_notice(notice: Notify, station: Station) -> Request | None:
         case NoticeKind.HEARTBEAT:
             return Request("Heartbeat", {})
         case NoticeKind.STATUS:
-            number = notice.connector or 0
-            report = statuses(station).get(number)
-            return None if report is None else encode_status(number, report, station)
+            return _status(notice.connector or 0, station)
         case NoticeKind.METER:
             return _triggered_values(notice, station)
         case NoticeKind.FIRMWARE_STATUS | NoticeKind.DIAGNOSTICS_STATUS:
             return None
+
+
+def _status(number: int, station: Station) -> Request | None:
+    """Of a connector that nobody has seen yet too: who asks is answered."""
+    report = statuses(station).get(number)
+    if report is None and number in station.connectors:
+        report = StatusReport(connector_status(station, number))
+    return None if report is None else encode_status(number, report, station)
 
 
 def _triggered_values(notice: Notify, station: Station) -> Request | None:
