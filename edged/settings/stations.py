@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS, normalize, wanted
+from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS, Mutability, normalize, wanted
 from edged.domain.configuration_names import known_names, site_key
 from edged.domain.hardware import Measurand
 from edged.domain.types import IdToken
@@ -252,6 +252,9 @@ def _configuration(section: Section, *, connectors: int) -> dict[str, str]:
             near = hint(name, known_names())
             advice = near if near.startswith("did") else "write a 1.6 name like HeartbeatInterval"
             section.report.error(scalar.line, path, f"is no configuration key; {advice}")
+            continue
+        if key.default is None and key.mutability is Mutability.READ_ONLY:
+            section.report.error(scalar.line, path, "follows from the rest of the site: delete the line")
             continue
         value = _value(section, scalar, path)
         if value is None:

@@ -118,6 +118,11 @@ MISTAKES = [
     ),
     ("right\n", "right\n        connectors: []\n", r"20: .*connectors: is empty"),
     ("right\n", "right\n    configuration: {A: [1]}\n", r"20: .*configuration.A: must be one value, not a list"),
+    (
+        "right\n",
+        "right\n    configuration: {NumberOfConnectors: 9}\n",
+        r"20: .*configuration.NumberOfConnectors: follows from the rest of the site",
+    ),
     ("right\n", "right\n    configuration: {A: }\n", r"20: .*configuration.A: is empty"),
     ("right\n", "right\n    offline_tokens: 12\n", r"20: .*offline_tokens: must be a list"),
     ("right\n", "right\n    offline_tokens: [''] \n", r"20: .*offline_tokens\[0\]: must be a text of 1 to 36"),
