@@ -34,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"edged {__version__}")
     commands = top.add_subparsers(dest="name", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
-        command = commands.add_parser(name, help=module.SUMMARY, description=f"{module.SUMMARY.capitalize()}.")
+        sentence = f"{module.SUMMARY[:1].upper()}{module.SUMMARY[1:]}."
+        command = commands.add_parser(name, help=module.SUMMARY, description=sentence)
         module.configure(command)
         command.set_defaults(run=module.run)
     commands.add_parser(DEMO, help=DEMO_SUMMARY, add_help=False)
