@@ -48,6 +48,7 @@ class Policy:
     `update_triggers`: the updates of a transaction that are worth a durable record in this version.
     `reservation_records`: the CSMS is told why a reservation ended (2.0.1 H04.FR.01).
     `csms_names_transactions`: the CSMS answers a start with its own reference (1.6's integer transactionId).
+    `id_token_max_chars`: a longer token cannot be told to the CSMS; cut, it could be another driver's.
     """
 
     reservation_used: ReservationUse
@@ -55,3 +56,4 @@ class Policy:
     update_triggers: frozenset[Trigger]
     reservation_records: bool
     csms_names_transactions: bool
+    id_token_max_chars: int = 36

@@ -19,6 +19,7 @@ from edged.domain.transition import Draft
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef, same_group
 
 ASK_MARGIN_S = 5.0
+TOO_LONG = "the token is too long for this OCPP version"
 
 # --- a token is shown
 
@@ -27,6 +28,10 @@ def present(draft: Draft, event: PresentToken) -> None:
     """A reader or the BMS shows a token."""
     if draft.station.reset is not None:
         draft.reply(event.request, TokenVerdict.BUSY, "the station is about to restart")
+        return
+    if len(event.id_token.value) > draft.station.policy.id_token_max_chars:
+        draft.reply(event.request, TokenVerdict.REFUSED, TOO_LONG)
+        draft.announce("transaction.rejected", event.connector, id_token=event.id_token, reason=TOO_LONG)
         return
     known = authorization.lookup(draft.station, event.id_token, draft.now)
     group = known.group if known is not None else None
@@ -312,6 +317,8 @@ def _remote_refusal(
         return "the station is not accepted yet"
     if station.reset is not None:
         return "the station is about to restart"
+    if len(event.id_token.value) > station.policy.id_token_max_chars:
+        return TOO_LONG
     if number is None:
         return "no connector is free"
     if number not in station.connectors:

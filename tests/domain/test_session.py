@@ -66,6 +66,29 @@ def test_token_first() -> None:
     assert len(site.records()) == 1
 
 
+@pytest.mark.req("16-GEN-06")
+@pytest.mark.parametrize("way", ["reader", "bms", "remote start"])
+def test_a_token_that_the_version_cannot_tell_whole_is_nobody_s(way: str) -> None:
+    long = "0123456789ABCDEFGHIJ-another"
+    site = Site.build(1, policy=replace(POLICY, id_token_max_chars=20))
+    site.start(1, long[:20])
+    site.unplug(1)
+    site.unplug(1)
+    site.plug(1)
+    before = len(site.records())
+    if way == "reader":
+        site.look(1, ChargerState.CONNECTED, token=long)
+    elif way == "bms":
+        site.show(long, 1)
+        assert site.reply().status is TokenVerdict.REFUSED
+    else:
+        assert site.remote_start(long, 1) is Verdict.REJECTED
+    assert not site.of(AskAuthorization)
+    assert len(site.records()) == before
+    site.show(long[:20], 1)
+    assert site.of(AskAuthorization), "one that fits is asked about"
+
+
 @pytest.mark.req("TC_010_CS", "TC_046_2_CS")
 def test_remote_start_with_the_cable_in() -> None:
     site = Site.build(1)

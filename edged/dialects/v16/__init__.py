@@ -31,6 +31,7 @@ POLICY: Final = Policy(
     update_triggers=frozenset({Trigger.METER_VALUE_PERIODIC, Trigger.METER_VALUE_CLOCK}),
     reservation_records=False,  # 16-RES-12
     csms_names_transactions=True,
+    id_token_max_chars=outbound.MAX_ID_TAG_CHARS,  # 16-GEN-06
 )
 
 CODES: Final = CodeTable(
