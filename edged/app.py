@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edged.gateway import Gateway
 from edged.settings import Settings, SettingsErrors
-from edged.site import load_site
+from edged.site import load_site, profiles_of
 from edged.system.logs import set_up
 from edged.system.notify import Notifier
 
@@ -46,6 +46,7 @@ async def _run_once(
 ) -> tuple[int, Settings | None]:
     """One configuration's life: its exit status, and the configuration to go on with, if any."""
     gateway = Gateway(settings, state_dir, control_path, notifier)
+    profiles = profiles_of(settings)
     following: list[Settings] = []
 
     def reload() -> None:
@@ -53,9 +54,13 @@ async def _run_once(
         if fresh is None:
             return
         notifier.reloading()
-        if fresh == settings:
+        for warning in fresh.warnings:
+            _log.warning("%s", warning)
+        if fresh == settings and profiles_of(fresh) == profiles:
+            _log.info("the configuration and its profiles were read again: nothing has changed")
             notifier.ready()
             return
+        _log.info("the configuration has changed: starting again with it")
         following.append(fresh)
         gateway.leave(EXIT_OK)
 

@@ -108,7 +108,11 @@ class Gateway:
     # --- putting together
 
     def _open_store(self) -> Opened:
-        self._state_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"cannot keep state in {self._state_dir} ({error.strerror}): name another directory with --state"
+            raise StoreError(problem) from error
         opened = open_store(self._state_dir / DATABASE, wall=datetime.now(UTC))
         for sentence in opened.sentences:
             _log.error("%s", sentence)

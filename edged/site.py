@@ -65,6 +65,12 @@ def lookup(folder: Path) -> Callable[[str], ProfileFacts | Sequence[SettingsErro
     return find
 
 
+def profiles_of(settings: Settings) -> Mapping[str, DeviceProfile]:
+    """The profiles that a site uses, as they are on the disk now. Raises `ProfileErrors`."""
+    names = sorted({charger.profile for charger in settings.chargers.values()})
+    return {name: load_profile(name, settings.profiles_dir) for name in names}
+
+
 def facts_of(profile: DeviceProfile) -> ProfileFacts:
     """What the check of a configuration needs of a profile."""
     bus, points = profile.bus, profile.points

@@ -107,7 +107,8 @@ def _take_lock(path: Path) -> int:
     try:
         fd = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise StoreError(f"the store's directory cannot be used: {error}") from error
+        problem = f"the store's directory cannot be used ({error.strerror})"
+        raise StoreError(f"{problem}: let this user write to {path.absolute().parent}, or name another one") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(fd, 0)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edged.chargers.library import load_profile, profile_names
+from edged.chargers.library import PACKAGED_DIR, load_profile, profile_names
 from edged.settings import SettingsErrors
-from edged.site import facts_of, load_site
+from edged.site import facts_of, load_site, profiles_of
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "edged.yaml"
 
@@ -58,6 +58,17 @@ def test_a_profile_of_the_site_wins_and_its_mistakes_have_its_own_lines(example)
         load_site(example)
     files = {Path(error.file).name for error in wrong.value.errors}
     assert files == {"edged.yaml", "phoenix-charx-sec.yaml"}
+
+
+def test_a_profile_that_was_edited_is_seen_when_the_site_is_read_again(example):
+    folder = example.parent / "profiles.d"
+    folder.mkdir()
+    mine = folder / "phoenix-charx-sec.yaml"
+    mine.write_text((PACKAGED_DIR / mine.name).read_text())
+    before = profiles_of(load_site(example))
+    assert profiles_of(load_site(example)) == before
+    mine.write_text(mine.read_text().replace("vendor:", "vendor: New", 1))
+    assert profiles_of(load_site(example)) != before
 
 
 def test_a_profiles_name_never_leads_out_of_its_folder(example):
