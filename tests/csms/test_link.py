@@ -300,6 +300,13 @@ def test_pending_says_nothing_unasked_but_answers_and_says_what_is_triggered(wir
     assert len(wire.calls) == 2
 
 
+def test_pending_asks_about_nobody(wire: Wire):
+    wire.up()
+    wire.boot("Pending", interval=100)
+    wire.link.show(wire.site.station, wire.site.now, [AskAuthorization("ticket", IdToken("ALICE"))])
+    assert [call[2] for call in wire.calls] == ["BootNotification"]
+
+
 def test_rejected_neither_speaks_nor_answers(wire: Wire):
     wire.up()
     wire.boot("Rejected", interval=100)
