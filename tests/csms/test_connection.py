@@ -778,6 +778,7 @@ async def test_a_ca_file_that_cannot_be_used_is_a_failure_until_it_is_mended(
 # --- settings, logs, secrets
 
 
+@pytest.mark.req("16-J-06")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

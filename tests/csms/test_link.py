@@ -222,6 +222,7 @@ def wire() -> Wire:
 # --- who goes first
 
 
+@pytest.mark.req("16-J-30")
 def test_the_boot_is_the_first_word_on_the_line(wire: Wire):
     wire.up()
     assert [call[2] for call in wire.calls] == ["BootNotification"]

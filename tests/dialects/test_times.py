@@ -11,6 +11,7 @@ from edged.dialects.times import MAX_TIME_LENGTH, format_time, parse_time
 TEN = datetime(2024, 3, 1, 10, 0, 0, tzinfo=UTC)
 
 
+@pytest.mark.req("16-GEN-03")
 @pytest.mark.parametrize(
     "text",
     [
@@ -63,6 +64,7 @@ def test_fractions_of_a_second_are_kept() -> None:
     assert parse_time("2024-03-01T10:00:00.250Z") == TEN + timedelta(milliseconds=250)
 
 
+@pytest.mark.req("16-GEN-03")
 def test_a_moment_is_written_in_utc_with_z_and_milliseconds() -> None:
     local = datetime(2024, 3, 1, 12, 0, 0, 123_999, tzinfo=timezone(timedelta(hours=2)))
     assert format_time(local) == "2024-03-01T10:00:00.123Z"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.dialects.v16.inbound import SUPPORTED_ACTIONS, decode_call
+from edged.dialects.v16.keys import PROFILES
 from edged.dialects.v16.schemas import KNOWN_ACTIONS, MAX_DATA_CHARS
 from edged.domain.effects import NoticeKind
 from edged.domain.events import (
@@ -128,6 +129,18 @@ def test_a_good_call_becomes_its_event(action: str, payload: dict[str, Any], eve
     assert decode_call(action, payload, REF) == event
 
 
+@pytest.mark.req("16-GEN-01")
+def test_every_call_of_the_profiles_that_are_claimed_is_served() -> None:
+    profiles = {
+        "Core": "ChangeAvailability ChangeConfiguration ClearCache DataTransfer GetConfiguration"
+        " RemoteStartTransaction RemoteStopTransaction Reset UnlockConnector",
+        "Reservation": "CancelReservation ReserveNow",
+        "RemoteTrigger": "TriggerMessage",
+    }
+    assert PROFILES.split(",") == list(profiles)
+    assert {action for actions in profiles.values() for action in actions.split()} == SUPPORTED_ACTIONS
+
+
 def test_every_action_that_is_served_has_a_good_call_here() -> None:
     assert {action for action, _, _ in GOOD} == SUPPORTED_ACTIONS
 
@@ -218,6 +231,7 @@ def test_a_key_that_is_too_long_is_named_by_its_index() -> None:
 # --- rules of single messages
 
 
+@pytest.mark.req("16-RES-01")
 def test_connector_0_of_a_reservation_is_any_connector() -> None:
     event = decode_call("ReserveNow", {**RESERVE, "connectorId": 0}, REF)
     assert isinstance(event, ReserveNow) and event.target == Target()

@@ -121,6 +121,7 @@ def test_a_transaction_that_is_no_longer_known_goes_under_minus_one(make_station
     assert _request(encode_record(_record(RecordKind.ENDED), make_station())).payload["transactionId"] == -1
 
 
+@pytest.mark.req("16-TX-08")
 @pytest.mark.parametrize("reason", StopReason)
 def test_an_end_is_a_stop_transaction_for_every_reason(
     reason: StopReason, make_station: Build, assert_v16: Check
@@ -134,6 +135,7 @@ def test_an_end_is_a_stop_transaction_for_every_reason(
     assert_v16("StopTransaction", request.payload)
 
 
+@pytest.mark.req("16-TX-08")
 def test_an_end_by_the_station_itself_names_no_tag_and_no_reason(make_station: Build) -> None:
     payload = _request(encode_record(_record(RecordKind.ENDED), _with_transaction(make_station, 42))).payload
     assert "idTag" not in payload and "reason" not in payload and "transactionData" not in payload
@@ -172,6 +174,7 @@ def test_a_register_that_is_no_number_is_zero(energy_wh: float, make_station: Bu
 # --- meter values
 
 
+@pytest.mark.req("16-MV-04")
 @pytest.mark.parametrize(
     ("measurand", "unit"),
     [
@@ -214,6 +217,7 @@ def test_every_measurand_of_the_core_has_its_unit_here(make_station: Build, asse
     assert_v16("MeterValues", payload)
 
 
+@pytest.mark.req("16-MV-03")
 @pytest.mark.parametrize("phase", ["L1", "L2", "L3", "L1-N", "L2-N", "L3-N"])
 @pytest.mark.parametrize("context", SampleContext)
 def test_phase_and_context_are_said_as_they_are(

@@ -88,6 +88,7 @@ def test_a_fault_that_does_not_block_is_a_warning(make_station: Build, make_conn
     assert report == StatusReport("Available", "HighTemperature", "hot", "T7")
 
 
+@pytest.mark.req("16-ST-02")
 def test_trouble_with_the_ev_is_not_told_where_no_ev_can_be(make_station: Build, make_connector: Build) -> None:
     assert _one(make_station, make_connector, faults=(EV_WARNING,)) == StatusReport("Available")
 
@@ -139,6 +140,7 @@ def test_a_reserved_connector_is_reserved(make_station: Build) -> None:
     }
 
 
+@pytest.mark.req("16-GEN-05")
 @pytest.mark.parametrize(("operative", "status"), [(True, "Available"), (False, "Unavailable")])
 def test_connector_0_is_available_or_not_and_has_no_faults(
     operative: bool, status: str, make_station: Build, make_connector: Build, assert_v16: Check
@@ -162,6 +164,7 @@ def test_every_connector_and_the_station_is_reported_in_order(make_station: Buil
     assert list(statuses(station)) == [0, 1, 2, 3]
 
 
+@pytest.mark.req("16-ST-06")
 def test_a_report_keeps_the_moment_at_which_it_was_made(make_station: Build) -> None:
     report = statuses(make_station())[1]
     later = make_station(clock=Now(NOON + timedelta(hours=1), 3700.0, True))

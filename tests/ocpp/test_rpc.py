@@ -44,6 +44,7 @@ def sent(s: Session) -> list[Any]:
     return [json.loads(frame) for frame in s.take_outgoing()]
 
 
+@pytest.mark.req("16-J-20")
 def test_a_call_leaves_as_four_elements_and_its_result_comes_back_with_its_reference() -> None:
     s = session()
     s.call(Request("Heartbeat", {}), "beat", now_s=0.0)
@@ -315,6 +316,7 @@ def test_an_answer_that_json_cannot_express_leaves_the_call_open_for_an_error() 
     assert sent(s) == [[4, "a", "InternalError", "", {}]]
 
 
+@pytest.mark.req("16-J-20")
 def test_an_error_has_five_elements_and_at_most_255_characters_of_description() -> None:
     s = session()
     s.receive('[2,"a","Reset",{}]', 0.0)
