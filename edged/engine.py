@@ -1,4 +1,4 @@
-"""The single writer of one station: inbox -> step -> commit -> dispatch. DESIGN: "the order is the architecture".
+"""The single writer of one station: inbox -> step -> commit -> dispatch, in the order of docs/architecture.md.
 
 Owns the current `Station` and nothing else about it. A step becomes visible only after its commit; if the disk does
 not keep it, the step is dropped, whoever asked is told, and nothing has happened, save that energy which the dropped

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_SECRET_BYTES = 4096
-MAX_CREDENTIAL_BYTES = 65_536
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _UNCLOSED = re.compile(r"\$\{[^{}]*(?=$|\{)")
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
