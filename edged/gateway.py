@@ -267,6 +267,7 @@ class Gateway:
             return leaving.result() if leaving.done() else 1
         finally:
             self._notifier.stopping()
+            _log.info("edged stops serving %s", ", ".join(self._units))
             await self._stop(tasks)
 
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:

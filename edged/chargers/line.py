@@ -246,9 +246,7 @@ def _open_port(spec: BusSpec) -> serial.Serial:
         asked = f"{spec.baudrate} baud, parity {spec.parity}, stop bits {spec.stopbits}"
         raise LineDown(f"{spec.port} refused {asked}: {error.args[-1]}") from error
     except (OSError, ValueError) as error:
-        # pyserial words the number, the port and the text twice.
-        number = getattr(error, "errno", None)
-        raise LineDown(f"{spec.port} cannot be opened: {os.strerror(number) if number else error}") from error
+        raise LineDown(f"{spec.port} cannot be opened: {_reason(error)}") from error
     try:
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         port.reset_input_buffer()
@@ -256,6 +254,15 @@ def _open_port(spec: BusSpec) -> serial.Serial:
         port.close()
         raise LineDown(f"{spec.port} cannot be opened: {error}") from error
     return port
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """The operating system's own words: pyserial says number, port and text twice, asyncio the address once more.
+
+    The numbers of name resolution are negative; their words stand in the error.
+    """
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number and number > 0 else str(getattr(error, "strerror", None) or error)
 
 
 def _is_pseudo_terminal(port: str) -> bool:
@@ -280,8 +287,7 @@ class TcpPipe(asyncio.Protocol):
         except TimeoutError as error:
             raise LineDown(f"{spec.host}:{spec.tcp_port} did not accept a connection in time") from error
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise LineDown(f"{spec.host}:{spec.tcp_port} cannot be reached: {reason}") from error
+            raise LineDown(f"{spec.host}:{spec.tcp_port} cannot be reached: {_reason(error)}") from error
         return pipe
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
