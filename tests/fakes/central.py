@@ -66,10 +66,13 @@ class Central:
     sessions: dict[int, Session] = field(default_factory=dict)
     answers: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     received: list[Message] = field(default_factory=list)
+    last_durable: str = ""
+    refused: set[str] = field(default_factory=set)
     statuses: dict[int, str] = field(default_factory=dict)
     registers: dict[int, float] = field(default_factory=dict)
     asked: dict[str, tuple[int, str, dict[str, Any], float]] = field(default_factory=dict)
     replies: list[tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    interrupted: list[tuple[str, tuple[int, str, dict[str, Any], float]]] = field(default_factory=list)
     in_flight: int = 0
     calls: int = 0
     sins: list[str] = field(default_factory=list)
@@ -85,6 +88,7 @@ class Central:
     def disconnected(self) -> None:
         """What was asked and not answered yet is never answered now."""
         self.up = False
+        self.interrupted = list(self.asked.items())
         self.asked.clear()
 
     def mood(self, moods: Moods) -> None:
@@ -107,7 +111,8 @@ class Central:
             self.sins.append(f"{action} while another CALL waits")
         if not self.accepted and action != "BootNotification":
             self.sins.append(f"{action} before the boot was accepted")
-        if action != "BootNotification" and random.random() < moods.rude:
+        if action != "BootNotification" and ident not in self.answers and random.random() < moods.rude:
+            self.refused.add(json.dumps(payload, sort_keys=True))
             self._send([4, ident, "InternalError", "a bad moment", {}])
             return
         result = self._process(ident, action, payload)
@@ -144,15 +149,23 @@ class Central:
     def _process(self, ident: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         if action not in TRANSACTIONAL:
             return self._fresh(action, payload)
-        content = json.dumps(_without_times(payload), sort_keys=True)
+        content = _content(payload)
         known = self.answers.get(ident)
+        words = json.dumps(payload, sort_keys=True)
+        if known is None and words in self.refused:  # it comes again under another id: told by what it says
+            twin = next((one for one in self.received if json.dumps(one.payload, sort_keys=True) == words), None)
+            if twin is not None:
+                return twin.answer
         if known is not None:
             if known[0] != content:
                 self.sins.append(f"{action} repeated with another content")
+            if ident != self.last_durable:
+                self.sins.append(f"{action} repeated behind a later one")
             return known[1]
         result = self._fresh(action, payload)
         self.answers[ident] = (content, result)
         if not triggered(payload):
+            self.last_durable = ident
             self.received.append(Message(ident, action, payload, result))
         return result
 
@@ -237,11 +250,21 @@ class Central:
         for a while after it was accepted, where its disk is full."""
         if not (self.up and self.accepted) or self.world.engine.station.link.registration is Registration.REJECTED:
             return
+        self._ask_again()
         self.calls += 1
         ident = f"c{self.calls}"
         self.asked[ident] = (self.calls, action, payload, self.world.elapsed_s)
         self.world.watch.asked(self.calls, action, payload)
         self.world.to_station([2, ident, action, payload])
+
+    def _ask_again(self) -> None:
+        """Some CSMSs repeat on the next line, under the same id, what was not answered on the last one."""
+        interrupted, self.interrupted = self.interrupted, []
+        for ident, (number, action, payload, _) in interrupted:
+            if action != "Reset" and self.world.random.random() < 0.5:
+                self.asked[ident] = (number, action, payload, self.world.elapsed_s)
+                self.world.watch.asked(number, action, payload)
+                self.world.to_station([2, ident, action, payload])
 
     def reserve(self, reservation_id: int, connector: int, token: str, seconds: float) -> None:
         until = self.world.true_utc() + timedelta(seconds=seconds)
@@ -285,6 +308,10 @@ def energies(payload: dict[str, Any]) -> list[float]:
 def triggered(payload: dict[str, Any]) -> bool:
     """MeterValues that were asked for by TriggerMessage: perishable, none of the durable records."""
     return any(v.get("context") == "Trigger" for s in payload.get("meterValue", ()) for v in s["sampledValue"])
+
+
+def _content(payload: dict[str, Any]) -> str:
+    return json.dumps(_without_times(payload), sort_keys=True)
 
 
 def _without_times(value: Any) -> Any:

@@ -52,8 +52,9 @@ class Wallbox:
     rebooting_until_s: float = 0.0
     booted: bool = False
     noise: float = 0.0
+    card: str | None = None
     lock_released: bool = False
-    unlocked_at_s: float = -1.0
+    unlocked_at_s: float = -1e9
     sins: list[str] = field(default_factory=list)
 
     # --- ports.Driver
@@ -156,6 +157,7 @@ class Wallbox:
             self.listener.observed(self._nonsense())
             return
         booted, self.booted = self.booted, False
+        card, self.card = self.card, None
         self.listener.observed(
             Observation(
                 read_at=self.world.clock.now(),
@@ -165,6 +167,7 @@ class Wallbox:
                 operative=self.desired.operative if Capability.AVAILABILITY_SENSE in self.capabilities else None,
                 permit_charging=self.desired.permit_charging,
                 meter=Meter(energy_wh=self._reading(), power_w=POWER_W if self.contactor else 0.0),
+                token=card,
                 booted=booted,
             )
         )

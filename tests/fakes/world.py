@@ -147,7 +147,7 @@ def draw(seed: int) -> Plan:
 
 
 class Computer:
-    """The computer's two clocks: the monotonic one drifts and begins anew with the power, the wall is wrong at first."""
+    """The computer's clocks: the monotonic one drifts and begins anew with the power, the wall is wrong at first."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -241,6 +241,7 @@ class World:
         self.continued = False
         self.line_up = True
         self.line_no = 0
+        self.stalled = False
         self.computer = Computer(self)
         self.watch = watch(self)
         self.boot()
@@ -340,6 +341,7 @@ class World:
         """The process is gone; with `power` the whole computer, with `chargers` their power as well."""
         self.crashes += 1
         self.continued = not power
+        self.stalled = False
         self.cut(notify=False)
         self.broker.daemon_died()
         for box in self.boxes.values():
@@ -363,9 +365,10 @@ class World:
         self.later(self.random.uniform(0.5, 5), self.connect)
 
     def settle(self) -> None:
-        """Let the engine handle all that waits, judging after every step."""
+        """Let the engine handle all that waits, judging after every step. While it is stalled (a slow disk holds it up)
+        events pile up in its inbox."""
         engine = self.engine
-        while len(engine.inbox):
+        while len(engine.inbox) and not self.stalled:
             before = engine.station
             _run(engine.handle(_run(engine.inbox.get())))
             self.watch.handled(before, engine.station)
@@ -480,12 +483,16 @@ class _Ear:
 
 
 class Disk:
-    """The disk: may be full, may lose the power before or right after a commit. Tells the watch what is kept."""
+    """The disk: may be full, may lose the power before or right after a commit. Tells the watch what is kept.
+
+    `refused`: the steps, before and after, that were not kept since the last commit.
+    """
 
     def __init__(self, inner: StationStore, world: World) -> None:
         self.inner = inner
         self.world = world
         self.outbox = inner.outbox
+        self.refused: list[tuple[Station, Station]] = []
         self._step: tuple[Station, Event, Station, tuple[Effect, ...]] | None = None
 
     def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Any:
@@ -501,8 +508,11 @@ class Disk:
         world.commits += 1
         by_chance = world.commit_fails and world.random.random() < world.commit_fails
         if world.disk_full or by_chance or world.commits in world.refuse_at:
+            assert self._step is not None
+            self.refused.append((self._step[0], self._step[2]))
             raise StoreError("disk full (played)")
         self.inner.commit(difference, wall)
+        self.refused.clear()
         self._kept()
         world.instruction()
 

@@ -1,4 +1,4 @@
-"""DESIGN.md's invariants as checks that can fail, each in a function of its own name, over a world's whole history.
+"""The design's invariants as checks that can fail, each in a function of its own name, over a world's whole history.
 
 Judges from outside wherever it can: by what the CSMS has in its hands, what the hardware does, what lies on the disk
 and what the broker retains; the station's own words are only compared with these.
@@ -43,6 +43,7 @@ from tests.sim.promises import Promises
 
 CLOCK_MARGIN_S = 10.0
 SWITCH_S = 5.0
+UNLOCK_S = 30.0
 RELOADED = 0.01
 ENDED = {"reservation.used", "reservation.expired", "reservation.cancelled", "reservation.removed"}
 
@@ -86,21 +87,26 @@ class Laws:
     def kept(self, before: Station, event: Event, after: Station, effects: tuple[Effect, ...], now: Now) -> None:
         self.steps += 1
         self.witness.saw(before, event, Transition(after, effects), now)
+        used = [e for e in effects if isinstance(e, Announce) and e.kind == "reservation.used"]
         for effect in effects:
             if isinstance(effect, Enqueue):
-                self.records[effect.seq] = effect.record
-                if isinstance(effect.record, TransactionRecord):
-                    each_transaction_ends_exactly_once_with_a_cause(self, effect.record)
-                    a_transaction_starts_for_the_holder(self, effect.record)
+                self._recorded(effect)
             elif isinstance(effect, Dequeue):
                 assert isinstance(event, RecordDelivered | RecordGivenUp), "a record is forgotten for no reason"
                 self.dequeued.add(effect.seq)
                 if isinstance(event, RecordGivenUp):
                     self.given_up.add(effect.seq)
-        for effect in effects:
-            if isinstance(effect, Announce):
+            elif isinstance(effect, Announce) and effect not in used:
                 self._announced(effect, after, effects)
+        for effect in used:  # behind the record that uses it
+            self._announced(effect, after, effects)
         self.memory = after
+
+    def _recorded(self, effect: Enqueue) -> None:
+        self.records[effect.seq] = effect.record
+        if isinstance(effect.record, TransactionRecord):
+            each_transaction_ends_exactly_once_with_a_cause(self, effect.record)
+            a_transaction_starts_for_the_holder(self, effect.record)
 
     def _announced(self, told: Announce, after: Station, effects: tuple[Effect, ...]) -> None:
         if told.kind == "reservation.made":
@@ -130,7 +136,7 @@ class Laws:
             if connector.observed_at_s is not None or connector.faults
         }
         serving = self.world.wire.connected and station.link.serving and not self.world.engine.degraded
-        if ours != self.statuses or not serving:
+        if ours != self.statuses or not serving or self.world.stalled:
             self.statuses, self.statuses_since_s = ours, self.world.elapsed_s
 
     def booted(self, station: Station) -> None:
@@ -142,6 +148,7 @@ class Laws:
 
     def died(self) -> None:
         self.witness.restarted()
+        self.witness.answered.clear()  # a CSMS may repeat a request to the next process
 
     def second(self) -> None:
         no_energy_for_a_token_that_does_not_match_a_reservation(self)
@@ -273,9 +280,7 @@ def every_call_is_answered_exactly_once(laws: Laws) -> None:
 def desired_equals_derived(laws: Laws, before: Station, after: Station) -> None:
     engine = laws.world.engine
     if engine.degraded:
-        for number, wanted in engine.wanted.items():
-            allowed = desired(after, number).permit_charging
-            assert allowed or not wanted.permit_charging, f"energy that nothing allows on {number}"
+        energy_that_a_lost_step_would_have_stopped_is_withheld(laws, after)
         return
     for number in after.connectors:
         if _untouched(before, after, number) and laws.steps % 50:
@@ -283,6 +288,18 @@ def desired_equals_derived(laws: Laws, before: Station, after: Station) -> None:
         wanted = desired(after, number)
         assert engine.wanted.get(number) == wanted, f"desired differs from derived on {number}"
         assert laws.world.boxes[number].wanted == wanted, f"the driver of {number} was not told"
+
+
+def energy_that_a_lost_step_would_have_stopped_is_withheld(laws: Laws, station: Station) -> None:
+    """While the disk keeps nothing: less energy than the station allows, never more."""
+    engine = laws.world.engine
+    for number, wanted in engine.wanted.items():
+        stopped = any(
+            desired(before, number).permit_charging and not desired(after, number).permit_charging
+            for before, after in laws.world.disk.refused
+        )
+        allowed = desired(station, number).permit_charging and not stopped
+        assert allowed or not wanted.permit_charging, f"energy that nothing allows on {number}"
 
 
 def _untouched(before: Station, after: Station, number: int) -> bool:
@@ -317,7 +334,7 @@ def what_the_hardware_did_is_read_back(
 ) -> None:
     if action == "UnlockConnector" and answer["status"] == "Unlocked":
         box = laws.world.boxes[asked["connectorId"]]
-        assert box.unlocked_at_s >= laws.world.elapsed_s - 40, "Unlocked was said of a lock that did not open"
+        assert box.unlocked_at_s >= laws.world.elapsed_s - UNLOCK_S, "Unlocked was said of a lock that did not open"
 
 
 def after_a_reconnect_the_csms_view_equals_ours(laws: Laws) -> None:
@@ -326,6 +343,8 @@ def after_a_reconnect_the_csms_view_equals_ours(laws: Laws) -> None:
     if not world.alive():
         return
     central, link, ours = world.central, world.link, laws.statuses
+    if world.stalled or not world.wire.connected:
+        laws.statuses_since_s = world.elapsed_s
     calm_s = world.elapsed_s - laws.statuses_since_s
     if calm_s < 15 or central.bad_mood_on_this_line or not link.session.idle or link._waiting:
         return

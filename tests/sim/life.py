@@ -56,6 +56,7 @@ class Life:
             (self.kill, 1),
             (self.full_disk, 1),
             (self.mood, 1),
+            (self.stall, 1),
         )
         self.moves = [move for move, _ in moves]
         self.weights = [weight for _, weight in moves]
@@ -82,8 +83,12 @@ class Life:
         self._box().plugged = False
 
     def token(self) -> None:
-        number = self.random.choice([None, *self.world.boxes])
-        self.world.show_token(self.random.choice(TOKENS), number)
+        """At the charger's own reader, or at one that is nobody's."""
+        token = self.random.choice(TOKENS)
+        if self.random.random() < 0.4:
+            self._box().card = token
+        else:
+            self.world.show_token(token, self.random.choice([None, *self.world.boxes]))
 
     def hunger(self) -> None:
         box = self._box()
@@ -198,6 +203,11 @@ class Life:
             world.commit_fails = 0.3
             self.after(60, lambda: setattr(world, "commit_fails", 0.0))
 
+    def stall(self) -> None:
+        """The disk takes its time: the engine stands still, everything else goes on."""
+        self.world.stalled = True
+        self.after(self.random.choice((1, 6)), lambda: setattr(self.world, "stalled", False))
+
     def mood(self) -> None:
         self.world.central.mood(self.random.choice(MOODS))
 
@@ -216,6 +226,7 @@ def recover(world: World) -> None:
     world.central.mood(Moods())
     world.commit_fails, world.disk_full, world.line_up = 0.0, False, True
     world.crash_at.clear()
+    world.stalled = False
     world.computer.error_s = 0.0
     world.broker.return_to_reach()
     for box in world.boxes.values():
@@ -238,6 +249,7 @@ def at_rest(world: World) -> bool:
         and world.link.session.idle
         and not world.link._waiting
         and not world.mirror._outbox.depth
+        and not world.mirror._outbox.under_way
     )
 
 
@@ -245,13 +257,13 @@ def calm_down(world: World, within_s: float = 3600.0) -> None:
     """Let the site come to rest; whoever forgot a transaction ends it."""
     until_s = world.elapsed_s + within_s
     while world.elapsed_s < until_s:
-        world.run(40)
+        world.run(37.3)
         world.connect()
         if at_rest(world):
             world.run(25)
             if at_rest(world):
                 return
-        elif world.alive() and world.link.session.idle:
+        elif world.alive():
             for number, connector in world.engine.station.connectors.items():
                 running = world.engine.station.running(number)
                 if running is not None and not connector.plugged and running.id_token is not None:

@@ -197,6 +197,24 @@ def a_charger_is_lost(world: World) -> None:
     world.run(15)
 
 
+def a_full_disk(world: World) -> None:
+    """Lines come and go, drivers come and go, and nothing of it can be written for a while."""
+    charge(world, 1)
+    world.show_token("CARLA", 2)
+    world.disk_full = True
+    world.boxes[1].plugged = False
+    plug(world, 2)
+    world.run(3)
+    world.line_up = False
+    world.cut()
+    world.run(2)
+    world.line_up = True
+    world.connect()
+    ask(world, "ChangeConfiguration", key="ConnectionTimeOut", value="45")
+    world.disk_full = False
+    world.run(12)
+
+
 def soft_reset(world: World) -> None:
     charge(world, 1)
     ask(world, "Reset", 45, type="Soft")
@@ -222,6 +240,7 @@ CHAPTERS: tuple[Callable[[World], None], ...] = (
     remote,
     the_bms,
     a_charger_is_lost,
+    a_full_disk,
     soft_reset,
     hard_reset,
 )
