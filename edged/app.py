@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def run(settings: Settings, state_dir: Path, control_path: Path) -> int:
     SIGTERM and SIGINT end it, SIGHUP reads the configuration again: a wrong one is refused and the old one stays.
     Raises `EdgedError` where it cannot start.
     """
+    os.umask(0o027)  # what is kept here is nobody else's business
     notifier = Notifier()
     current: Settings | None = settings
     status = EXIT_OK

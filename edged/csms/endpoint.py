@@ -1,6 +1,6 @@
 """How one station reaches its CSMS: address, identity, credentials, TLS. Checked when made, secrets never shown.
 
-Owns the rules of security profiles 0 to 2 (facts of the 1.6 security whitepaper, A00). Refuses to know what flows over
+Owns the rules of security profiles 0 to 2 (1.6 security whitepaper, A00). Refuses to know what flows over
 the line. Invariant: settings that exist can be connected with; the password is in no repr and no error.
 """
 

@@ -1,4 +1,4 @@
-"""Who may charge: the cache, the offline rules, and whether the CSMS must be asked. 1.6 §3.5, facts 2.3.
+"""Who may charge: the cache, the offline rules, and whether the CSMS must be asked. 1.6 §3.5.
 
 Invariants: a token that anything local calls invalid or expired is never let in offline · the cache is bounded and
 only changes when an answer says something new (flash wear).
@@ -51,7 +51,7 @@ def judge(station: Station, token: IdToken, now: Now, *, group_needed: bool) -> 
 
 
 def judge_offline(station: Station, token: IdToken, now: Now) -> Way:
-    """The rules while the CSMS is away, or when it does not answer (facts 3.1, Authorize)."""
+    """The rules while the CSMS is away, or when it does not answer."""
     known = lookup(station, token, now)
     if known is not None and known.status is not AuthorizationStatus.ACCEPTED:
         return Way.REFUSE

@@ -1,4 +1,4 @@
-"""ChangeAvailability: now, scheduled, for the whole station; kept over reboots. 1.6 §5.2, facts 3.2.
+"""ChangeAvailability: now, scheduled, for the whole station; kept over reboots. 1.6 §5.2.
 
 A charger that reports its availability is asked to confirm before anybody is told Accepted. One that cannot (the
 register is ours alone) is changed by withholding energy and authorization, which needs no confirmation.

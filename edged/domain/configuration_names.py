@@ -1,6 +1,6 @@
 """The other name of a configuration key: its Component.Variable, as an installer may write it.
 
-Data only (facts 7.1). One registry of keys, two sets of names; which of them a CSMS may use is its dialect's matter.
+Data only. One registry of keys, two sets of names; which of them a CSMS may use is its dialect's matter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One connector: from what the charger reports to facts, and from facts to a phase. 1.6 §4.9, facts 2.2.
+"""One connector: from what the charger reports to facts, and from facts to a phase. 1.6 §4.9.
 
 Invariants: a phase follows from facts alone · a charger that is silent for longer than the grace time is a fault, and
 stops being one with its next word · unplugging ends the session that it belonged to.

@@ -45,7 +45,7 @@ class Measurand(StrEnum):
 
 
 class ChargerState(StrEnum):
-    """The normalised state of a charger (facts: register_maps, norm_states)."""
+    """The normalised state of a charger."""
 
     AVAILABLE = "available"  # no vehicle
     CONNECTED = "connected"  # vehicle there, charger does not offer energy

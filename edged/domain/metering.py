@@ -1,4 +1,4 @@
-"""What is sampled, when, and the energy register as we report it. 1.6 §3.16, facts 2.5.
+"""What is sampled, when, and the energy register as we report it. 1.6 §3.16.
 
 Invariants: a stale reading is never sampled · the reported register never runs backwards · one aligned slot is
 sampled once · Transaction.Begin and Transaction.End are never thinned out.

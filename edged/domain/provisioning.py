@@ -1,4 +1,4 @@
-"""The CSMS as seen from the core: registration, heartbeat, the time, triggered messages. 1.6 §4.2, facts 2.1, 13.
+"""The CSMS as seen from the core: registration, heartbeat, the time, triggered messages. 1.6 §4.2.
 
 Invariants: nothing unprompted before Accepted · a plain reconnect sends no BootNotification · a BootNotification is
 never repeated sooner than the CSMS said.
@@ -174,7 +174,7 @@ def told(draft: Draft, event: TimeTold) -> None:
 
 
 def trigger(draft: Draft, event: TriggerMessage) -> None:
-    """TriggerMessage: the answer first, the message behind it (facts 3.2)."""
+    """TriggerMessage: the answer first, the message behind it."""
     numbers = tuple(draft.station.connectors)
     if event.wanted is None:
         draft.reply(event.request, TriggerStatus.NOT_IMPLEMENTED)

@@ -1,4 +1,4 @@
-"""Reset: end, answer, energy off, the chargers, then ourselves. 1.6 §5.14, DESIGN walk 5.
+"""Reset: end, answer, energy off, the chargers, then ourselves. 1.6 §5.14.
 
 Everything that must outlive the restart is in the commit that carries the answer.
 """

@@ -280,7 +280,7 @@ def give_up_overdue(draft: Draft) -> None:
 
 
 def request_start(draft: Draft, event: RequestStart) -> None:
-    """RemoteStartTransaction (facts 3.2): Accepted says only that the attempt will be made."""
+    """RemoteStartTransaction: Accepted says only that the attempt will be made."""
     station = draft.station
     known = authorization.lookup(station, event.id_token, draft.now)
     group = event.group or (known.group if known is not None else None)

@@ -1,4 +1,4 @@
-"""Transactions: when one starts, how it ends, and what the CSMS's answers mean. 1.6 §4.8/4.10, facts 2.4.
+"""Transactions: when one starts, how it ends, and what the CSMS's answers mean. 1.6 §4.8/4.10.
 
 Invariants: one transaction an EVSE · each ends exactly once, with a cause · a start and an end are records in the
 commit that makes them true · an ended transaction is kept until the CSMS has processed its last record.

@@ -1,4 +1,4 @@
-"""The commands: their names, their arguments, and how an argument is checked (contract, section 4).
+"""The commands: their names, their arguments, and how an argument is checked (docs/mqtt).
 
 Pure. Knows shapes and bounds; refuses to know whether a connector or a reservation exists.
 Invariant: what `read_arguments` returns holds only declared names, each of its declared Python type.

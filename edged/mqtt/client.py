@@ -1,6 +1,6 @@
 """Keeps one connection to the broker, for ever: back-off, the version to speak, dump, birth and goodbye.
 
-Owns the order of a connection's life (contract, section 5): subscribe, everything that was shown, then `online`.
+Owns the order of a connection's life (docs/mqtt): subscribe, everything that was shown, then `online`.
 Refuses to know what the documents mean. Never blocks its caller: `wake` only asks the loop to look at the outbox.
 Invariants: an attempt uses a fresh client · `online` is said after the dump and never while stopping · one line at the
 begin and one at the end of an outage, however many attempts it takes.

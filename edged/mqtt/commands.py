@@ -1,6 +1,6 @@
 """Requests and replies: from bytes to a checked `Command` or a refusal, and from a result to a reply's body.
 
-Pure and without a transport: MQTT and the control socket use the same functions (contract, section 4). Refuses to know
+Pure and without a transport: MQTT and the control socket use the same functions (docs/mqtt). Refuses to know
 what a command does. Invariants: no input raises · every refusal can be answered, with the caller's id where one could
 be read · a reply never repeats what came in but for the id, the
 command and the names of arguments that nobody takes.

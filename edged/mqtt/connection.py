@@ -186,7 +186,7 @@ class Connection:
         return info.mid
 
     def subscribe(self, topic_filter: str) -> None:
-        """QoS 1; in version 5 with the retain flag as published and without our own messages (contract, section 4)."""
+        """QoS 1; in version 5 with the retain flag as published and without our own messages (docs/mqtt)."""
         if self.v5:
             options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True)
             self._client.subscribe(topic_filter, options=options)

@@ -1,6 +1,6 @@
 """Which requests were answered, which are being carried out, and who asks too often. Pure: `now` is an argument.
 
-Owns idempotency (contract, section 4): a repetition of (actor, command, id) gets the first answer again and does
+Owns idempotency (docs/mqtt): a repetition of (actor, command, id) gets the first answer again and does
 nothing. Refuses to know where answers are kept on disk (`ReplyStore`) and what they say.
 Invariants: at most MAX_REPLIES answers are remembered, each for KEEP_S · a key is in progress or answered, never both.
 """

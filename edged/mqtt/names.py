@@ -1,4 +1,4 @@
-"""The names of topics (contract, section 1): putting them together and taking them apart.
+"""The names of topics (docs/mqtt): putting them together and taking them apart.
 
 Pure. Levels are whole words, so that a broker's access list can use wildcards. Refuses to know payloads.
 """

@@ -8,7 +8,7 @@ from edged.settings.model import MqttSettings
 
 
 def options_from(settings: MqttSettings, *, gateway_id: str) -> MirrorOptions:
-    """The options of the mirror; the client id is `edged-` and the gateway's id (contract, section 5)."""
+    """The options of the mirror; the client id is `edged-` and the gateway's id (docs/mqtt)."""
     tls = None
     if settings.tls:
         pair = settings.client_certificate

@@ -1,4 +1,4 @@
-"""When a measured value is worth a message (contract, section 8.3). Pure: the time comes in.
+"""When a measured value is worth a message (docs/mqtt). Pure: the time comes in.
 
 Owns the dead bands and intervals. Everything but measured values passes at once: a change of quality, of a transaction,
 of any other document. Invariants: what is held back is never lost, only replaced by something newer · a topic is sent

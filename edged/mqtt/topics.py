@@ -1,4 +1,4 @@
-"""Every retained state document, derived from the station (contract, sections 2 and 3).
+"""Every retained state document, derived from the station (docs/mqtt).
 
 Pure and level-triggered: the same station gives the same documents, nothing is remembered here. What only a reader's
 past can tell (`since`, `previous`) is left to `documents.carry`; how often it is worth a message, to `throttle`.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from edged.domain.events import Registration
 from edged.domain.hardware import Fault, LockState, Phases, Quality
 from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station, Transaction
@@ -180,7 +181,7 @@ def _connection(station: Station, csms: CsmsView) -> Document:
         body={
             "connected": link.online,
             "state": csms.state or ("connected" if link.online else "disconnected"),
-            "registration": link.registration.value,
+            "registration": None if link.registration is Registration.NONE else link.registration.value,
             "csms_url": csms.url,
             "identity": station.identity.id,
             "version": csms.version,

@@ -1,4 +1,4 @@
-"""The connector's status in the field's nine words, computed from facts (facts 2.2; 1.6 §4.9).
+"""The connector's status in the field's nine words, computed from facts (1.6 §4.9).
 
 Also the MQTT contract's words, whatever version the CSMS speaks. A version with fewer words maps these.
 """

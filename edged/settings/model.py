@@ -257,7 +257,7 @@ class ProfileFacts:
 
     `addressed` False: no unit id, alone on its line. Point n answers at unit id + (n - 1) * `unit_stride` and at TCP
     port + (n - 1) * `port_stride`. `transports`: "serial", "tcp", "rtu_over_tcp". `relay_outputs`: how many outputs it
-    has that can cut another charger's power.
+    has that can cut another charger's power. `connectors`: how many it tells apart at one point.
     """
 
     connector_type: str | None = None
@@ -273,3 +273,4 @@ class ProfileFacts:
     unit_stride: int = 0
     port_stride: int = 0
     relay_outputs: int = 0
+    connectors: int = 1

@@ -219,6 +219,8 @@ def _evse(section: Section, chargers: dict[str, Wired]) -> EvseSettings | None:
         connectors.append(_connector(section, path, node, default))
     if section.is_empty("connectors"):
         section.error("connectors", "is empty: write [{type: cType2}], or delete the line for one connector")
+    if known is not None and known.facts is not None and len(connectors) > known.facts.connectors:
+        section.error("connectors", f"are {len(connectors)}, but its profile tells only {known.facts.connectors} apart")
     if charger is None:
         return None
     return EvseSettings(charger=charger, connectors=tuple(connectors) or (ConnectorSettings(type=default),))

@@ -1,4 +1,4 @@
-"""What must hold after every step, whatever happened. DESIGN.md's invariants as far as they concern the core.
+"""What must hold after every step, whatever happened. The design's invariants as far as they concern the core.
 
 `check_station` judges a station alone, `check_step` a step, and a `Witness` what only the whole history can tell. None
 of them knows how the station came to be: pure tests and whole-site simulations use the same ones.

@@ -17,7 +17,7 @@ from tests.integration.daemon import LOOK_S, PATIENCE_S
 MOSQUITTO = "/usr/sbin/mosquitto"
 
 
-class ServiceManager:
+class NotifySocket:
     """systemd's end of $NOTIFY_SOCKET: every message in order."""
 
     def __init__(self, folder: Path) -> None:

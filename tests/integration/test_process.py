@@ -19,7 +19,7 @@ from edged.gateway import DATABASE
 from edged.simulator.csms import Csms, CsmsCallError, Token
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from tests.integration.daemon import PATIENCE_S, STATION, Edged, charger, site_file
-from tests.integration.peers import Broker, ServiceManager, free_port, peer, running_broker, silent
+from tests.integration.peers import Broker, NotifySocket, free_port, peer, running_broker, silent
 
 FAR = "2031-01-01T00:00:00Z"
 SIGTERM_S = 5.0
@@ -28,8 +28,8 @@ BAD_CONFIGURATION = 78
 
 
 @pytest.fixture
-def manager(folder: Path) -> Iterator[ServiceManager]:
-    listening = ServiceManager(folder)
+def manager(folder: Path) -> Iterator[NotifySocket]:
+    listening = NotifySocket(folder)
     yield listening
     listening.close()
 
@@ -85,7 +85,7 @@ async def mqtt_says(broker: Broker, topic: str, word: str) -> None:
 # --- its begin
 
 
-async def test_it_is_ready_and_alive_with_nobody_there_at_all(edged: Edged, manager: ServiceManager):
+async def test_it_is_ready_and_alive_with_nobody_there_at_all(edged: Edged, manager: NotifySocket):
     edged.environment |= {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "30000000"}
     edged.configure(site_file(one_box(nowhere()), csms=f"ws://{nowhere()}/ocpp", mqtt=f"mqtt://{nowhere()}"))
     await edged.start()
@@ -100,7 +100,7 @@ async def test_it_is_ready_and_alive_with_nobody_there_at_all(edged: Edged, mana
     assert await edged.ended() == 0
 
 
-async def test_the_watchdog_starves_when_the_loop_stands_still(edged: Edged, manager: ServiceManager):
+async def test_the_watchdog_starves_when_the_loop_stands_still(edged: Edged, manager: NotifySocket):
     edged.environment |= {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "30000000"}
     edged.configure(site_file(one_box(nowhere()), csms=f"ws://{nowhere()}/ocpp"))
     await edged.start()
@@ -229,7 +229,7 @@ async def test_sigterm_ends_it_in_time_while_nobody_finishes_a_greeting(edged: E
 # --- its configuration, changed
 
 
-async def test_sighup_applies_a_changed_file(edged: Edged, site: SimulatedSite, csms: Csms, manager: ServiceManager):
+async def test_sighup_applies_a_changed_file(edged: Edged, site: SimulatedSite, csms: Csms, manager: NotifySocket):
     edged.environment["NOTIFY_SOCKET"] = str(manager.path)
     edged.configure(site_file(one_box(site), csms=csms.url, keys={"HeartbeatInterval": 100}))
     await edged.up()

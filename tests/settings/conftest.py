@@ -10,8 +10,12 @@ import pytest
 from edged.settings import ProfileFacts, Settings, SettingsErrors, load
 
 PROFILES = {
-    "wallbox": ProfileFacts(connector_type="cType2", transports=frozenset({"serial", "rtu_over_tcp"}), relay_outputs=8),
-    "controller": ProfileFacts(connector_type="sType2", transports=frozenset({"tcp"}), points=12, relay_outputs=8),
+    "wallbox": ProfileFacts(
+        connector_type="cType2", transports=frozenset({"serial", "rtu_over_tcp"}), relay_outputs=8, connectors=2
+    ),
+    "controller": ProfileFacts(
+        connector_type="sType2", transports=frozenset({"tcp"}), points=12, relay_outputs=8, connectors=2
+    ),
     "ladder": ProfileFacts(connector_type="cType2", points=4, unit_stride=1),
     "ports": ProfileFacts(connector_type="cType2", points=2, port_stride=1),
     "chatty": ProfileFacts(connector_type="cType1", transports=frozenset({"serial"}), addressed=False, baudrate=115200),

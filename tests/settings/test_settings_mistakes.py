@@ -58,6 +58,11 @@ MISTAKES = [
         r"13: chargers.right.reset_relay: names the charger itself",
     ),
     ("502", "502\n    reset_relay: {charger: board, output: 1}", r"13: .*reset_relay: there is no charger board"),
+    (
+        "      - charger: right",
+        "      - charger: right\n        connectors: [{type: cType2}, {type: cType1}, {type: cCCS2}]",
+        r"20: .*connectors: are 3, but its profile tells only 2 apart",
+    ),
     ("502", "502\n    reset_relay: {charger: left, output: 9}", r"13: .*reset_relay: cannot be left: .* 8 outputs"),
     ("502", "502\n    reset_relay: {charger: left}", r"13: chargers.right.reset_relay.output: is missing"),
     ("502", "502\n    reset_relay: {charger: left, output: 0}", r"13: .*output: must be a whole number from 1 to 64"),

@@ -38,7 +38,7 @@ from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import CallRefused, Payload
 from edged.ocpp.rpc import ErrorCode
 
-# FirmwareManagement is not served: its two messages cannot be triggered (NotImplemented, facts 3.2).
+# FirmwareManagement is not served: its two messages cannot be triggered (NotImplemented.2).
 _TRIGGERS: Final[Mapping[str, NoticeKind | None]] = {
     "BootNotification": NoticeKind.BOOT,
     "Heartbeat": NoticeKind.HEARTBEAT,

@@ -46,7 +46,7 @@ _UNITS: Final[Mapping[Measurand, str | None]] = {
     Measurand.CURRENT_OFFERED: "A",
     Measurand.VOLTAGE: "V",
     Measurand.FREQUENCY: None,  # 1.6 has no unit for it: hertz (E3.86)
-    Measurand.TEMPERATURE: "Celcius",  # old CSMSs know only this spelling (facts 1.5)
+    Measurand.TEMPERATURE: "Celcius",  # old CSMSs know only this spelling
     Measurand.SOC: "Percent",
 }
 
@@ -196,7 +196,7 @@ def _triggered_values(notice: Notify, station: Station) -> Request | None:
 
 
 def _boot(identity: Identity) -> Payload:
-    """The charger's meter and the modem are not described: edged is in front of several chargers (facts 3.1)."""
+    """The charger's meter and the modem are not described: edged is in front of several chargers."""
     payload: Payload = {"chargePointVendor": identity.vendor[:20], "chargePointModel": identity.model[:20]}
     if identity.serial_number:
         payload["chargePointSerialNumber"] = identity.serial_number[:25]

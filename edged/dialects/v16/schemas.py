@@ -1,6 +1,6 @@
 """OCPP 1.6's schemas: which messages there are, and what is mended in the ones that the package `ocpp` carries.
 
-Corrections (facts 1.5 and our own bounds):
+Corrections (1.6 errata and our own bounds):
 - every object rejects fields that it does not know, inner ones too; `reason` of StopTransaction is optional;
   `interval`, `retries` and `retryInterval` are integers. The shipped schemas say so today; this keeps it so;
 - `Hertz` is no unit of 1.6 (E3.86); both spellings of Celsius are;

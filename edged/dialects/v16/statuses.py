@@ -27,8 +27,8 @@ _WITH_EV: Final = frozenset({"Preparing", "SuspendedEV", "SuspendedEVSE", "Finis
 def statuses(station: Station) -> Mapping[int, StatusReport]:
     """A report for each connector, and under 0 for the station.
 
-    A connector whose charger was not heard yet since the start is left out: nothing is known of it, and a status made up
-    would be corrected a moment later. It is told once its charger answers, or has been silent for too long (Faulted).
+    A connector whose charger was not heard yet since the start is left out: nothing is known of it, and a status made
+    up would be corrected a moment later. It is told once its charger answers, or was silent for too long (Faulted).
     `at` is the station's clock: whoever keeps the first of a run of equal reports has the moment of the change. None
     while the clock is not trusted: no time is better than a wrong one.
     """
