@@ -823,7 +823,7 @@ async def test_an_outage_is_one_line_in_the_log_however_many_attempts_it_takes(
     def refuse(line: ServerConnection, _request: Any) -> Any:
         return line.respond(HTTPStatus.NOT_FOUND, "no\n") if refused else None
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="edged")
     async with csms(quiet, process_request=refuse) as url, running(settings_for(url), free=9) as station:
         await station.sleeps.until_blocked()
         refused = False
