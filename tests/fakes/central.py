@@ -68,6 +68,7 @@ class Central:
     received: list[Message] = field(default_factory=list)
     last_durable: str = ""
     refused: set[str] = field(default_factory=set)
+    triggered: set[str] = field(default_factory=set)
     statuses: dict[int, str] = field(default_factory=dict)
     registers: dict[int, float] = field(default_factory=dict)
     asked: dict[str, tuple[int, str, dict[str, Any], float]] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class Central:
         self.up = True
         self.in_flight = 0
         self.asked.clear()
+        self.triggered.clear()
         self.bad_mood_on_this_line = not self.moods.good
 
     def disconnected(self) -> None:
@@ -109,7 +111,7 @@ class Central:
         self.in_flight += 1
         if self.in_flight > 1:
             self.sins.append(f"{action} while another CALL waits")
-        if not self.accepted and action != "BootNotification":
+        if not self.accepted and action != "BootNotification" and action not in self.triggered:
             self.sins.append(f"{action} before the boot was accepted")
         if action != "BootNotification" and ident not in self.answers and random.random() < moods.rude:
             self.refused.add(json.dumps(payload, sort_keys=True))
@@ -250,6 +252,8 @@ class Central:
         for a while after it was accepted, where its disk is full."""
         if not (self.up and self.accepted) or self.world.engine.station.link.registration is Registration.REJECTED:
             return
+        if action == "TriggerMessage":
+            self.triggered.add(payload["requestedMessage"])  # may come while we answer Pending as well (16-BOOT-05)
         self._ask_again()
         self.calls += 1
         ident = f"c{self.calls}"

@@ -80,7 +80,8 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a site is like: its shape, its settings, its clock."""
+    """What a site is like: its shape, its settings, its clock. `slow_commits`: how many of the commits take so long
+    that the rest of the world goes on meanwhile."""
 
     layouts: tuple[ConnectorLayout, ...]
     configuration: Mapping[str, str]
@@ -89,6 +90,7 @@ class Plan:
     battery: bool = True
     ntp_after_s: float | None = 5.0
     mirror: bool = True
+    slow_commits: float = 0.0
 
 
 def draw(seed: int) -> Plan:
@@ -143,6 +145,7 @@ def draw(seed: int) -> Plan:
         battery=rng.random() < 0.4,
         ntp_after_s=rng.choice((None, 1.0, 60.0, 600.0)),
         mirror=rng.random() < 0.35,
+        slow_commits=rng.choice((0.0, 0.1, 0.5)),
     )
 
 
@@ -242,6 +245,7 @@ class World:
         self.line_up = True
         self.line_no = 0
         self.stalled = False
+        self.committing = False
         self.computer = Computer(self)
         self.watch = watch(self)
         self.boot()
@@ -349,8 +353,20 @@ class World:
         self.watch.died()
         self.later(self.random.uniform(1, 40), lambda: self._revive(power=power))
 
+    def meanwhile(self) -> None:
+        """While a worker thread commits the event loop turns: frames, polls and lines come and go, nothing is handled.
+        The process may come to its end before the commit does."""
+        engine, self.committing = self.engine, True
+        self.run(self.random.uniform(0.01, 0.8))
+        self.committing = False
+        if self.engine is not engine or not self.alive():
+            raise Crash
+
     def crash(self) -> None:
         """The end of a process that a `Crash` has stopped."""
+        self.committing = False
+        if not self.alive():
+            return
         power = self.random.random() < 0.5 if self.crash_power is None else self.crash_power
         self.die(power=power, chargers=power and self.random.random() < 0.5)
 
@@ -368,7 +384,7 @@ class World:
         """Let the engine handle all that waits, judging after every step. While it is stalled (a slow disk holds it up)
         events pile up in its inbox."""
         engine = self.engine
-        while len(engine.inbox) and not self.stalled:
+        while len(engine.inbox) and not self.stalled and not self.committing:
             before = engine.station
             _run(engine.handle(_run(engine.inbox.get())))
             self.watch.handled(before, engine.station)
@@ -505,6 +521,8 @@ class Disk:
     def commit(self, difference: Any, wall: datetime) -> None:
         world = self.world
         world.instruction()
+        if world.random.random() < world.plan.slow_commits:
+            world.meanwhile()
         world.commits += 1
         by_chance = world.commit_fails and world.random.random() < world.commit_fails
         if world.disk_full or by_chance or world.commits in world.refuse_at:

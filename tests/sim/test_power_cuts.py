@@ -16,6 +16,7 @@ from edged.domain.effects import RestartScope
 from edged.domain.hardware import Capability
 from edged.domain.station import SiteRules
 from tests.fakes import site as builder
+from tests.fakes.central import Moods
 from tests.fakes.world import Plan, World
 from tests.sim.laws import Laws
 from tests.sim.life import calm_down, recover
@@ -215,6 +216,25 @@ def a_full_disk(world: World) -> None:
     world.run(12)
 
 
+def a_line_goes_while_a_token_is_judged(world: World) -> None:
+    """The end of the line is worth a commit then (the offline rules let the driver in), and the disk refuses it."""
+    plug(world, 1)
+    world.run(3)
+    world.central.mood(Moods(lossy=1.0))
+    world.show_token("ALICE", 1)
+    world.run(2)
+    world.disk_full = True
+    world.line_up = False
+    world.cut()
+    world.run(1)
+    world.line_up = True
+    world.connect()
+    world.central.mood(Moods())
+    world.run(8)
+    world.disk_full = False
+    world.run(20)
+
+
 def soft_reset(world: World) -> None:
     charge(world, 1)
     ask(world, "Reset", 45, type="Soft")
@@ -241,6 +261,7 @@ CHAPTERS: tuple[Callable[[World], None], ...] = (
     the_bms,
     a_charger_is_lost,
     a_full_disk,
+    a_line_goes_while_a_token_is_judged,
     soft_reset,
     hard_reset,
 )
