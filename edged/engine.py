@@ -15,12 +15,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edged.domain.commands import (
+    Command,
+)
 from edged.domain.desired import desired
 from edged.domain.effects import Announce, Effect, LearnTime, Perform, Reply, Restart, RestartScope
 from edged.domain.events import (
     ActionPerformed,
     ChargerLost,
-    Command,
     ConnectorObserved,
     Event,
     LinkDown,

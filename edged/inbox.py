@@ -11,7 +11,15 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 
-from edged.domain.events import Command, ConnectorObserved, Event, PresentToken, Tick
+from edged.domain.commands import (
+    Command,
+)
+from edged.domain.events import (
+    ConnectorObserved,
+    Event,
+    PresentToken,
+    Tick,
+)
 
 MAX_REQUESTS = 128
 

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from edged.domain.effects import Effect, Lane, Record, Reply, RestartScope
-from edged.domain.events import Event
+from edged.domain.events import (
+    Event,
+)
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, Measurand, Observation
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef

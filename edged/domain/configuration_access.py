@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.domain.answers import ConfigurationReport, KeyReport
+from edged.domain.commands import (
+    GetConfiguration,
+    SetConfiguration,
+)
 from edged.domain.configuration import (
     REGISTRY,
     ConfigKey,
@@ -13,7 +17,6 @@ from edged.domain.configuration import (
     find_key,
     normalize,
 )
-from edged.domain.events import GetConfiguration, SetConfiguration
 from edged.domain.metering import measurands_of
 from edged.domain.station import Station
 from edged.domain.transition import Draft, put

@@ -11,16 +11,18 @@ from datetime import timedelta
 
 from edged.domain import metering, transaction
 from edged.domain.answers import TransferStatus, TriggerStatus
+from edged.domain.commands import (
+    ReceiveData,
+    TriggerMessage,
+)
 from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
 from edged.domain.events import (
     BootAnswered,
     LinkDown,
-    ReceiveData,
     Registration,
     Started,
     TimeTold,
     TokenAnswered,
-    TriggerMessage,
 )
 from edged.domain.session import answered
 from edged.domain.station import PendingToken

@@ -15,8 +15,12 @@ from enum import StrEnum
 from typing import Any
 
 from edged.domain.answers import ReserveStatus, Verdict
+from edged.domain.commands import (
+    CancelReservation,
+    ReserveNow,
+    Target,
+)
 from edged.domain.effects import ReservationEnd, ReservationRecord
-from edged.domain.events import CancelReservation, ReserveNow, Target
 from edged.domain.hardware import Capability
 from edged.domain.places import capable_places, counted, fits, free_places, guaranteed, in_order, pinned_on, spare
 from edged.domain.places import shown_reserved as shown_reserved

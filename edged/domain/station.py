@@ -10,9 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from edged.domain.commands import (
+    ResetKind,
+    Target,
+)
 from edged.domain.configuration import Configuration
 from edged.domain.effects import RestartScope, Sample, StopReason
-from edged.domain.events import Registration, ResetKind, Target
+from edged.domain.events import (
+    Registration,
+)
 from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Measurand, Meter
 from edged.domain.policy import Policy
 from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, RequestRef, Stamp

@@ -14,7 +14,10 @@ from edged.domain.effects import (
     StopReason,
     TransactionRecord,
 )
-from edged.domain.events import RecordDelivered, RecordGivenUp
+from edged.domain.events import (
+    RecordDelivered,
+    RecordGivenUp,
+)
 from edged.domain.hardware import Capability, LockState
 from edged.domain.places import in_order
 from edged.domain.policy import ReservationUse, StartPoint, Trigger

@@ -11,7 +11,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from edged.domain.effects import AskAuthorization, Notify, Record, Reply
-from edged.domain.events import Event, RecordDelivered, TokenAnswered
+from edged.domain.events import (
+    Event,
+    RecordDelivered,
+    TokenAnswered,
+)
 from edged.domain.policy import Policy
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from edged.domain.commands import (
+    Target,
+)
 from edged.domain.configuration import find_key, normalize
 from edged.domain.effects import Record, Sample, transaction_of
-from edged.domain.events import Target
 from edged.domain.station import CachedToken, Connector, Reservation, Station, Transaction
 from edged.store.codec import Unreadable, decode, encode, unpack
 from edged.store.port import OUTBOX, Loaded, Parked, Row, Rows, Table, Writes

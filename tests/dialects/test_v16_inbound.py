@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from edged.dialects.v16.inbound import SUPPORTED_ACTIONS, decode_call
 from edged.dialects.v16.keys import PROFILES
 from edged.dialects.v16.schemas import KNOWN_ACTIONS, MAX_DATA_CHARS
-from edged.domain.effects import NoticeKind
-from edged.domain.events import (
+from edged.domain.commands import (
     CancelReservation,
     ChangeAvailability,
     ClearCache,
@@ -28,6 +27,7 @@ from edged.domain.events import (
     TriggerMessage,
     UnlockConnector,
 )
+from edged.domain.effects import NoticeKind
 from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import CallRefused
 from edged.ocpp.rpc import ErrorCode

@@ -9,10 +9,13 @@ from edged.dialects.v16.inbound import decode_call
 from edged.dialects.v16.keys import KEYS, NOT_SHOWN, asked, computed
 from edged.dialects.v16.replies import encode_reply
 from edged.domain.answers import ConfigurationReport, KeyReport
+from edged.domain.commands import (
+    GetConfiguration,
+    SetConfiguration,
+)
 from edged.domain.configuration import REGISTRY, ConfigurationStatus, KeyKind, Mutability, find_key, normalize
 from edged.domain.configuration_access import change, read
 from edged.domain.effects import Reply
-from edged.domain.events import GetConfiguration, SetConfiguration
 from edged.domain.station import Station
 from edged.domain.transition import Draft
 from edged.domain.types import RequestRef

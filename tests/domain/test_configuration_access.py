@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from edged.domain.answers import ConfigurationReport
+from edged.domain.commands import (
+    GetConfiguration,
+)
 from edged.domain.configuration import REGISTRY, ConfigKey, ConfigurationStatus, KeyKind, Mutability
 from edged.domain.effects import Announce
-from edged.domain.events import GetConfiguration
 from tests.fakes.site import Site
 
 GOOD = {KeyKind.BOOL: "true", KeyKind.INT: "7", KeyKind.MEASURANDS: "Voltage", KeyKind.ROTATIONS: "1.RST"}

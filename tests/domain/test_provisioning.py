@@ -8,18 +8,20 @@ from datetime import timedelta
 import pytest
 
 from edged.domain.answers import TransferStatus, TriggerStatus
+from edged.domain.commands import (
+    ReceiveData,
+    TriggerMessage,
+)
 from edged.domain.effects import LearnTime, NoticeKind, Notify, Reply
 from edged.domain.events import (
     BootAnswered,
     BootFailed,
     LinkDown,
     LinkUp,
-    ReceiveData,
     Registration,
     RegistrationLost,
     Tick,
     TimeTold,
-    TriggerMessage,
 )
 from edged.domain.provisioning import HEARTBEAT_MAX_S, OWN_INTERVAL_S, RETRY_S
 from edged.domain.station import SiteRules

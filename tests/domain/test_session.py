@@ -7,14 +7,16 @@ from dataclasses import replace
 import pytest
 
 from edged.domain.answers import TokenVerdict, UnlockStatus, Verdict
-from edged.domain.effects import Announce, AskAuthorization, RecordKind, Reply, StopReason
-from edged.domain.events import (
-    BootAnswered,
-    Registration,
+from edged.domain.commands import (
     RequestStart,
     RequestStop,
     ResetKind,
     ResetStation,
+)
+from edged.domain.effects import Announce, AskAuthorization, RecordKind, Reply, StopReason
+from edged.domain.events import (
+    BootAnswered,
+    Registration,
     Tick,
     TokenAnswered,
 )

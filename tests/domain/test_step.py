@@ -11,6 +11,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from edged.domain.commands import (
+    CancelReservation,
+    ChangeAvailability,
+    ClearCache,
+    GetConfiguration,
+    ReceiveData,
+    RequestStart,
+    RequestStop,
+    ReserveNow,
+    ResetKind,
+    ResetStation,
+    SetConfiguration,
+    Target,
+    TriggerMessage,
+    UnlockConnector,
+)
 from edged.domain.configuration import REGISTRY
 from edged.domain.effects import (
     AskAuthorization,
@@ -24,33 +40,19 @@ from edged.domain.events import (
     ActionPerformed,
     BootAnswered,
     BootFailed,
-    CancelReservation,
-    ChangeAvailability,
     ChargerLost,
-    ClearCache,
     ConnectorObserved,
     Event,
-    GetConfiguration,
     LinkDown,
     LinkUp,
     PresentToken,
-    ReceiveData,
     RecordDelivered,
     RecordGivenUp,
     Registration,
-    RequestStart,
-    RequestStop,
-    ReserveNow,
-    ResetKind,
-    ResetStation,
-    SetConfiguration,
     Started,
-    Target,
     Tick,
     TimeTold,
     TokenAnswered,
-    TriggerMessage,
-    UnlockConnector,
 )
 from edged.domain.hardware import (
     ActionOutcome,

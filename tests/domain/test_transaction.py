@@ -6,6 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from edged.domain.commands import (
+    ResetKind,
+    ResetStation,
+)
 from edged.domain.desired import desired
 from edged.domain.effects import Announce, Dequeue, RecordKind, StopReason
 from edged.domain.events import (
@@ -14,8 +18,6 @@ from edged.domain.events import (
     RecordDelivered,
     RecordGivenUp,
     Registration,
-    ResetKind,
-    ResetStation,
 )
 from edged.domain.hardware import Capability, ChargerState, LockState, Meter
 from edged.domain.policy import StartPoint, Trigger

@@ -11,21 +11,23 @@ from typing import Any
 
 import pytest
 
-from edged.domain.effects import RestartScope
-from edged.domain.events import (
-    ChargerLost,
+from edged.domain.commands import (
     GetConfiguration,
-    LinkDown,
-    PresentToken,
     RequestStop,
     ReserveNow,
     ResetKind,
     ResetStation,
-    Started,
     Target,
+    UnlockConnector,
+)
+from edged.domain.effects import RestartScope
+from edged.domain.events import (
+    ChargerLost,
+    LinkDown,
+    PresentToken,
+    Started,
     Tick,
     TokenAnswered,
-    UnlockConnector,
 )
 from edged.domain.hardware import Action, ActionOutcome, ChargerState, Observation
 from edged.domain.station import PendingToken

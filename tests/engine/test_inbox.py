@@ -7,11 +7,13 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.domain.commands import (
+    GetConfiguration,
+)
 from edged.domain.events import (
     ChargerLost,
     ConnectorObserved,
     Event,
-    GetConfiguration,
     LinkDown,
     LinkUp,
     PresentToken,

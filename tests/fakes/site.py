@@ -6,6 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from edged.domain.commands import (
+    CancelReservation,
+    ChangeAvailability,
+    RequestStart,
+    RequestStop,
+    ReserveNow,
+    SetConfiguration,
+    Target,
+    UnlockConnector,
+)
 from edged.domain.configuration import Configuration
 from edged.domain.effects import (
     Announce,
@@ -21,8 +31,6 @@ from edged.domain.effects import (
 )
 from edged.domain.events import (
     BootAnswered,
-    CancelReservation,
-    ChangeAvailability,
     ChargerLost,
     ConnectorObserved,
     Event,
@@ -31,15 +39,9 @@ from edged.domain.events import (
     PresentToken,
     RecordDelivered,
     Registration,
-    RequestStart,
-    RequestStop,
-    ReserveNow,
-    SetConfiguration,
     Started,
-    Target,
     Tick,
     TokenAnswered,
-    UnlockConnector,
 )
 from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger

@@ -16,7 +16,11 @@ from typing import Any, Final
 from edged.dialects.v16 import answers, inbound, keys, outbound, replies
 from edged.dialects.v16 import statuses as status_reports
 from edged.domain.effects import AskAuthorization, Notify, Record, Reply
-from edged.domain.events import Event, RecordDelivered, TokenAnswered
+from edged.domain.events import (
+    Event,
+    RecordDelivered,
+    TokenAnswered,
+)
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef

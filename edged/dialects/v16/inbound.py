@@ -16,12 +16,10 @@ from typing import Any, Final
 from edged.dialects.times import parse_time
 from edged.dialects.v16.keys import asked
 from edged.dialects.v16.schemas import KNOWN_ACTIONS, call_violation
-from edged.domain.effects import NoticeKind
-from edged.domain.events import (
+from edged.domain.commands import (
     CancelReservation,
     ChangeAvailability,
     ClearCache,
-    Event,
     GetConfiguration,
     ReceiveData,
     RequestStart,
@@ -33,6 +31,10 @@ from edged.domain.events import (
     Target,
     TriggerMessage,
     UnlockConnector,
+)
+from edged.domain.effects import NoticeKind
+from edged.domain.events import (
+    Event,
 )
 from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import CallRefused, Payload
