@@ -1,0 +1,150 @@
+"""What a station can be told to do, by its CSMS or by local people: imperative, and each says who waits.
+
+Data only. What a command means is its functional block's; which commands a version has is its dialect's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from edged.domain.effects import NoticeKind
+from edged.domain.types import IdToken, RequestRef
+
+# --- reservations, starts and stops, hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a reservation is for: a connector, an EVSE, any EVSE with a connector type, or (all None) any at all."""
+
+    connector: int | None = None
+    evse: int | None = None
+    connector_type: str | None = None
+
+    @property
+    def pinned(self) -> bool:
+        return self.connector is not None or self.evse is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReserveNow:
+    """`reservation_id` None: the station gives one (local commands only)."""
+
+    request: RequestRef
+    reservation_id: int | None
+    target: Target
+    id_token: IdToken
+    group: IdToken | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReservation:
+    request: RequestRef
+    reservation_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStart:
+    """Remote start. `connector` None: the station chooses; 0 is never a connector. `acceptable` False: the dialect
+    found something in the request that must be answered Rejected (1.6: a profile that is no TxProfile)."""
+
+    request: RequestRef
+    id_token: IdToken
+    connector: int | None = None
+    group: IdToken | None = None
+    remote_start_id: int | None = None
+    acceptable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStop:
+    """Remote stop by our id, by the CSMS's reference, or by connector: exactly one is given."""
+
+    request: RequestRef
+    transaction_id: str | None = None
+    external_ref: int | None = None
+    connector: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockConnector:
+    request: RequestRef
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAvailability:
+    """`connector` 0 is the station."""
+
+    request: RequestRef
+    connector: int
+    operative: bool
+
+
+class ResetKind(StrEnum):
+    SOFT = "Soft"  # end gracefully, restart the service
+    HARD = "Hard"  # energy off, restart what gateway.hard_reset says
+
+
+@dataclass(frozen=True, slots=True)
+class ResetStation:
+    request: RequestRef
+    kind: ResetKind
+
+
+@dataclass(frozen=True, slots=True)
+class SetConfiguration:
+    request: RequestRef
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetConfiguration:
+    """No keys: all of them."""
+
+    request: RequestRef
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClearCache:
+    request: RequestRef
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerMessage:
+    """`wanted` None: this version, or this station, has no such message."""
+
+    request: RequestRef
+    wanted: NoticeKind | None
+    connector: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveData:
+    """DataTransfer from the CSMS."""
+
+    request: RequestRef
+    vendor_id: str
+    message_id: str | None
+    data: str | None
+
+
+Command = (
+    ReserveNow
+    | CancelReservation
+    | RequestStart
+    | RequestStop
+    | UnlockConnector
+    | ChangeAvailability
+    | ResetStation
+    | SetConfiguration
+    | GetConfiguration
+    | ClearCache
+    | TriggerMessage
+    | ReceiveData
+)
