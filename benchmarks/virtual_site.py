@@ -26,14 +26,7 @@ from benchmarks.thin_csms import answer_to
 from edged.csms.link import Link
 from edged.dialects.v16 import Ocpp16
 from edged.domain.effects import Effect, Lane, Record, RestartScope
-from edged.domain.events import (
-    ConnectorObserved,
-    Event,
-    LinkUp,
-    PresentToken,
-    Started,
-    Tick,
-)
+from edged.domain.events import ConnectorObserved, Event, LinkUp, PresentToken, Started, Tick
 from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation, Phases
 from edged.domain.station import Boot, Station
 from edged.domain.types import IdToken, Now

@@ -14,9 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edged.domain.effects import Reply
-from edged.domain.events import (
-    Event,
-)
+from edged.domain.events import Event
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request

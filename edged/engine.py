@@ -15,16 +15,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edged.domain.commands import (
-    Command,
-)
+from edged.domain.commands import Command
 from edged.domain.desired import desired
-from edged.domain.effects import Announce, Effect, LearnTime, Perform, Reply, Restart, RestartScope
+from edged.domain.effects import Abandon, Announce, Commission, Effect, LearnTime, Perform, Reply, Restart, RestartScope
 from edged.domain.events import (
     ActionPerformed,
     ChargerLost,
     ConnectorObserved,
     Event,
+    JobDone,
     LinkDown,
     LinkUp,
     PresentToken,
@@ -32,12 +31,13 @@ from edged.domain.events import (
     Tick,
 )
 from edged.domain.hardware import ActionOutcome, Desired, Observation
+from edged.domain.jobs import Cause, Failed
 from edged.domain.station import Station
 from edged.domain.step import step
 from edged.domain.transition import Transition
 from edged.domain.types import Now, RequestRef
 from edged.inbox import Inbox
-from edged.ports import Clock, CsmsLink, Desk, Driver, Host, Mirror, StationStore, StoreDamaged, StoreError
+from edged.ports import Clock, CsmsLink, Desk, Driver, Host, Jobs, Mirror, StationStore, StoreDamaged, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ class Engine:
         executor: Executor | None,
         mirrors: Sequence[Mirror] = (),
         desks: Sequence[Desk] = (),
+        jobs: Jobs | None = None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.station = station
@@ -95,6 +96,7 @@ class Engine:
         self._executor = executor
         self._mirrors = mirrors
         self._desks = desks
+        self._jobs = jobs
         self._alive = alive
         self._link: CsmsLink | None = None
         self._wanted: dict[int, Desired] = {}
@@ -247,8 +249,18 @@ class Engine:
         for effect in effects:
             if isinstance(effect, Perform):
                 self._drivers[effect.connector].perform(effect.action, effect.ticket)
+            elif isinstance(effect, Commission):
+                self._employ(effect)
+            elif isinstance(effect, Abandon) and self._jobs is not None:
+                self._jobs.abandon(effect.ticket)
             elif isinstance(effect, Restart):
                 self._host.restart(effect.scope)
+
+    def _employ(self, commission: Commission) -> None:
+        if self._jobs is not None:
+            self._jobs.commission(commission.ticket, commission.job, self.station)
+        else:
+            self.post(JobDone(commission.ticket, Failed("this station has nobody for it", Cause.UNSUPPORTED)))
 
     def _answer(self, reply: Reply) -> None:
         if reply.request.channel != CSMS:

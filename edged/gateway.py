@@ -29,9 +29,7 @@ from edged.csms.backoff import BackOff, BackOffPolicy
 from edged.csms.connection import Connection
 from edged.csms.link import Link
 from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, plain
-from edged.domain.events import (
-    Started,
-)
+from edged.domain.events import Started
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine

@@ -11,15 +11,8 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 
-from edged.domain.commands import (
-    Command,
-)
-from edged.domain.events import (
-    ConnectorObserved,
-    Event,
-    PresentToken,
-    Tick,
-)
+from edged.domain.commands import Command
+from edged.domain.events import ConnectorObserved, Event, PresentToken, Tick
 
 MAX_REQUESTS = 128
 

@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from edged.domain.effects import Effect, Lane, Record, Reply, RestartScope
-from edged.domain.events import (
-    Event,
-)
+from edged.domain.events import Event
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, Measurand, Observation
+from edged.domain.jobs import Job
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
 
@@ -151,6 +150,16 @@ class Mirror(Protocol):
     """Whoever watches the station: level-triggered views, told after each committed step."""
 
     def show(self, station: Station, now: Now) -> None: ...
+
+
+class Jobs(Protocol):
+    """Who does what takes long or needs the world. Both return at once; what comes of a job is an event
+    (`JobStaged`, `JobDone`) in the inbox of the engine whose station commissioned it."""
+
+    def commission(self, ticket: str, job: Job, station: Station) -> None:
+        """`station`: as it is committed, for a job that shows it (an archive of logs)."""
+
+    def abandon(self, ticket: str) -> None: ...
 
 
 class Host(Protocol):

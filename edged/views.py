@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edged.domain.events import (
-    Event,
-)
-from edged.domain.station import PendingReset, Station, Transaction
+from edged.domain.events import Event
+from edged.domain.pending import PendingReset
+from edged.domain.station import Station, Transaction
 from edged.domain.types import Now
 from edged.ocpp.status import connector_status, station_status
 

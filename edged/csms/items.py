@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.domain.effects import AskAuthorization, NoticeKind, Notify
+from edged.domain.effects import Ask, AskAuthorization, NoticeKind, Notify
 from edged.ocpp.dialect import StatusReport
 from edged.ocpp.outbox import OutboxRow
 from edged.ocpp.rpc import Request
@@ -39,6 +39,17 @@ class QuestionItem:
 
 
 @dataclass(frozen=True, slots=True)
+class InquiryItem:
+    """Something else that the CSMS is asked. `mark`: the first record that arose after it."""
+
+    inquiry: Ask
+    request: Request
+    mark: int
+    triggered: bool = False
+    is_boot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StatusItem:
     """A report. `epoch`: reports of an earlier one count no more."""
 
@@ -58,4 +69,4 @@ class RowItem:
     row: OutboxRow
 
 
-Item = NoticeItem | QuestionItem | StatusItem
+Item = NoticeItem | QuestionItem | InquiryItem | StatusItem

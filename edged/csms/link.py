@@ -19,8 +19,9 @@ from typing import Any
 from edged.csms.connection import Connection
 from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
-from edged.csms.items import Item, NoticeItem, QuestionItem, RowItem, StatusItem
+from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem, StatusItem
 from edged.domain.effects import (
+    Ask,
     AskAuthorization,
     Dequeue,
     Effect,
@@ -38,6 +39,7 @@ from edged.domain.events import (
     Event,
     LinkDown,
     LinkUp,
+    QuestionAnswered,
     RecordGivenUp,
     Registration,
     RegistrationLost,
@@ -134,6 +136,9 @@ class Link:
         lost = self.session.lost()
         if isinstance(lost, RowItem):
             self.outbox.unsent(lost.row.seq)
+        for item in (lost, *self._waiting):
+            if isinstance(item, InquiryItem):
+                self._post(QuestionAnswered(item.inquiry.ticket, None, "the line went"))
         self._waiting.clear()
         self._forget_reports()
         self._serving = False
@@ -171,8 +176,12 @@ class Link:
 
     def reply(self, reply: Reply, station: Station) -> None:
         self._station = station
+        answer = self._dialect.encode_reply(reply, station)
         try:
-            self.session.reply(reply.request.id, self._dialect.encode_reply(reply, station))
+            if isinstance(answer, CallRefused):
+                self.session.reply_error(reply.request.id, answer.code, answer.description)
+            else:
+                self.session.reply(reply.request.id, answer)
         except LocalProtocolError as error:
             _log.error("%s: an answer to %s was not sent: %s", station.identity.id, reply.request.action, error)
         self._flush_frames()
@@ -193,6 +202,8 @@ class Link:
                     self._notify(effect, now)
                 case AskAuthorization():
                     self._push(QuestionItem(effect, self._dialect.encode_authorization(effect)))
+                case Ask():
+                    self._ask(effect)
                 case Enqueue():
                     self.outbox.add(OutboxRow(effect.seq, lane_of(effect.record).value, effect.record))
                 case Dequeue():
@@ -249,6 +260,13 @@ class Link:
         elif notice.kind is NoticeKind.BOOT:
             self._post(BootFailed())
 
+    def _ask(self, inquiry: Ask) -> None:
+        request = self._dialect.encode_question(inquiry.question)
+        if request is None:
+            self._post(QuestionAnswered(inquiry.ticket, None, "this OCPP version has no message for it"))
+        else:
+            self._push(InquiryItem(inquiry, request, self._station.next_seq))
+
     def _triggered_status(self, number: int, request: Request, now: Now) -> None:
         """The CSMS believes what it is told, asked for or not: the reports must know of it."""
         report = self._dialect.statuses(self._station).get(number, UNSEEN)
@@ -279,6 +297,8 @@ class Link:
         self.dropped += 1
         if isinstance(item, QuestionItem):
             self._post(TokenAnswered(item.question.ticket, None))
+        elif isinstance(item, InquiryItem):
+            self._post(QuestionAnswered(item.inquiry.ticket, None))
         return False
 
     # --- one CALL at a time
@@ -312,7 +332,8 @@ class Link:
             if row is not None and self._live_from <= row.seq < first.mark:
                 return RowItem(row)
             return self._waiting.popleft()
-        row = row or self.outbox.next(self._monotonic(), Lane.NOTICE.value)
+        for lane in (Lane.SECURITY, Lane.NOTICE):
+            row = row or self.outbox.next(self._monotonic(), lane.value)
         return None if row is None else RowItem(row)
 
     def _triggered(self) -> Item | None:
@@ -362,6 +383,8 @@ class Link:
                     self._post(BootFailed())
             case QuestionItem(question=question):
                 self._post(self._dialect.decode_authorization(question.ticket, payload))
+            case InquiryItem(inquiry=inquiry):
+                self._post(self._dialect.decode_question_answer(inquiry.ticket, inquiry.question, payload))
             case StatusItem(connector=number, epoch=epoch):
                 if epoch == self._epoch:
                     self._reporter.acknowledged(number)
@@ -394,6 +417,8 @@ class Link:
                     self._post(BootFailed())
             case QuestionItem(question=question):
                 self._post(TokenAnswered(question.ticket, None))
+            case InquiryItem(inquiry=inquiry):
+                self._post(QuestionAnswered(inquiry.ticket, None, reason))
             case StatusItem(connector=number, epoch=epoch):
                 if epoch == self._epoch:
                     self._reporter.failed(number)

@@ -64,6 +64,47 @@ class TokenVerdict(StrEnum):
 TOKEN_ADMITTED = frozenset({TokenVerdict.AUTHORIZED, TokenVerdict.STARTED, TokenVerdict.STOPPED, TokenVerdict.RELEASED})
 
 
+class ListStatus(StrEnum):
+    """SendLocalList, and GetLocalListVersion, whose data is the version."""
+
+    ACCEPTED = "Accepted"
+    FAILED = "Failed"
+    NOT_SUPPORTED = "NotSupported"
+    VERSION_MISMATCH = "VersionMismatch"
+
+
+class ProfileStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    NOT_SUPPORTED = "NotSupported"
+    UNKNOWN_EVSE = "UnknownEvse"  # a version may have a CALLERROR for it
+
+
+class ClearStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    UNKNOWN = "Unknown"
+
+
+class FileStatus(StrEnum):
+    """UpdateFirmware and GetLog; of a log that is accepted the data is the file's name."""
+
+    ACCEPTED = "Accepted"
+    ACCEPTED_CANCELED = "AcceptedCanceled"  # and what was under way was cancelled for it
+    REJECTED = "Rejected"
+    INVALID_CERTIFICATE = "InvalidCertificate"
+    REVOKED_CERTIFICATE = "RevokedCertificate"
+    SIGNED_ONLY = "SignedOnly"  # an unsigned update where updates are to be signed (L01.FR.20)
+
+
+class CertificateStatus(StrEnum):
+    """Install, delete, list (the data is a tuple of `InstalledCertificate`), a signed chain."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    FAILED = "Failed"
+    NOT_FOUND = "NotFound"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyReport:
     """One configuration key as it is shown. `value` None: it has none, or must not be shown."""

@@ -11,9 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from edged.domain.answers import Verdict
-from edged.domain.commands import (
-    ClearCache,
-)
+from edged.domain.commands import ClearCache
 from edged.domain.station import CachedToken, Station
 from edged.domain.transition import Draft, drop, put
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now

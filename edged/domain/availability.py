@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.domain.answers import AvailabilityStatus
-from edged.domain.commands import (
-    ChangeAvailability,
-)
+from edged.domain.commands import ChangeAvailability
 from edged.domain.hardware import Capability
-from edged.domain.station import PendingAvailability, Station
+from edged.domain.pending import PendingAvailability
+from edged.domain.station import Station
 from edged.domain.transition import Draft
 from edged.domain.types import RequestRef
 

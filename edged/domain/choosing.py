@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from edged.domain import reservation, transaction
+from edged.domain.pending import PendingToken
 from edged.domain.places import in_order, pinned_on
 from edged.domain.reservation import Admission
-from edged.domain.station import Connector, PendingToken, Station
+from edged.domain.station import Connector, Station
 from edged.domain.types import IdToken, Phase
 
 

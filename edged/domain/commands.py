@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from edged.domain.charging import ChargingProfile, ProfilePurpose, RateUnit
+from edged.domain.credentials import CertificateHash, CertificateUse
 from edged.domain.effects import NoticeKind
-from edged.domain.types import IdToken, RequestRef
+from edged.domain.files import FirmwareOrder, LogOrder
+from edged.domain.types import IdToken, IdTokenInfo, RequestRef
 
 # --- reservations, starts and stops, hardware
 
@@ -56,6 +59,7 @@ class RequestStart:
     connector: int | None = None
     group: IdToken | None = None
     remote_start_id: int | None = None
+    profile: ChargingProfile | None = None
     acceptable: bool = True
 
 
@@ -125,6 +129,126 @@ class TriggerMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerSigning:
+    """Make a new key pair and have it signed (1.6 ExtendedTriggerMessage SignChargePointCertificate)."""
+
+    request: RequestRef
+
+
+# --- tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """One entry of an update; `info` None takes the token out."""
+
+    id_token: IdToken
+    info: IdTokenInfo | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendLocalList:
+    """`full`: these entries and no others."""
+
+    request: RequestRef
+    version: int
+    full: bool
+    changes: tuple[ListChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetLocalListVersion:
+    request: RequestRef
+
+
+# --- charging profiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetChargingProfile:
+    """`evse` 0 is the station. A TxProfile's transaction by the CSMS's reference or by our id, where it is named."""
+
+    request: RequestRef
+    evse: int
+    profile: ChargingProfile
+    external_ref: int | None = None
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearChargingProfile:
+    """By id alone, or all that match what is given; nothing given: all."""
+
+    request: RequestRef
+    profile_id: int | None = None
+    evse: int | None = None
+    purpose: ProfilePurpose | None = None
+    stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetCompositeSchedule:
+    """`unit` None: the station chooses."""
+
+    request: RequestRef
+    evse: int
+    duration_s: int
+    unit: RateUnit | None = None
+
+
+# --- files
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFirmware:
+    request: RequestRef
+    order: FirmwareOrder
+
+
+@dataclass(frozen=True, slots=True)
+class GetLog:
+    """GetDiagnostics too. The order's filename is the station's to choose: the dialect leaves it empty."""
+
+    request: RequestRef
+    order: LogOrder
+
+
+# --- certificates
+
+
+@dataclass(frozen=True, slots=True)
+class InstallCertificate:
+    request: RequestRef
+    use: CertificateUse
+    pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCertificate:
+    request: RequestRef
+    hash: CertificateHash
+
+
+@dataclass(frozen=True, slots=True)
+class GetInstalledCertificates:
+    """`uses` empty: every kind."""
+
+    request: RequestRef
+    uses: tuple[CertificateUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptSignedChain:
+    """CertificateSigned: the CSMS sends the chain (PEM, leaf first) for a key of ours."""
+
+    request: RequestRef
+    chain: str
+
+
+# --- free data and security events
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveData:
     """DataTransfer from the CSMS."""
 
@@ -132,6 +256,27 @@ class ReceiveData:
     vendor_id: str
     message_id: str | None
     data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendData:
+    """DataTransfer to the CSMS, which a local actor asks for."""
+
+    request: RequestRef
+    vendor_id: str
+    message_id: str | None
+    data: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSecurityEvent:
+    """A local actor reports a security event. `at` None: now. `critical` None: as the list of event types says."""
+
+    request: RequestRef
+    event_type: str
+    info: str = ""
+    critical: bool | None = None
+    at: datetime | None = None
 
 
 Command = (
@@ -146,5 +291,19 @@ Command = (
     | GetConfiguration
     | ClearCache
     | TriggerMessage
+    | TriggerSigning
+    | SendLocalList
+    | GetLocalListVersion
+    | SetChargingProfile
+    | ClearChargingProfile
+    | GetCompositeSchedule
+    | UpdateFirmware
+    | GetLog
+    | InstallCertificate
+    | DeleteCertificate
+    | GetInstalledCertificates
+    | AcceptSignedChain
     | ReceiveData
+    | SendData
+    | ReportSecurityEvent
 )

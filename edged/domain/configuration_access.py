@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.domain.answers import ConfigurationReport, KeyReport
-from edged.domain.commands import (
-    GetConfiguration,
-    SetConfiguration,
-)
+from edged.domain.commands import GetConfiguration, SetConfiguration
 from edged.domain.configuration import (
     REGISTRY,
     ConfigKey,

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from edged.domain import metering, transaction
 from edged.domain.effects import StopReason
-from edged.domain.events import (
-    ChargerLost,
-    ConnectorObserved,
-    PresentToken,
-)
+from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
 from edged.domain.hardware import (
     WITHOUT_VEHICLE,
     WITHOUT_WORD,

@@ -11,7 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from edged.domain.files import FirmwareStatus, LogKind, UploadStatus
 from edged.domain.hardware import Action, Measurand
+from edged.domain.jobs import Job
+from edged.domain.journal import Entry
 from edged.domain.policy import Trigger
 from edged.domain.types import IdToken, Phase, RequestRef, Stamp
 
@@ -69,6 +72,7 @@ class Lane(StrEnum):
 
     TRANSACTION = "transaction"
     NOTICE = "notice"
+    SECURITY = "security"  # guaranteed delivery: never given up but for a CSMS that has no such message (16-J-33)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +125,31 @@ class SecurityRecord:
     info: str = ""
 
 
-Record = TransactionRecord | MeterRecord | ReservationRecord | SecurityRecord
+@dataclass(frozen=True, slots=True)
+class FirmwareRecord:
+    """How far a firmware update is. `request_id` None: an unsigned one."""
+
+    status: FirmwareStatus
+    request_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """How far an upload is. `request_id` None: 1.6's GetDiagnostics."""
+
+    status: UploadStatus
+    kind: LogKind
+    request_id: int | None = None
+
+
+Record = TransactionRecord | MeterRecord | ReservationRecord | SecurityRecord | FirmwareRecord | LogRecord
 
 
 def lane_of(record: Record) -> Lane:
     """Transactions and meter values in one strict order, everything else beside them."""
-    return Lane.TRANSACTION if isinstance(record, TransactionRecord | MeterRecord) else Lane.NOTICE
+    if isinstance(record, TransactionRecord | MeterRecord):
+        return Lane.TRANSACTION
+    return Lane.SECURITY if isinstance(record, SecurityRecord) else Lane.NOTICE
 
 
 def transaction_of(record: Record) -> str | None:
@@ -167,6 +190,34 @@ class AskAuthorization:
     id_token: IdToken
 
 
+@dataclass(frozen=True, slots=True)
+class SigningQuestion:
+    """Have a certificate request (PEM) signed: SignCertificate."""
+
+    csr: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataQuestion:
+    """DataTransfer to the CSMS."""
+
+    vendor_id: str
+    message_id: str | None
+    data: str | None
+
+
+Question = SigningQuestion | DataQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A CALL whose answer somebody waits for; it comes back as `QuestionAnswered(ticket)`. Perishable: without a line
+    it is answered with None at once."""
+
+    ticket: str
+    question: Question
+
+
 class NoticeKind(StrEnum):
     """Perishable messages: worthless once late, never stored."""
 
@@ -175,7 +226,9 @@ class NoticeKind(StrEnum):
     STATUS = "StatusNotification"
     METER = "MeterValues"
     FIRMWARE_STATUS = "FirmwareStatusNotification"
+    SIGNED_FIRMWARE_STATUS = "SignedFirmwareStatusNotification"
     DIAGNOSTICS_STATUS = "DiagnosticsStatusNotification"
+    LOG_STATUS = "LogStatusNotification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +258,28 @@ class LearnTime:
     utc: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """Have a job done; it ends as `JobDone(ticket)`."""
+
+    ticket: str
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Nobody wants this job's outcome any more."""
+
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Write an entry into its bounded journal, in the step's own commit."""
+
+    entry: Entry
+
+
 class RestartScope(StrEnum):
     SERVICE = "service"
     HOST = "host"
@@ -229,4 +304,18 @@ class Announce:
     data: Mapping[str, Any]
 
 
-Effect = Enqueue | Dequeue | Reply | AskAuthorization | Notify | Perform | LearnTime | Restart | Announce
+Effect = (
+    Enqueue
+    | Dequeue
+    | Reply
+    | AskAuthorization
+    | Ask
+    | Notify
+    | Perform
+    | Commission
+    | Abandon
+    | Keep
+    | LearnTime
+    | Restart
+    | Announce
+)

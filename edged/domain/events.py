@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from edged.domain.answers import TransferStatus
 from edged.domain.commands import Command
+from edged.domain.credentials import LinkFailure
 from edged.domain.effects import Record
 from edged.domain.hardware import ActionOutcome, Observation
+from edged.domain.jobs import Outcome, Stage
 from edged.domain.types import IdToken, IdTokenInfo, RequestRef
 
 # --- the hardware and the people in front of it
@@ -64,7 +67,18 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    pass
+    """`access`: the number of the `Access` with which the line was opened."""
+
+    access: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFailed:
+    """An attempt to open the line failed. `access` as in `LinkUp`; `reason` is for people."""
+
+    access: int
+    failure: LinkFailure
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +144,52 @@ class RecordGivenUp:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SigningAnswer:
+    """The CSMS will have the request signed, or not."""
+
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataAnswer:
+    status: TransferStatus
+    data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAnswered:
+    """`answer` None: none in time, a CALLERROR (then `refused` says which), or the line went."""
+
+    ticket: str
+    answer: SigningAnswer | DataAnswer | None
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStaged:
+    """A job has come so far; it goes on."""
+
+    ticket: str
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job's end, good or bad."""
+
+    ticket: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SuspicionRaised:
+    """A shell has noticed something that the security log must have (`security_event.SecurityEvent`'s words)."""
+
+    event_type: str
+    info: str
+
+
 Happening = (
     ConnectorObserved
     | ChargerLost
@@ -139,11 +199,16 @@ Happening = (
     | Started
     | LinkUp
     | LinkDown
+    | LinkFailed
     | BootAnswered
     | BootFailed
     | RegistrationLost
     | TimeTold
     | TokenAnswered
+    | QuestionAnswered
+    | JobStaged
+    | JobDone
+    | SuspicionRaised
     | RecordDelivered
     | RecordGivenUp
 )

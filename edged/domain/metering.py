@@ -8,14 +8,7 @@ from __future__ import annotations
 
 import math
 
-from edged.domain.effects import (
-    MeterRecord,
-    RecordKind,
-    Sample,
-    SampleContext,
-    SampledValue,
-    TransactionRecord,
-)
+from edged.domain.effects import MeterRecord, RecordKind, Sample, SampleContext, SampledValue, TransactionRecord
 from edged.domain.hardware import Measurand, Meter, Phases
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector, Station, Transaction

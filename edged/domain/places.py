@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from edged.domain.commands import (
-    Target,
-)
+from edged.domain.commands import Target
 from edged.domain.hardware import Capability
 from edged.domain.station import Connector, Reservation, Station
 from edged.domain.types import Phase

@@ -10,22 +10,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edged.domain import metering, transaction
-from edged.domain.answers import TransferStatus, TriggerStatus
-from edged.domain.commands import (
-    ReceiveData,
-    TriggerMessage,
-)
+from edged.domain.answers import TriggerStatus
+from edged.domain.commands import TriggerMessage
 from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
-from edged.domain.events import (
-    BootAnswered,
-    LinkDown,
-    Registration,
-    Started,
-    TimeTold,
-    TokenAnswered,
-)
+from edged.domain.events import BootAnswered, LinkDown, Registration, Started, TimeTold, TokenAnswered
+from edged.domain.pending import PendingToken
 from edged.domain.session import answered
-from edged.domain.station import PendingToken
 from edged.domain.transition import Draft, put
 
 OWN_INTERVAL_S = 60
@@ -223,8 +213,3 @@ def _meter_notice(draft: Draft, number: int) -> Notify | None:
     running = station.running(number)
     transaction_id = running.id if running is not None else None
     return Notify(NoticeKind.METER, number, sample=values, transaction_id=transaction_id, triggered=True)
-
-
-def receive_data(draft: Draft, event: ReceiveData) -> None:
-    """DataTransfer: no vendor's extension is spoken here, and that is what the CSMS is told."""
-    draft.reply(event.request, TransferStatus.UNKNOWN_VENDOR)

@@ -15,11 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from edged.domain.answers import ReserveStatus, Verdict
-from edged.domain.commands import (
-    CancelReservation,
-    ReserveNow,
-    Target,
-)
+from edged.domain.commands import CancelReservation, ReserveNow, Target
 from edged.domain.effects import ReservationEnd, ReservationRecord
 from edged.domain.hardware import Capability
 from edged.domain.places import capable_places, counted, fits, free_places, guaranteed, in_order, pinned_on, spare

@@ -9,17 +9,13 @@ from dataclasses import replace
 
 from edged.domain import availability, session, transaction, unlock
 from edged.domain.answers import Verdict
-from edged.domain.commands import (
-    ResetKind,
-    ResetStation,
-)
+from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
-from edged.domain.events import (
-    ActionPerformed,
-)
+from edged.domain.events import ActionPerformed
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
+from edged.domain.pending import PendingReset
 from edged.domain.policy import Trigger
-from edged.domain.station import Connector, PendingReset
+from edged.domain.station import Connector
 from edged.domain.transition import Draft
 
 SOFT_S = 30.0

@@ -10,19 +10,13 @@ from edged.domain import authorization, metering, reservation, transaction
 from edged.domain.answers import TokenVerdict, Verdict
 from edged.domain.authorization import Way
 from edged.domain.choosing import asked, choose, choose_start, is_open, is_usable
-from edged.domain.commands import (
-    RequestStart,
-    RequestStop,
-)
+from edged.domain.commands import RequestStart, RequestStop
 from edged.domain.effects import AskAuthorization, StopReason
-from edged.domain.events import (
-    PresentToken,
-    Registration,
-    TokenAnswered,
-)
+from edged.domain.events import PresentToken, Registration, TokenAnswered
+from edged.domain.pending import PendingToken
 from edged.domain.policy import ReservationUse, Trigger
 from edged.domain.reservation import Admission
-from edged.domain.station import Authorization, Connector, PendingToken, Station, Transaction
+from edged.domain.station import Authorization, Connector, Station, Transaction
 from edged.domain.transition import Draft
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef, same_group
 

@@ -10,18 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from edged.domain.commands import (
-    ResetKind,
-    Target,
-)
+from edged.domain.charging import ChargingProfile, InstalledProfile
+from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
+from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate
 from edged.domain.effects import RestartScope, Sample, StopReason
-from edged.domain.events import (
-    Registration,
-)
+from edged.domain.events import Registration
+from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Measurand, Meter
+from edged.domain.pending import Pending, PendingReset, PendingUnlock
 from edged.domain.policy import Policy
-from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, RequestRef, Stamp
+from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +36,23 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteRules:
-    """The installer's words that the core needs. `time_from_csms`: the CSMS's time makes the clock synchronized."""
+    """The installer's words that the core needs. `time_from_csms`: the CSMS's time makes the clock synchronized.
+
+    `security_profile`, `has_*`: the site's own way to the CSMS; `credentials_digest` changes when the installer changes
+    it. `vendors`: whose DataTransfers are taken, with the message ids (none: all); keys case-folded.
+    `installs_firmware`: there is a hook for it.
+    """
 
     offline_tokens: tuple[IdToken, ...] = ()
     hard_reset: RestartScope = RestartScope.SERVICE
     time_from_csms: bool = True
+    security_profile: int = 0
+    has_password: bool = False
+    has_root: bool = False
+    has_client_certificate: bool = False
+    credentials_digest: str = ""
+    vendors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    installs_firmware: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +60,8 @@ class ConnectorLayout:
     """The shape of one connector, from the site file and the charger's profile.
 
     `number` counts through the station (1.6, MQTT), `evse_id`/`connector_id` are 2.x's. `max_current_ma` is what the
-    installation allows: never exceeded.
+    installation allows: never exceeded; below `min_current_ma` the charger can only stop. `phases` are wired, each with
+    `voltage_v` to neutral.
     """
 
     number: int
@@ -61,6 +73,8 @@ class ConnectorLayout:
     measurands: frozenset[Measurand]
     phases: int = 3
     max_current_ma: int = 32_000
+    min_current_ma: int = 6_000
+    voltage_v: float = 230.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +87,7 @@ class Authorization:
     reservation_id: int | None = None
     remote: bool = False
     remote_start_id: int | None = None
+    profile: ChargingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +97,9 @@ class Connector:
     `operative` is the commanded availability (*kept*), `scheduled` a change that waits for the transaction's end or
     for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `spent`: this plug-in
     has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
-    an unlock command releases it (*kept*). `energy_wh` is the register as we report it: never runs backwards;
-    `energy_offset_wh` (*kept*) is what is added to the charger's register for that.
+    an unlock command releases it (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
+    charging profiles allow at the step's time (None: they say nothing). `energy_wh` is the register as we report it:
+    never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that.
     """
 
     layout: ConnectorLayout
@@ -96,6 +112,7 @@ class Connector:
     lock: LockState = LockState.UNKNOWN
     permitted: bool | None = None
     limit_ma: int | None = None
+    allowed_ma: int | None = None
     operative: bool = True
     scheduled: bool | None = None
     changing: bool | None = None
@@ -198,65 +215,12 @@ class CachedToken:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingToken:
-    """A token that the CSMS is asked about. `connector` None cannot be: the place is chosen before asking."""
+@dataclass(frozen=True, slots=True)
+class ListedToken:
+    """One entry of the local authorization list (*kept*)."""
 
-    ticket: str
     id_token: IdToken
-    connector: int
-    stop: bool
-    remote: bool
-    remote_start_id: int | None
-    request: RequestRef | None
-    until_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingUnlock:
-    """An unlock that waits for the contactor (`started` False) or for the charger's word about the lock.
-
-    `since_s`: only what was read after it tells that the contactor is open.
-    """
-
-    ticket: str
-    connector: int
-    request: RequestRef
-    until_s: float
-    started: bool = False
-    since_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingAvailability:
-    """A change of availability that waits until the charger reports it. One request may wait for several connectors."""
-
-    ticket: str
-    connectors: frozenset[int]
-    operative: bool
-    station_wide: bool
-    scheduled: bool
-    request: RequestRef
-    until_s: float
-
-
-Pending = PendingToken | PendingUnlock | PendingAvailability
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingReset:
-    """A reset on its way: transactions are ended and answered; it waits for energy off, the chargers and the outbox.
-
-    `chargers`: the tickets of those that have not told how their own reset went; `retries`: how many failures are
-    still tried again (ResetRetries).
-    """
-
-    kind: ResetKind
-    until_s: float
-    chargers: frozenset[str] = frozenset()
-    performed: bool = False
-    retries: int = 0
-    restarting: bool = False
+    info: IdTokenInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,11 +255,13 @@ class Boot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` by token key.
+    """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` and
+    `local_list` by token key, `charging_profiles` by id, `certificates` by fingerprint, `client_certificates` by key.
 
     `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
-    transactions of this boot. `wall_kept`: the wall clock as last stored.
+    transactions of this boot. `wall_kept`: the wall clock as last stored. `list_conflict`:
+    the CSMS has contradicted the local list since it last sent one.
     """
 
     identity: Identity
@@ -307,10 +273,19 @@ class Station:
     reservations: Mapping[int, Reservation] = field(default_factory=dict)
     transactions: Mapping[str, Transaction] = field(default_factory=dict)
     cache: Mapping[str, CachedToken] = field(default_factory=dict)
+    local_list: Mapping[str, ListedToken] = field(default_factory=dict)
+    charging_profiles: Mapping[int, InstalledProfile] = field(default_factory=dict)
+    certificates: Mapping[str, InstalledCertificate] = field(default_factory=dict)
+    client_certificates: Mapping[str, ClientCertificate] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
     corrections: Mapping[str, float] = field(default_factory=dict)
     operative: bool = True
     link: Link = field(default_factory=Link)
+    access: Access = field(default_factory=Access)
+    firmware: FirmwareUpdate | None = None
+    upload: LogUpload | None = None
+    local_list_version: int = 0
+    list_conflict: bool = False
     reset: PendingReset | None = None
     next_boot_reason: str | None = None
     next_seq: int = 1

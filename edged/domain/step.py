@@ -9,32 +9,54 @@ from __future__ import annotations
 from typing import assert_never
 
 from edged.domain import (
+    access,
     authorization,
     availability,
+    certificate,
+    charging_profile,
     configuration_access,
     connector,
+    data_transfer,
+    firmware,
+    local_list,
+    log_upload,
     metering,
     provisioning,
     reservation,
     reset,
+    security_event,
     session,
     transaction,
     unlock,
 )
 from edged.domain.commands import (
+    AcceptSignedChain,
     CancelReservation,
     ChangeAvailability,
     ClearCache,
+    ClearChargingProfile,
     Command,
+    DeleteCertificate,
+    GetCompositeSchedule,
     GetConfiguration,
+    GetInstalledCertificates,
+    GetLocalListVersion,
+    GetLog,
+    InstallCertificate,
     ReceiveData,
+    ReportSecurityEvent,
     RequestStart,
     RequestStop,
     ReserveNow,
     ResetStation,
+    SendData,
+    SendLocalList,
+    SetChargingProfile,
     SetConfiguration,
     TriggerMessage,
+    TriggerSigning,
     UnlockConnector,
+    UpdateFirmware,
 )
 from edged.domain.events import (
     ActionPerformed,
@@ -44,13 +66,18 @@ from edged.domain.events import (
     ConnectorObserved,
     Event,
     Happening,
+    JobDone,
+    JobStaged,
     LinkDown,
+    LinkFailed,
     LinkUp,
     PresentToken,
+    QuestionAnswered,
     RecordDelivered,
     RecordGivenUp,
     RegistrationLost,
     Started,
+    SuspicionRaised,
     Tick,
     TimeTold,
     TokenAnswered,
@@ -79,8 +106,14 @@ def _settle(draft: Draft) -> None:
     connector.note_silence(draft)
     availability.refresh(draft)
     reservation.remove_lost(draft)
+    charging_profile.refresh(draft)
     connector.refresh(draft)
     unlock.refresh(draft)
+    firmware.refresh(draft)
+    log_upload.refresh(draft)
+    certificate.refresh(draft)
+    data_transfer.refresh(draft)
+    access.refresh(draft)
     reset.refresh(draft)
 
 
@@ -116,8 +149,36 @@ def _command(draft: Draft, event: Command) -> None:
             authorization.clear_cache(draft, event)
         case TriggerMessage():
             provisioning.trigger(draft, event)
+        case TriggerSigning():
+            certificate.trigger(draft, event)
+        case SendLocalList():
+            local_list.update(draft, event)
+        case GetLocalListVersion():
+            local_list.tell_version(draft, event)
+        case SetChargingProfile():
+            charging_profile.install(draft, event)
+        case ClearChargingProfile():
+            charging_profile.clear(draft, event)
+        case GetCompositeSchedule():
+            charging_profile.compose(draft, event)
+        case UpdateFirmware():
+            firmware.order(draft, event)
+        case GetLog():
+            log_upload.order(draft, event)
+        case InstallCertificate():
+            certificate.install(draft, event)
+        case DeleteCertificate():
+            certificate.delete(draft, event)
+        case GetInstalledCertificates():
+            certificate.tell_installed(draft, event)
+        case AcceptSignedChain():
+            certificate.accept_chain(draft, event)
         case ReceiveData():
-            provisioning.receive_data(draft, event)
+            data_transfer.receive(draft, event)
+        case SendData():
+            data_transfer.send(draft, event)
+        case ReportSecurityEvent():
+            security_event.report(draft, event)
         case _:
             assert_never(event)
 
@@ -138,7 +199,10 @@ def _happening(draft: Draft, event: Happening) -> None:
         case Started():
             provisioning.started(draft, event)
         case LinkUp():
+            access.link_up(draft, event)
             provisioning.link_up(draft)
+        case LinkFailed():
+            access.link_failed(draft, event)
         case LinkDown():
             provisioning.link_down(draft, event)
         case BootAnswered():
@@ -151,6 +215,17 @@ def _happening(draft: Draft, event: Happening) -> None:
             provisioning.told(draft, event)
         case TokenAnswered():
             session.answered(draft, event)
+        case QuestionAnswered():
+            data_transfer.answered(draft, event)
+            certificate.answered(draft, event)
+        case JobStaged():
+            firmware.staged(draft, event)
+        case JobDone():
+            firmware.done(draft, event)
+            log_upload.done(draft, event)
+            certificate.done(draft, event)
+        case SuspicionRaised():
+            security_event.suspicion(draft, event)
         case RecordDelivered():
             transaction.delivered(draft, event)
         case RecordGivenUp():

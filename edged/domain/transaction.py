@@ -7,17 +7,8 @@ commit that makes them true · an ended transaction is kept until the CSMS has p
 from __future__ import annotations
 
 from edged.domain import authorization, metering, reservation
-from edged.domain.effects import (
-    RecordKind,
-    Sample,
-    SampleContext,
-    StopReason,
-    TransactionRecord,
-)
-from edged.domain.events import (
-    RecordDelivered,
-    RecordGivenUp,
-)
+from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
+from edged.domain.events import RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Capability, LockState
 from edged.domain.places import in_order
 from edged.domain.policy import ReservationUse, StartPoint, Trigger

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from edged.domain.effects import Announce, Dequeue, Effect, Enqueue, Record, Reply, transaction_of
-from edged.domain.station import Connector, Pending, Station, Transaction
+from edged.domain.pending import Pending
+from edged.domain.station import Connector, Station, Transaction
 from edged.domain.types import Now, RequestRef
 
 K = TypeVar("K")

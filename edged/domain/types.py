@@ -72,6 +72,16 @@ class IdToken:
         return f"IdToken({self.masked()})"
 
 
+@dataclass(frozen=True, slots=True)
+class SecretText:
+    """A text that nobody is shown: no log, no topic, no archive and no answer."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "SecretText(...)"
+
+
 class AuthorizationStatus(StrEnum):
     """What a list, a cache or the CSMS says of a token."""
 

@@ -7,16 +7,13 @@ from dataclasses import replace
 
 from edged.domain import session, transaction
 from edged.domain.answers import UnlockStatus
-from edged.domain.commands import (
-    UnlockConnector,
-)
+from edged.domain.commands import UnlockConnector
 from edged.domain.effects import Perform, StopReason
-from edged.domain.events import (
-    ActionPerformed,
-)
+from edged.domain.events import ActionPerformed
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
+from edged.domain.pending import PendingUnlock
 from edged.domain.policy import Trigger
-from edged.domain.station import Connector, PendingUnlock
+from edged.domain.station import Connector
 from edged.domain.transition import Draft
 
 UNLOCK_S = 25.0

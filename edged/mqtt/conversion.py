@@ -11,16 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edged.domain.answers import TOKEN_ADMITTED, TokenVerdict
-from edged.domain.commands import (
-    CancelReservation,
-    ReserveNow,
-    Target,
-)
+from edged.domain.commands import CancelReservation, ReserveNow, Target
 from edged.domain.effects import Reply
-from edged.domain.events import (
-    Event,
-    PresentToken,
-)
+from edged.domain.events import Event, PresentToken
 from edged.domain.station import Station
 from edged.domain.types import IdToken, RequestRef
 from edged.mqtt.commands import Code, Command, Problem

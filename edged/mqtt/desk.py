@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edged.domain.effects import Reply
-from edged.domain.events import (
-    Event,
-)
+from edged.domain.events import Event
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
 from edged.mqtt.commands import Code, Command, Envelope, Problem, Refusal, reply_body

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from edged.domain.events import (
-    Registration,
-)
+from edged.domain.events import Registration
 from edged.domain.hardware import Fault, LockState, Phases, Quality
 from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station, Transaction

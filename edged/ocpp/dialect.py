@@ -10,12 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from edged.domain.effects import AskAuthorization, Notify, Record, Reply
-from edged.domain.events import (
-    Event,
-    RecordDelivered,
-    TokenAnswered,
-)
+from edged.domain.effects import AskAuthorization, Notify, Question, Record, Reply
+from edged.domain.events import Event, QuestionAnswered, RecordDelivered, TokenAnswered
 from edged.domain.policy import Policy
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
@@ -73,8 +69,11 @@ class Dialect(Protocol):
     def decode_call(self, action: str, payload: Any, request: RequestRef) -> Event | CallRefused:
         """Check a CALL against the version's schema and rules, and put it into the core's words."""
 
-    def encode_reply(self, reply: Reply, station: Station) -> Payload:
-        """The CALLRESULT payload for an answer; `reply.request.action` is the version's own action name."""
+    def encode_reply(self, reply: Reply, station: Station) -> Payload | CallRefused:
+        """The CALLRESULT payload for an answer, or the CALLERROR that the version has for it.
+
+        `reply.request.action` is the version's own action name.
+        """
 
     # --- the station tells
 
@@ -86,6 +85,11 @@ class Dialect(Protocol):
     def encode_authorization(self, question: AskAuthorization) -> Request: ...
 
     def decode_authorization(self, ticket: str, payload: Any) -> TokenAnswered: ...
+
+    def encode_question(self, question: Question) -> Request | None:
+        """None: this version has no such message."""
+
+    def decode_question_answer(self, ticket: str, question: Question, payload: Any) -> QuestionAnswered: ...
 
     def encode_notice(self, notice: Notify, station: Station, now: Now) -> Request | None: ...
 

@@ -11,20 +11,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from edged.domain.commands import (
-    Target,
-)
+from edged.domain.charging import InstalledProfile
+from edged.domain.commands import Target
 from edged.domain.configuration import find_key, normalize
+from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate
 from edged.domain.effects import Record, Sample, transaction_of
-from edged.domain.station import CachedToken, Connector, Reservation, Station, Transaction
+from edged.domain.files import FirmwareUpdate, LogUpload
+from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
 from edged.store.codec import Unreadable, decode, encode, unpack
 from edged.store.port import OUTBOX, Loaded, Parked, Row, Rows, Table, Writes
 from edged.store.records import (
+    ACCESS_KEPT,
     CONNECTOR_KEPT,
+    FIRMWARE_KEPT,
     RESERVATION_KEPT,
     STATION_KEPT,
     STATION_KEY,
     TRANSACTION_KEPT,
+    UPLOAD_KEPT,
     decode_record,
     from_key,
     from_text,
@@ -72,6 +76,13 @@ class _Loading:
             reservations=self._reservations(),
             transactions=transactions,
             cache=self._table(Table.CACHE, _cached, self.fresh.cache),
+            local_list=self._table(Table.LOCAL_LIST, _listed, self.fresh.local_list),
+            charging_profiles=self._profiles(transactions),
+            certificates=self._table(Table.CERTIFICATE, _certificate, self.fresh.certificates),
+            client_certificates=self._table(Table.CLIENT_CERTIFICATE, _client, self.fresh.client_certificates),
+            firmware=self._one(Table.FIRMWARE, FirmwareUpdate, FIRMWARE_KEPT, self.fresh.firmware),
+            upload=self._one(Table.UPLOAD, LogUpload, UPLOAD_KEPT, self.fresh.upload),
+            access=self._one(Table.ACCESS, Access, ACCESS_KEPT, self.fresh.access),
             corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),
             queued=len(records),
             **self._station_facts(),
@@ -140,6 +151,29 @@ class _Loading:
 
     def _station_facts(self) -> dict[str, Any]:
         return self._table(Table.STATION, _station, {}).get(STATION_KEY, {})
+
+    def _one(self, table: Table, kind: type[V], kept: tuple[str, ...], first: Any) -> Any:
+        """What there is at most one of."""
+
+        def read(key: str, row: Any) -> tuple[str, V]:
+            _same_key(key, STATION_KEY)
+            return key, kind(**unpack(kind, kept, row))
+
+        return self._table(table, read, {}).get(STATION_KEY, first)
+
+    def _profiles(self, transactions: Mapping[str, Transaction]) -> dict[int, InstalledProfile]:
+        """Charging profiles whose place and whose transaction are still there."""
+        found = self._table(Table.PROFILE, _profile, self.fresh.charging_profiles)
+        evses = {connector.layout.evse_id for connector in self.fresh.connectors.values()} | {0}
+        for number, one in list(found.items()):
+            running = one.transaction_id is None or (
+                one.transaction_id in transactions and transactions[one.transaction_id].active
+            )
+            if one.evse_id not in evses or not running:
+                del found[number]
+                self._drop(Table.PROFILE, str(number))
+                self.warnings.append(f"charging profile {number} is dropped: its place or its transaction is gone")
+        return found
 
     def _setting(self, key: str, row: Any) -> tuple[str, str]:
         name, value = from_key(key), _single(row, str)
@@ -277,6 +311,31 @@ def _cached(key: str, row: Any) -> tuple[str, CachedToken]:
     entry = CachedToken(**unpack(CachedToken, tuple(f.name for f in fields(CachedToken)), row))
     _same_key(name, entry.id_token.key)
     return name, entry
+
+
+def _listed(key: str, row: Any) -> tuple[str, ListedToken]:
+    name = from_key(key)
+    entry: ListedToken = decode(ListedToken, row)
+    _same_key(name, entry.id_token.key)
+    return name, entry
+
+
+def _profile(key: str, row: Any) -> tuple[int, InstalledProfile]:
+    one: InstalledProfile = decode(InstalledProfile, row)
+    _same_key(key, str(one.profile.id))
+    return one.profile.id, one
+
+
+def _certificate(key: str, row: Any) -> tuple[str, InstalledCertificate]:
+    one: InstalledCertificate = decode(InstalledCertificate, row)
+    _same_key(from_key(key), one.fingerprint)
+    return one.fingerprint, one
+
+
+def _client(key: str, row: Any) -> tuple[str, ClientCertificate]:
+    one: ClientCertificate = decode(ClientCertificate, row)
+    _same_key(from_key(key), one.key_id)
+    return one.key_id, one
 
 
 def _correction(key: str, row: Any) -> tuple[str, float]:

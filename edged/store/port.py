@@ -25,14 +25,21 @@ REPLIES_HOURS = 24
 class Table(StrEnum):
     """The kinds of kept facts. A row is found by its station, its table and its key."""
 
+    ACCESS = "access"  # one row
     CACHE = "cache"  # by token
+    CERTIFICATE = "certificate"  # by fingerprint
+    CLIENT_CERTIFICATE = "client_certificate"  # by key id
     CONFIGURATION = "configuration"  # by key name
     CONNECTOR = "connector"  # by number
     CORRECTION = "correction"  # by boot
+    FIRMWARE = "firmware"  # at most one row
+    LOCAL_LIST = "local_list"  # by token
+    PROFILE = "profile"  # by id
     RESERVATION = "reservation"  # by id
     SAMPLE = "sample"  # by transaction and position
     STATION = "station"  # one row
     TRANSACTION = "transaction"  # by our id
+    UPLOAD = "upload"  # at most one row
 
 
 OUTBOX = "outbox"

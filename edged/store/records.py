@@ -13,10 +13,13 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from edged.domain.credentials import Access
 from edged.domain.effects import (
     Dequeue,
     Effect,
     Enqueue,
+    FirmwareRecord,
+    LogRecord,
     MeterRecord,
     Record,
     ReservationRecord,
@@ -24,6 +27,7 @@ from edged.domain.effects import (
     TransactionRecord,
     lane_of,
 )
+from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.station import Boot, CachedToken, Connector, Reservation, Station, Transaction
 from edged.domain.types import Now
 from edged.store.codec import Unreadable, decode, encode, pack
@@ -34,7 +38,10 @@ V = TypeVar("V")
 
 STATION_KEY = ""
 CONNECTOR_KEPT = ("operative", "scheduled", "spent", "held_for", "energy_offset_wh", "energy_kept_wh")
-STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept")
+STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version")
+FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
+UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
+ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "until_s"))
 RESERVATION_KEPT = tuple(f.name for f in fields(Reservation) if f.name != "held_until_s")
 TRANSACTION_FLEETING = frozenset({"queued", "next_sample_at_s"})
 TRANSACTION_KEPT = tuple(
@@ -48,6 +55,8 @@ RECORDS: Mapping[str, type] = MappingProxyType(
         "meter": MeterRecord,
         "reservation": ReservationRecord,
         "security": SecurityRecord,
+        "firmware": FirmwareRecord,
+        "log": LogRecord,
     }
 )
 _RECORD_NAMES = {kind: name for name, kind in RECORDS.items()}
@@ -136,6 +145,23 @@ def cache_row(entry: CachedToken) -> Row:
     return pack(entry, (f.name for f in fields(CachedToken)))
 
 
+def firmware_row(update: FirmwareUpdate) -> Row:
+    return pack(update, FIRMWARE_KEPT)
+
+
+def upload_row(upload: LogUpload) -> Row:
+    return pack(upload, UPLOAD_KEPT)
+
+
+def access_row(access: Access) -> Row:
+    return pack(access, ACCESS_KEPT)
+
+
+def whole_row(value: Any) -> Row:
+    """A value that is kept as a whole."""
+    return pack(value, (f.name for f in fields(value)))
+
+
 def _value_row(value: str | float) -> Row:
     return {"value": value}
 
@@ -156,6 +182,14 @@ _connector_facts = _getter(CONNECTOR_KEPT)
 _reservation_facts = _getter(RESERVATION_KEPT)
 _transaction_facts = _getter(TRANSACTION_KEPT)
 _station_facts = _getter(STATION_KEPT)
+_firmware_facts = _getter(FIRMWARE_KEPT)
+_upload_facts = _getter(UPLOAD_KEPT)
+_access_facts = _getter(ACCESS_KEPT)
+
+
+def _single(value: V | None) -> dict[str, V]:
+    """What there is at most one of, as the one entry of a map."""
+    return {} if value is None else {STATION_KEY: value}
 
 
 class _Draft:
@@ -271,8 +305,28 @@ def _compare_stations(draft: _Draft, before: Station, after: Station) -> None:
     draft.compare_samples(before.transactions, after.transactions)
     draft.compare(Table.CACHE, before.cache, after.cache, key=to_key, row=cache_row)
     draft.compare(Table.CORRECTION, before.corrections, after.corrections, key=to_key, row=_value_row)
+    _compare_more(draft, before, after)
     if _station_facts(before) != _station_facts(after):
         draft.set(Table.STATION, STATION_KEY, station_row(after))
+
+
+def _compare_more(draft: _Draft, before: Station, after: Station) -> None:
+    """The tables of the profiles beside the core."""
+    draft.compare(Table.LOCAL_LIST, before.local_list, after.local_list, key=to_key, row=whole_row)
+    draft.compare(Table.PROFILE, before.charging_profiles, after.charging_profiles, key=str, row=whole_row)
+    draft.compare(Table.CERTIFICATE, before.certificates, after.certificates, key=to_key, row=whole_row)
+    draft.compare(
+        Table.CLIENT_CERTIFICATE, before.client_certificates, after.client_certificates, key=to_key, row=whole_row
+    )
+    if before.firmware is not after.firmware:
+        old, new = _single(before.firmware), _single(after.firmware)
+        draft.compare(Table.FIRMWARE, old, new, key=str, row=firmware_row, facts=_firmware_facts)
+    if before.upload is not after.upload:
+        earlier, later = _single(before.upload), _single(after.upload)
+        draft.compare(Table.UPLOAD, earlier, later, key=str, row=upload_row, facts=_upload_facts)
+    if before.access is not after.access:
+        former, present = _single(before.access), _single(after.access)
+        draft.compare(Table.ACCESS, former, present, key=str, row=access_row, facts=_access_facts)
 
 
 def kept(station: Station) -> Station:
@@ -293,6 +347,10 @@ def kept(station: Station) -> Station:
         },
         reservations={key: replace(one, held_until_s=0.0) for key, one in station.reservations.items()},
         transactions={key: replace(one, next_sample_at_s=None) for key, one in station.transactions.items()},
+        firmware=None if station.firmware is None else replace(station.firmware, ticket=None),
+        upload=None if station.upload is None else replace(station.upload, ticket=None),
+        access=replace(station.access, failures=0, until_s=None),
+        list_conflict=False,
         pending={},
         link=type(station.link)(),
         reset=None,

@@ -129,8 +129,8 @@ class SqliteStore:
         # without the lane the whole queue would be searched; a row of no known lane is found the slow way
         for seq in writes.dequeue:
             gone = db.execute(
-                "DELETE FROM outbox WHERE station = ? AND lane IN (?, ?) AND seq = ?",
-                (station_id, Lane.TRANSACTION.value, Lane.NOTICE.value, seq),
+                "DELETE FROM outbox WHERE station = ? AND lane IN (?, ?, ?) AND seq = ?",
+                (station_id, *(lane.value for lane in Lane), seq),
             )
             if gone.rowcount == 0:
                 db.execute("DELETE FROM outbox WHERE station = ? AND seq = ?", (station_id, seq))

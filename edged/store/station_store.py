@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from edged.domain.effects import Effect, Lane, Record
-from edged.domain.events import (
-    Event,
-    RecordGivenUp,
-)
+from edged.domain.events import Event, RecordGivenUp
 from edged.domain.station import Station
 from edged.store import records
 from edged.store.port import Parked, Store, Writes

@@ -73,7 +73,11 @@ TETHERED = Box(make="heidelberg-energy-control", listen="rtu-tcp", poll_s=0.5, r
 
 @dataclass(slots=True)
 class Scene:
-    """One station `STATION` with a connector for each point of its boxes, numbered through from 1."""
+    """One station `STATION` with a connector for each point of its boxes, numbered through from 1.
+
+    `csms_options`: more arguments for `Csms`; `*_settings`: more keys of the installer's file, of `csms`, of the station,
+    of every charger and at the top.
+    """
 
     folder: Path
     boxes: Sequence[Box] = (SOCKET,)
@@ -81,6 +85,11 @@ class Scene:
     tokens: Mapping[str, Token] = field(default_factory=lambda: dict(TOKENS))
     process: bool = False
     speed: float = SPEED
+    csms_options: Mapping[str, Any] = field(default_factory=dict)
+    csms_settings: Mapping[str, Any] = field(default_factory=dict)
+    station_settings: Mapping[str, Any] = field(default_factory=dict)
+    charger_settings: Mapping[str, Any] = field(default_factory=dict)
+    site_settings: Mapping[str, Any] = field(default_factory=dict)
     csms: Csms = field(init=False)
     site: SimulatedSite = field(init=False)
     daemon: Daemon = field(init=False)
@@ -95,7 +104,7 @@ class Scene:
 
         `script`: tells the CSMS how to answer before anybody has called it.
         """
-        self.csms = await self._open.enter_async_context(Csms(tokens=self.tokens))
+        self.csms = await self._open.enter_async_context(Csms(tokens=self.tokens, **self.csms_options))
         if script is not None:
             script(self.csms)
         chargers = [
@@ -136,16 +145,24 @@ class Scene:
                     "unit_id": box.unit_id,
                     "point": point,
                     "poll_interval_s": box.poll_s,
+                    **self.charger_settings,
                 }
         station = {
             "id": STATION,
             "vendor": "Example Energy",
             "model": "Depot 3",
-            "csms": {"url": self.csms.url, "versions": ["ocpp1.6"]},
+            "csms": {"url": self.csms.url, "versions": ["ocpp1.6"], **self.csms_settings},
             "evses": [{"charger": name} for name in chargers],
             "configuration": dict(self.keys),
+            **self.station_settings,
         }
-        config = {"gateway": {"id": "scene"}, "chargers": chargers, "stations": [station], "log": {"level": "info"}}
+        config = {
+            "gateway": {"id": "scene"},
+            "chargers": chargers,
+            "stations": [station],
+            "log": {"level": "info"},
+            **self.site_settings,
+        }
         path = self.folder / "edged.yaml"
         path.write_text(yaml.safe_dump(config))
         path.chmod(0o600)

@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from edged.dialects.v16.answers import decode_authorization, decode_notice_answer, decode_record_answer
 from edged.domain.effects import MeterRecord, NoticeKind, Notify, Record, RecordKind, TransactionRecord
-from edged.domain.events import (
-    BootAnswered,
-    BootFailed,
-    RecordDelivered,
-    Registration,
-    TimeTold,
-    TokenAnswered,
-)
+from edged.domain.events import BootAnswered, BootFailed, RecordDelivered, Registration, TimeTold, TokenAnswered
 from edged.domain.policy import Trigger
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Phase, Stamp
 

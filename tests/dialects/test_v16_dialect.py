@@ -9,14 +9,9 @@ import pytest
 
 from edged.dialects.v16 import CODES, POLICY, Ocpp16
 from edged.domain.answers import Verdict
-from edged.domain.commands import (
-    ClearCache,
-)
+from edged.domain.commands import ClearCache
 from edged.domain.effects import AskAuthorization, NoticeKind, Notify, Reply, ReservationEnd, ReservationRecord
-from edged.domain.events import (
-    RecordDelivered,
-    TokenAnswered,
-)
+from edged.domain.events import RecordDelivered, TokenAnswered
 from edged.domain.policy import ReservationUse, StartPoint, Trigger
 from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import Dialect, Inexpressible

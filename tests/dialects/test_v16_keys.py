@@ -9,10 +9,7 @@ from edged.dialects.v16.inbound import decode_call
 from edged.dialects.v16.keys import KEYS, NOT_SHOWN, asked, computed
 from edged.dialects.v16.replies import encode_reply
 from edged.domain.answers import ConfigurationReport, KeyReport
-from edged.domain.commands import (
-    GetConfiguration,
-    SetConfiguration,
-)
+from edged.domain.commands import GetConfiguration, SetConfiguration
 from edged.domain.configuration import REGISTRY, ConfigurationStatus, KeyKind, Mutability, find_key, normalize
 from edged.domain.configuration_access import change, read
 from edged.domain.effects import Reply
@@ -20,9 +17,9 @@ from edged.domain.station import Station
 from edged.domain.transition import Draft
 from edged.domain.types import RequestRef
 
-BOOL, INT, LIST = KeyKind.BOOL, KeyKind.INT, KeyKind.LIST
+BOOL, INT, LIST, TEXT = KeyKind.BOOL, KeyKind.INT, KeyKind.LIST, KeyKind.TEXT
 MEASURANDS, ROTATIONS = KeyKind.MEASURANDS, KeyKind.ROTATIONS
-R, RW = Mutability.READ_ONLY, Mutability.READ_WRITE
+R, RW, W = Mutability.READ_ONLY, Mutability.READ_WRITE, Mutability.WRITE_ONLY
 
 # Chapter 9 of 1.6 with its errata: every key of Core and Reservation, its type, access and least value.
 STANDARD: dict[str, tuple[KeyKind, Mutability, int]] = {
@@ -60,7 +57,24 @@ STANDARD: dict[str, tuple[KeyKind, Mutability, int]] = {
     "TransactionMessageRetryInterval": (INT, RW, 0),
     "UnlockConnectorOnEVSideDisconnect": (BOOL, RW, 0),
     "WebSocketPingInterval": (INT, RW, 0),
+    "LocalAuthListEnabled": (BOOL, RW, 0),
+    "LocalAuthListMaxLength": (INT, R, 1),
+    "SendLocalListMaxLength": (INT, R, 1),
     "ReserveConnectorZeroSupported": (BOOL, R, 0),
+    "ChargeProfileMaxStackLevel": (INT, R, 0),
+    "ChargingScheduleAllowedChargingRateUnit": (LIST, R, 0),
+    "ChargingScheduleMaxPeriods": (INT, R, 1),
+    "ConnectorSwitch3to1PhaseSupported": (BOOL, R, 0),
+    "MaxChargingProfilesInstalled": (INT, R, 1),
+    "SupportedFileTransferProtocols": (LIST, R, 0),
+    "AdditionalRootCertificateCheck": (BOOL, R, 0),
+    "AuthorizationKey": (TEXT, W, 0),
+    "CertificateSignedMaxChainSize": (INT, R, 1),
+    "CertificateStoreMaxLength": (INT, R, 0),
+    "CertSigningWaitMinimum": (INT, RW, 1),
+    "CertSigningRepeatTimes": (INT, RW, 0),
+    "CpoName": (TEXT, RW, 0),
+    "SecurityProfile": (INT, RW, 0),
 }
 NO_LAMP = ("BlinkRepeat", "LightIntensity")
 
@@ -176,7 +190,7 @@ def test_what_follows_from_the_shape_is_allowed_by_the_keys(connectors: int) -> 
 
 def test_what_follows_from_the_shape_is_what_1_6_says() -> None:
     assert computed(connectors=2, detachable=False) == {
-        "SupportedFeatureProfiles": "Core,Reservation,RemoteTrigger",
+        "SupportedFeatureProfiles": "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
         "NumberOfConnectors": "2",
         "ConnectorPhaseRotation": "0.Unknown,1.Unknown,2.Unknown",
         "UnlockConnectorOnEVSideDisconnect": "false",

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from edged.dialects.v16.statuses import encode_status, statuses
-from edged.domain.commands import (
-    Target,
-)
+from edged.domain.commands import Target
 from edged.domain.hardware import Fault, FaultCode
 from edged.domain.station import Connector, Identity, Reservation, Station
 from edged.domain.types import IdToken, Now, Phase, Stamp

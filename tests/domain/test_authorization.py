@@ -10,13 +10,9 @@ import pytest
 from edged.domain import authorization
 from edged.domain.answers import Verdict
 from edged.domain.authorization import CACHE_MAX, Way
-from edged.domain.commands import (
-    ClearCache,
-)
+from edged.domain.commands import ClearCache
 from edged.domain.effects import AskAuthorization
-from edged.domain.events import (
-    TokenAnswered,
-)
+from edged.domain.events import TokenAnswered
 from edged.domain.station import CachedToken
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo
 from tests.fakes.site import START, Site

@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edged.domain.answers import ConfigurationReport
-from edged.domain.commands import (
-    GetConfiguration,
-)
+from edged.domain.commands import GetConfiguration
 from edged.domain.configuration import REGISTRY, ConfigKey, ConfigurationStatus, KeyKind, Mutability
 from edged.domain.effects import Announce
 from tests.fakes.site import Site

@@ -9,9 +9,7 @@ import pytest
 from edged.domain.connector import BOOT_GRACE_S, OFFLINE_GRACE_S, phase_of
 from edged.domain.desired import desired
 from edged.domain.effects import RecordKind
-from edged.domain.events import (
-    Tick,
-)
+from edged.domain.events import Tick
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, LockState, Quality
 from edged.domain.types import Phase
 from tests.fakes.site import FULL, Site, layout

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.domain.commands import (
-    ResetKind,
-    ResetStation,
-)
+from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.desired import desired
 from edged.domain.hardware import Capability, ChargerState, Desired
 from tests.fakes.site import FULL, Site, layout

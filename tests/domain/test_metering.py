@@ -20,9 +20,7 @@ from edged.domain.effects import (
     SampledValue,
     TransactionRecord,
 )
-from edged.domain.events import (
-    Tick,
-)
+from edged.domain.events import Tick
 from edged.domain.hardware import ChargerState, Measurand, Meter, Phases, Quality
 from edged.domain.station import Connector
 from edged.domain.types import Stamp

@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.domain.commands import (
-    ReserveNow,
-    Target,
-)
+from edged.domain.commands import ReserveNow, Target
 from edged.domain.hardware import Capability, ChargerState
 from edged.domain.places import fits, free_places, guaranteed, shown_reserved, spare
 from edged.domain.station import Station

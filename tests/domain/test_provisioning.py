@@ -8,10 +8,7 @@ from datetime import timedelta
 import pytest
 
 from edged.domain.answers import TransferStatus, TriggerStatus
-from edged.domain.commands import (
-    ReceiveData,
-    TriggerMessage,
-)
+from edged.domain.commands import ReceiveData, TriggerMessage
 from edged.domain.effects import LearnTime, NoticeKind, Notify, Reply
 from edged.domain.events import (
     BootAnswered,

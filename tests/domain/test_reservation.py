@@ -8,16 +8,9 @@ from datetime import timedelta
 import pytest
 
 from edged.domain.answers import ReserveStatus, TokenVerdict, Verdict
-from edged.domain.commands import (
-    ReserveNow,
-    ResetKind,
-    ResetStation,
-    Target,
-)
+from edged.domain.commands import ReserveNow, ResetKind, ResetStation, Target
 from edged.domain.effects import AskAuthorization, Enqueue, RecordKind, Reply, ReservationEnd, ReservationRecord
-from edged.domain.events import (
-    Tick,
-)
+from edged.domain.events import Tick
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode
 from edged.domain.policy import ReservationUse
 from edged.domain.types import IdToken, Now

@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edged.domain.answers import Verdict
-from edged.domain.commands import (
-    ChangeAvailability,
-    ResetKind,
-    ResetStation,
-)
+from edged.domain.commands import ChangeAvailability, ResetKind, ResetStation
 from edged.domain.desired import desired
 from edged.domain.effects import Perform, RecordKind, Reply, Restart, RestartScope, StopReason
-from edged.domain.events import (
-    ActionPerformed,
-)
+from edged.domain.events import ActionPerformed
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
 from edged.domain.reset import HARD_S, SOFT_S
 from edged.domain.station import SiteRules

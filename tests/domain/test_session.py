@@ -7,19 +7,9 @@ from dataclasses import replace
 import pytest
 
 from edged.domain.answers import TokenVerdict, UnlockStatus, Verdict
-from edged.domain.commands import (
-    RequestStart,
-    RequestStop,
-    ResetKind,
-    ResetStation,
-)
+from edged.domain.commands import RequestStart, RequestStop, ResetKind, ResetStation
 from edged.domain.effects import Announce, AskAuthorization, RecordKind, Reply, StopReason
-from edged.domain.events import (
-    BootAnswered,
-    Registration,
-    Tick,
-    TokenAnswered,
-)
+from edged.domain.events import BootAnswered, Registration, Tick, TokenAnswered
 from edged.domain.hardware import Capability, ChargerState
 from edged.domain.policy import StartPoint, Trigger
 from edged.domain.station import SiteRules

@@ -28,14 +28,7 @@ from edged.domain.commands import (
     UnlockConnector,
 )
 from edged.domain.configuration import REGISTRY
-from edged.domain.effects import (
-    AskAuthorization,
-    NoticeKind,
-    Perform,
-    RecordKind,
-    Restart,
-    TransactionRecord,
-)
+from edged.domain.effects import AskAuthorization, NoticeKind, Perform, RecordKind, Restart, TransactionRecord
 from edged.domain.events import (
     ActionPerformed,
     BootAnswered,

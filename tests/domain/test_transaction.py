@@ -6,19 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from edged.domain.commands import (
-    ResetKind,
-    ResetStation,
-)
+from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.desired import desired
 from edged.domain.effects import Announce, Dequeue, RecordKind, StopReason
-from edged.domain.events import (
-    BootAnswered,
-    LinkUp,
-    RecordDelivered,
-    RecordGivenUp,
-    Registration,
-)
+from edged.domain.events import BootAnswered, LinkUp, RecordDelivered, RecordGivenUp, Registration
 from edged.domain.hardware import Capability, ChargerState, LockState, Meter
 from edged.domain.policy import StartPoint, Trigger
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Phase

@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edged.domain.answers import TokenVerdict, UnlockStatus
-from edged.domain.commands import (
-    ResetKind,
-    ResetStation,
-)
+from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.desired import desired
 from edged.domain.effects import Perform, RecordKind, Reply, StopReason
-from edged.domain.events import (
-    ActionPerformed,
-    TokenAnswered,
-)
+from edged.domain.events import ActionPerformed, TokenAnswered
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, Meter
 from edged.domain.types import AuthorizationStatus, IdTokenInfo
 from edged.domain.unlock import UNLOCK_S

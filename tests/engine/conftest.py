@@ -10,15 +10,7 @@ from typing import Any
 import pytest
 
 from edged.domain.effects import Effect, Lane, Record, Reply, RestartScope
-from edged.domain.events import (
-    BootAnswered,
-    ConnectorObserved,
-    Event,
-    LinkUp,
-    Registration,
-    Started,
-    Tick,
-)
+from edged.domain.events import BootAnswered, ConnectorObserved, Event, LinkUp, Registration, Started, Tick
 from edged.domain.hardware import Action, ChargerState, Desired, Meter, Observation
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef

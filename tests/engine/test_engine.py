@@ -21,16 +21,9 @@ from edged.domain.commands import (
     UnlockConnector,
 )
 from edged.domain.effects import RestartScope
-from edged.domain.events import (
-    ChargerLost,
-    LinkDown,
-    PresentToken,
-    Started,
-    Tick,
-    TokenAnswered,
-)
+from edged.domain.events import ChargerLost, LinkDown, PresentToken, Started, Tick, TokenAnswered
 from edged.domain.hardware import Action, ActionOutcome, ChargerState, Observation
-from edged.domain.station import PendingToken
+from edged.domain.pending import PendingToken
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, RequestRef
 from edged.engine import MAX_RETRIES_KEPT, RETRY_AFTER_TICKS
 from edged.ports import StoreDamaged, StoreError

@@ -12,12 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edged.domain.commands import (
-    ReserveNow,
-)
-from edged.domain.events import (
-    Event,
-)
+from edged.domain.commands import ReserveNow
+from edged.domain.events import Event
 from edged.engine import Engine
 from edged.gateway import DATABASE, Gateway
 from edged.local.control import ControlServer, ControlSocketError

@@ -14,13 +14,9 @@ import pytest
 from edged.chargers.line import LineKind
 from edged.desks import LOCAL, LocalDesk, MirrorDesk, StationsView, StoredReplies, plain
 from edged.dialects.v16 import Ocpp16
-from edged.domain.commands import (
-    ReserveNow,
-)
+from edged.domain.commands import ReserveNow
 from edged.domain.effects import Reply
-from edged.domain.events import (
-    Event,
-)
+from edged.domain.events import Event
 from edged.domain.hardware import Capability, ChargerState, Measurand
 from edged.domain.station import Boot, Station
 from edged.domain.types import IdToken, Now, RequestRef

@@ -7,18 +7,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.domain.commands import (
-    GetConfiguration,
-)
-from edged.domain.events import (
-    ChargerLost,
-    ConnectorObserved,
-    Event,
-    LinkDown,
-    LinkUp,
-    PresentToken,
-    Tick,
-)
+from edged.domain.commands import GetConfiguration
+from edged.domain.events import ChargerLost, ConnectorObserved, Event, LinkDown, LinkUp, PresentToken, Tick
 from edged.domain.hardware import ChargerState, Meter, Observation
 from edged.domain.types import IdToken, Now, RequestRef
 from edged.inbox import MAX_REQUESTS, Inbox

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from edged.domain.events import (
-    Registration,
-)
+from edged.domain.events import Registration
 
 if TYPE_CHECKING:
     from tests.fakes.world import World

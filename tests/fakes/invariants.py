@@ -10,9 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from edged.domain.commands import (
-    Command,
-)
+from edged.domain.commands import Command
 from edged.domain.connector import phase_of
 from edged.domain.desired import desired
 from edged.domain.effects import (
@@ -27,17 +25,11 @@ from edged.domain.effects import (
     Sample,
     TransactionRecord,
 )
-from edged.domain.events import (
-    Event,
-    PresentToken,
-    RecordDelivered,
-    RecordGivenUp,
-    Started,
-    Tick,
-)
+from edged.domain.events import Event, PresentToken, RecordDelivered, RecordGivenUp, Started, Tick
 from edged.domain.hardware import Action, ChargerState, Measurand
+from edged.domain.pending import PendingAvailability, PendingToken, PendingUnlock
 from edged.domain.places import capable_places, counted, free_places, guaranteed, pinned_on
-from edged.domain.station import PendingAvailability, PendingToken, PendingUnlock, Reservation, Station
+from edged.domain.station import Reservation, Station
 from edged.domain.transition import Transition
 from edged.domain.types import Now, Phase, RequestRef, same_group
 

@@ -44,8 +44,9 @@ from edged.domain.events import (
     TokenAnswered,
 )
 from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation
+from edged.domain.pending import PendingToken
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
-from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, PendingToken, SiteRules, Station
+from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
 from edged.domain.step import step
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef
 from edged.ocpp.status import connector_status

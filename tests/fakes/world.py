@@ -19,15 +19,7 @@ from edged.csms.link import Link
 from edged.desks import MirrorDesk, StationsView
 from edged.dialects.v16 import Ocpp16
 from edged.domain.effects import Effect, RestartScope
-from edged.domain.events import (
-    ActionPerformed,
-    ChargerLost,
-    ConnectorObserved,
-    Event,
-    PresentToken,
-    Started,
-    Tick,
-)
+from edged.domain.events import ActionPerformed, ChargerLost, ConnectorObserved, Event, PresentToken, Started, Tick
 from edged.domain.hardware import ActionOutcome, Capability, Observation
 from edged.domain.station import Boot, ConnectorLayout, SiteRules, Station
 from edged.domain.types import IdToken, Now

@@ -27,10 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.domain.configuration import Configuration
 from edged.domain.effects import Reply
-from edged.domain.events import (
-    ConnectorObserved,
-    Event,
-)
+from edged.domain.events import ConnectorObserved, Event
 from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation, Phases
 from edged.domain.policy import Policy, ReservationUse, StartPoint
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station

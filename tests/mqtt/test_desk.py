@@ -10,14 +10,9 @@ from typing import Any
 
 import pytest
 
-from edged.domain.commands import (
-    CancelReservation,
-    ReserveNow,
-)
+from edged.domain.commands import CancelReservation, ReserveNow
 from edged.domain.effects import Reply
-from edged.domain.events import (
-    PresentToken,
-)
+from edged.domain.events import PresentToken
 from edged.domain.types import Now, RequestRef
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
 from edged.mqtt.conversion import encode_result

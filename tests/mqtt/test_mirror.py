@@ -6,10 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from edged.domain.events import (
-    ChargerLost,
-    PresentToken,
-)
+from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import ChargerState
 from edged.domain.types import IdToken
 from edged.mqtt.mirror import MqttMirror

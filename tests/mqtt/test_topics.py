@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.domain.commands import (
-    ReserveNow,
-    Target,
-)
+from edged.domain.commands import ReserveNow, Target
 from edged.domain.effects import StopReason
-from edged.domain.events import (
-    ChargerLost,
-    PresentToken,
-)
+from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import ChargerState, Fault, FaultCode, LockState, Meter, Phases
 from edged.domain.station import Ending
 from edged.domain.types import IdToken, RequestRef, Stamp

@@ -26,11 +26,7 @@ from edged.domain.effects import (
     TransactionRecord,
     lane_of,
 )
-from edged.domain.events import (
-    Event,
-    RecordDelivered,
-    RecordGivenUp,
-)
+from edged.domain.events import Event, RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Measurand
 from edged.domain.station import Station
 from edged.domain.transition import Transition

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.domain.commands import (
-    Target,
-)
+from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
 from edged.domain.effects import RecordKind, Sample, SampleContext, SampledValue, StopReason, TransactionRecord
 from edged.domain.hardware import Measurand

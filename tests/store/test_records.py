@@ -98,13 +98,38 @@ def test_a_record_that_is_given_up_is_parked_in_the_same_commit(
     assert records.decode_record(aside.text) == record_of("tx-over")
 
 
-STATION_TABLES = {"configuration", "connectors", "reservations", "transactions", "cache", "corrections"}
+STATION_TABLES = {
+    "configuration",
+    "connectors",
+    "reservations",
+    "transactions",
+    "cache",
+    "corrections",
+    "local_list",
+    "charging_profiles",
+    "certificates",
+    "client_certificates",
+    "firmware",
+    "upload",
+    "access",
+}
 STATION_FLEETING = {
     *("identity", "policy", "rules", "boot", "pending", "link", "reset", "queued", "tickets", "clock", "aligned_slot"),
+    "list_conflict",
 }
 CONNECTOR_FLEETING = {
     *("layout", "capabilities", "online", "offline_since_s", "state", "plugged", "faults", "lock", "permitted"),
-    *("limit_ma", "changing", "reported_operative", "phase", "phase_since", "note", "authorization", "transaction_id"),
+    *(
+        "limit_ma",
+        "allowed_ma",
+        "changing",
+        "reported_operative",
+        "phase",
+        "phase_since",
+        "note",
+        "authorization",
+        "transaction_id",
+    ),
     *("preparing_until_s", "settling_until_s", "observed_at_s", "observed_at", "meter", "energy_wh", "lower_readings"),
 }
 

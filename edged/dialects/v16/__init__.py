@@ -13,14 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edged.dialects.v16 import answers, inbound, keys, outbound, replies
+from edged.dialects.v16 import answers, inbound, keys, outbound, replies, security
 from edged.dialects.v16 import statuses as status_reports
-from edged.domain.effects import AskAuthorization, Notify, Record, Reply
-from edged.domain.events import (
-    Event,
-    RecordDelivered,
-    TokenAnswered,
-)
+from edged.domain.effects import AskAuthorization, Notify, Question, Record, Reply
+from edged.domain.events import Event, QuestionAnswered, RecordDelivered, TokenAnswered
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
@@ -69,7 +65,7 @@ class Ocpp16:
     def decode_call(self, action: str, payload: Any, request: RequestRef) -> Event | CallRefused:
         return inbound.decode_call(action, payload, request)
 
-    def encode_reply(self, reply: Reply, station: Station) -> Payload:
+    def encode_reply(self, reply: Reply, station: Station) -> Payload | CallRefused:
         return replies.encode_reply(reply)
 
     def encode_record(self, record: Record, station: Station) -> Request | NotYet | Inexpressible:
@@ -83,6 +79,12 @@ class Ocpp16:
 
     def decode_authorization(self, ticket: str, payload: Any) -> TokenAnswered:
         return answers.decode_authorization(ticket, payload)
+
+    def encode_question(self, question: Question) -> Request | None:
+        return security.encode_question(question)
+
+    def decode_question_answer(self, ticket: str, question: Question, payload: Any) -> QuestionAnswered:
+        return security.decode_question_answer(ticket, question, payload)
 
     def encode_notice(self, notice: Notify, station: Station, now: Now) -> Request | None:
         return outbound.encode_notice(notice, station)

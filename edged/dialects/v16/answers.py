@@ -14,15 +14,7 @@ from edged.dialects.times import parse_time
 from edged.dialects.v16.outbound import MAX_ID_TAG_CHARS
 from edged.domain.configuration import DAY_S
 from edged.domain.effects import NoticeKind, Notify, Record, RecordKind, TransactionRecord
-from edged.domain.events import (
-    BootAnswered,
-    BootFailed,
-    Event,
-    RecordDelivered,
-    Registration,
-    TimeTold,
-    TokenAnswered,
-)
+from edged.domain.events import BootAnswered, BootFailed, Event, RecordDelivered, Registration, TimeTold, TokenAnswered
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo
 
 _INTEGER_LIMIT: Final = 2**63

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from edged.dialects.times import parse_time
+from edged.dialects.v16 import charging, files, lists, security
 from edged.dialects.v16.keys import asked
 from edged.dialects.v16.schemas import KNOWN_ACTIONS, call_violation
 from edged.domain.commands import (
@@ -33,9 +34,7 @@ from edged.domain.commands import (
     UnlockConnector,
 )
 from edged.domain.effects import NoticeKind
-from edged.domain.events import (
-    Event,
-)
+from edged.domain.events import Event
 from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import CallRefused, Payload
 from edged.ocpp.rpc import ErrorCode
@@ -151,5 +150,9 @@ _DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefuse
     "Reset": _reset,
     "TriggerMessage": _trigger,
     "UnlockConnector": _unlock,
+    **lists.DECODERS,
+    **charging.DECODERS,
+    **files.DECODERS,
+    **security.DECODERS,
 }
 SUPPORTED_ACTIONS: Final = frozenset(_DECODERS)

@@ -49,15 +49,36 @@ KEYS: Final = (
     "TransactionMessageRetryInterval",
     "UnlockConnectorOnEVSideDisconnect",
     "WebSocketPingInterval",
+    # LocalAuthListManagement
+    "LocalAuthListEnabled",
+    "LocalAuthListMaxLength",
+    "SendLocalListMaxLength",
     # Reservation
     "ReserveConnectorZeroSupported",
+    # SmartCharging
+    "ChargeProfileMaxStackLevel",
+    "ChargingScheduleAllowedChargingRateUnit",
+    "ChargingScheduleMaxPeriods",
+    "ConnectorSwitch3to1PhaseSupported",
+    "MaxChargingProfilesInstalled",
+    # FirmwareManagement
+    "SupportedFileTransferProtocols",
+    # the security whitepaper, chapter 7
+    "AdditionalRootCertificateCheck",
+    "AuthorizationKey",
+    "CertificateSignedMaxChainSize",
+    "CertificateStoreMaxLength",
+    "CertSigningWaitMinimum",
+    "CertSigningRepeatTimes",
+    "CpoName",
+    "SecurityProfile",
 )
 """The standard keys that 1.6 shows, in canonical case. Further keys of the registry are shown behind them."""
 
 NOT_SHOWN: Final = ("ReservationEnabled",)
 """Keys of the registry that 1.6 does not know."""
 
-PROFILES: Final = "Core,Reservation,RemoteTrigger"
+PROFILES: Final = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
 MAX_ROTATIONS: Final = 32
 _MASK: Final = "1.6 lacks "
 _RANK: Final = {name.casefold(): rank for rank, name in enumerate(KEYS)}

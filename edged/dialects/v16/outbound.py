@@ -174,7 +174,12 @@ def encode_notice(notice: Notify, station: Station) -> Request | None:
             return _status(notice.connector or 0, station)
         case NoticeKind.METER:
             return _triggered_values(notice, station)
-        case NoticeKind.FIRMWARE_STATUS | NoticeKind.DIAGNOSTICS_STATUS:
+        case (
+            NoticeKind.FIRMWARE_STATUS
+            | NoticeKind.SIGNED_FIRMWARE_STATUS
+            | NoticeKind.DIAGNOSTICS_STATUS
+            | NoticeKind.LOG_STATUS
+        ):
             return None
 
 

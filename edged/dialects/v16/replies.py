@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from edged.dialects.v16 import charging, files, lists, security
 from edged.dialects.v16.keys import encode_configuration
 from edged.dialects.v16.schemas import MAX_DATA_CHARS
 from edged.domain.answers import (
@@ -22,7 +23,7 @@ from edged.domain.answers import (
 )
 from edged.domain.configuration import ConfigurationStatus
 from edged.domain.effects import Reply
-from edged.ocpp.dialect import Payload
+from edged.ocpp.dialect import CallRefused, Payload
 
 
 def _same(*words: str) -> dict[str, str]:
@@ -49,9 +50,21 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 """For each action, the core's word and 1.6's."""
 
 
-def encode_reply(reply: Reply) -> Payload:
-    """The payload for an answer. A status that is no answer to the action is our own bug: KeyError."""
+_ENCODERS: Final[Mapping[str, Callable[[Reply], Payload | CallRefused]]] = {
+    **lists.ENCODERS,
+    **charging.ENCODERS,
+    **files.ENCODERS,
+    **security.ENCODERS,
+}
+
+
+def encode_reply(reply: Reply) -> Payload | CallRefused:
+    """The payload for an answer, or the CALLERROR that 1.6 has for it. A status that is no answer to the action is our
+    own bug: KeyError."""
     action = reply.request.action
+    encode = _ENCODERS.get(action)
+    if encode is not None:
+        return encode(reply)
     if action == "GetConfiguration":
         assert isinstance(reply.data, ConfigurationReport)
         return encode_configuration(reply.data)

@@ -1,0 +1,86 @@
+"""Charging profiles as data: what they say, who set them, and the schedule that several come to. 1.6 §3.13, 2.x K.
+
+Data only; the rules are `charging_profile`'s, the arithmetic `schedule`'s. Limits are in the schedule's own unit,
+amperes a phase or watts in total; times in whole seconds from the schedule's start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ProfilePurpose(StrEnum):
+    STATION_MAX = "ChargingStationMaxProfile"  # 1.6: ChargePointMaxProfile; shared by all EVSEs
+    TX_DEFAULT = "TxDefaultProfile"
+    TX = "TxProfile"
+
+
+class ProfileKind(StrEnum):
+    ABSOLUTE = "Absolute"  # from `Schedule.start`
+    RECURRING = "Recurring"  # from `Schedule.start`, again every day or week
+    RELATIVE = "Relative"  # from the start of the transaction
+
+
+class Recurrency(StrEnum):
+    DAILY = "Daily"
+    WEEKLY = "Weekly"
+
+
+class RateUnit(StrEnum):
+    AMPERES = "A"  # a phase
+    WATTS = "W"  # of all phases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulePeriod:
+    """From `start_s` to the next period's start. `phases` None: all (three)."""
+
+    start_s: int
+    limit: float
+    phases: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingSchedule:
+    """Periods in ascending order, the first at 0. `duration_s` None: the last period has no end."""
+
+    unit: RateUnit
+    periods: tuple[SchedulePeriod, ...]
+    duration_s: int | None = None
+    start: datetime | None = None
+    min_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingProfile:
+    """One profile as the CSMS wrote it. Valid from `valid_from` on and before `valid_to`."""
+
+    id: int
+    stack_level: int
+    purpose: ProfilePurpose
+    kind: ProfileKind
+    schedule: ChargingSchedule
+    recurrency: Recurrency | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledProfile:
+    """A profile and its place (*kept*). `evse_id` 0: the station, or every EVSE. `transaction_id`: of a TxProfile, our
+    id of the transaction that it dies with."""
+
+    evse_id: int
+    profile: ChargingProfile
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeSchedule:
+    """What is expected of an EVSE (0: of the station) from `start` on, for `schedule.duration_s`."""
+
+    evse_id: int
+    start: datetime
+    schedule: ChargingSchedule

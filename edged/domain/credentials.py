@@ -1,0 +1,93 @@
+"""Certificates and the way the station shows who it is, as data. 1.6 security whitepaper, 2.x A and M.
+
+Data only; the rules are `certificate`'s and `access`'s. A private key is never here: it is a file that only the
+certificate room reads, known by `key_id`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from edged.domain.types import SecretText
+
+
+class CertificateUse(StrEnum):
+    CSMS_ROOT = "CSMSRootCertificate"  # 1.6: CentralSystemRootCertificate
+    MANUFACTURER_ROOT = "ManufacturerRootCertificate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateHash:
+    """How the CSMS names a certificate. Lower-case hexadecimal; `serial_number` without leading zeros."""
+
+    algorithm: str
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledCertificate:
+    """A root in the store (*kept*). `fingerprint`: SHA-256 of the DER form, in hexadecimal; `hashes`: one name for each
+    hash algorithm; `fallback`: the former CSMS root, kept until a connection with the new one has worked."""
+
+    use: CertificateUse
+    pem: str
+    fingerprint: str
+    subject: str
+    hashes: tuple[CertificateHash, ...]
+    not_before: datetime
+    not_after: datetime
+    fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """A key pair that was made here (*kept*), and the chain (PEM, leaf first) that the CSMS sent for it; "" while its
+    signing request waits."""
+
+    key_id: str
+    requested_at: datetime
+    chain: str = ""
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    subject: str = ""
+    serial_number: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to reach the CSMS: a security profile with its password and its client key. None: the site's own."""
+
+    security_profile: int | None = None
+    password: SecretText | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How the station goes to its CSMS (*kept* but for `failures` and `until_s`).
+
+    `way` is in use. `former`: what worked last, to go back to while `way` has not worked yet; None once it has.
+    `number` counts the changes, so that a connection can say with which of them it was made. `site_digest`: of the
+    installer's own credentials when the CSMS changed them; new ones in the site's file win.
+    """
+
+    way: Way = field(default_factory=Way)
+    former: Way | None = None
+    number: int = 0
+    site_digest: str = ""
+    failures: int = 0
+    until_s: float | None = None
+
+
+class LinkFailure(StrEnum):
+    """Why a line to the CSMS did not come about, as far as it is a matter of security."""
+
+    OTHER = "Other"
+    AUTHENTICATION = "Authentication"  # the CSMS refuses our password or certificate
+    CERTIFICATE = "Certificate"  # theirs is not valid, or not theirs
+    TLS_VERSION = "TlsVersion"
+    TLS_CIPHER = "TlsCipher"
