@@ -2,7 +2,7 @@
 
 1.6 cannot express: several faults at once (the one that matters most is told), the fault of a single phase, why a
 connector is unavailable, that a change is scheduled. Connector 0 is only Available or Unavailable; faults belong to
-connectors.
+connectors, and the one error that is the station's own is a local list that the CSMS contradicts (16-AUTH-09).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from edged.ocpp.dialect import Payload, StatusReport
 from edged.ocpp.rpc import Request
 from edged.ocpp.status import FAULTED, connector_status, station_status
 
+LIST_CONFLICT: Final = "LocalListConflict"
 MAX_INFO_CHARS: Final = 50
 MAX_VENDOR_CHARS: Final = 255
 _WITH_EV: Final = frozenset({"Preparing", "SuspendedEV", "SuspendedEVSE", "Finishing"})
@@ -33,12 +34,19 @@ def statuses(station: Station) -> Mapping[int, StatusReport]:
     while the clock is not trusted: no time is better than a wrong one.
     """
     at = station.clock.utc if station.clock.synchronized else None
-    reports = {0: StatusReport(station_status(station), at=at)}
+    reports = {0: _station_report(station, at)}
     for number, connector in sorted(station.connectors.items()):
         if connector.observed_at_s is None and not connector.blocked and station.running(number) is None:
             continue
         reports[number] = _report(connector, connector_status(station, number), at)
     return reports
+
+
+def _station_report(station: Station, at: datetime | None) -> StatusReport:
+    status = station_status(station)
+    if station.list_conflict:
+        return StatusReport(status, error_code=LIST_CONFLICT, at=at)
+    return StatusReport(status, at=at)
 
 
 def _report(connector: Connector, status: str, at: datetime | None) -> StatusReport:
