@@ -16,12 +16,15 @@ from edged.domain.commands import (
     ClearCache,
     Command,
     GetConfiguration,
+    GetLocalListVersion,
+    ListChange,
     ReceiveData,
     RequestStart,
     RequestStop,
     ReserveNow,
     ResetKind,
     ResetStation,
+    SendLocalList,
     SetConfiguration,
     Target,
     TriggerMessage,
@@ -68,6 +71,7 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
     ("GetConfiguration", {}, GetConfiguration(REF, ())),
     ("GetConfiguration", {"key": []}, GetConfiguration(REF, ())),
     ("GetConfiguration", {"key": ["a"] * 300}, GetConfiguration(REF, ("a",) * 300)),
+    ("GetLocalListVersion", {}, GetLocalListVersion(REF)),
     ("RemoteStartTransaction", {"idTag": "Tag1"}, START),
     (
         "RemoteStartTransaction",
@@ -80,6 +84,11 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
     ("ReserveNow", RESERVE, RESERVED),
     ("Reset", {"type": "Hard"}, ResetStation(REF, ResetKind.HARD)),
     ("Reset", {"type": "Soft"}, ResetStation(REF, ResetKind.SOFT)),
+    (
+        "SendLocalList",
+        {"listVersion": 3, "updateType": "Differential", "localAuthorizationList": [{"idTag": "Tag1"}]},
+        SendLocalList(request=REF, version=3, full=False, changes=(ListChange(IdToken("Tag1"), None),)),
+    ),
     ("TriggerMessage", {"requestedMessage": "BootNotification"}, TriggerMessage(REF, NoticeKind.BOOT, None)),
     (
         "TriggerMessage",
@@ -112,6 +121,7 @@ REQUIRED = {
     "RemoteStopTransaction": ["transactionId"],
     "ReserveNow": ["connectorId", "expiryDate", "idTag", "reservationId"],
     "Reset": ["type"],
+    "SendLocalList": ["listVersion", "updateType"],
     "TriggerMessage": ["requestedMessage"],
     "UnlockConnector": ["connectorId"],
 }
