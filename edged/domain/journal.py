@@ -43,3 +43,15 @@ class TransferEntry:
 
 
 Entry = SecurityEntry | TransferEntry
+
+
+class Journal(StrEnum):
+    """Which journal. The value is what the store knows it by."""
+
+    SECURITY = "security"
+    TRANSFER = "transfer"
+
+
+def journal_of(entry: Entry) -> Journal:
+    """Where an entry belongs."""
+    return Journal.SECURITY if isinstance(entry, SecurityEntry) else Journal.TRANSFER

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from edged.domain.effects import Lane, Record
+from edged.domain.journal import Entry, Journal
 from edged.ports import StoreError
 from edged.store import records
-from edged.store.port import PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, ParkedRow, Rows, SavedReply, Writes
+from edged.store.port import JOURNAL_MAX, PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, ParkedRow, Rows, SavedReply, Writes
 
 
 class MemoryStore:
@@ -23,10 +24,12 @@ class MemoryStore:
     def __init__(self, fail_at: Container[int] = ()) -> None:
         self.fail_at = fail_at
         self.commits = 0
+        self.unreadable = 0
         self._facts: dict[str, dict[str, dict[str, str]]] = {}
         self._outbox: dict[str, dict[int, tuple[Lane, str]]] = {}
         self._walls: dict[str, datetime] = {}
         self._parked: deque[ParkedRow] = deque(maxlen=PARKED_MAX)
+        self._journals: dict[tuple[str, Journal], deque[tuple[datetime, str]]] = {}
         self._replies: deque[SavedReply] = deque(maxlen=REPLIES_MAX)
         self._values: dict[str, str] = {}
         self._closed = False
@@ -60,6 +63,9 @@ class MemoryStore:
         for seq in writes.dequeue:
             outbox.pop(seq, None)
         self._parked.extend(ParkedRow(station_id=station_id, at=wall, parked=parked) for parked in writes.parked)
+        for entry in writes.journal:
+            journal = self._journals.setdefault((station_id, entry.kind), deque(maxlen=JOURNAL_MAX))
+            journal.append((entry.at, records.to_text(entry.row)))
 
     def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:
         self._open()
@@ -70,6 +76,25 @@ class MemoryStore:
         )
         return [(seq, records.decode_record(text)) for seq, text in found[:limit]]
 
+    def journal_load(
+        self,
+        station_id: str,
+        kind: Journal,
+        *,
+        limit: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Entry]:
+        self._open()
+        rows = (
+            text
+            for at, text in reversed(self._journals.get((station_id, kind), ()))
+            if (since is None or at >= since) and (until is None or at <= until)
+        )
+        found, skipped = records.read_entries(kind, rows, limit)
+        self.unreadable += skipped
+        return found
+
     def last_wall(self) -> datetime | None:
         self._open()
         return max(self._walls.values(), default=None)
@@ -77,7 +102,10 @@ class MemoryStore:
     def stations(self) -> tuple[str, ...]:
         self._open()
         facts = {name for name, tables in self._facts.items() if any(tables.values())}
-        return tuple(sorted(facts | {name for name, rows in self._outbox.items() if rows} | self._walls.keys()))
+        journals = {name for name, _ in self._journals}
+        return tuple(
+            sorted(facts | journals | {name for name, rows in self._outbox.items() if rows} | self._walls.keys())
+        )
 
     def parked(self, limit: int = 100) -> list[ParkedRow]:
         self._open()

@@ -48,5 +48,16 @@ MIGRATIONS: tuple[Migration, ...] = (
             value TEXT NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
+    # 2: what is only ever added to and read by people; clustered, so that one more entry is one page
+    (
+        """CREATE TABLE journal (
+            station TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            at TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (station, kind, number)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 """Statements that take a database from version N to N+1, in order; version 0 is an empty file."""

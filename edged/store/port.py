@@ -12,12 +12,15 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from edged.domain.effects import Lane, Record
+from edged.domain.journal import Entry, Journal
 from edged.domain.station import Reservation, Station
 
 Row = Mapping[str, Any]
 """One stored fact as JSON-able data."""
 
 PARKED_MAX = 1000
+JOURNAL_MAX = 1000
+"""Entries of one kind and station; the oldest go first."""
 REPLIES_MAX = 1024
 REPLIES_HOURS = 24
 
@@ -55,6 +58,15 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Journaled:
+    """An entry on its way into its journal. `at`: the moment as it was stamped."""
+
+    kind: Journal
+    at: datetime
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
 class Parked:
     """A row that is of no more use and too good to throw away: given up by the CSMS, or unreadable.
 
@@ -79,9 +91,10 @@ class Writes:
     enqueue: Mapping[int, Queued] = field(default_factory=dict)
     dequeue: frozenset[int] = frozenset()
     parked: tuple[Parked, ...] = ()
+    journal: tuple[Journaled, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.put or self.delete or self.enqueue or self.dequeue or self.parked)
+        return bool(self.put or self.delete or self.enqueue or self.dequeue or self.parked or self.journal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +145,13 @@ class ParkedRow:
 class Store(Protocol):
     """Where kept facts are durable. Blocking; callable from any thread, one call at a time runs.
 
+    `unreadable`: how many rows of journals were left out of what was read, for they could not be.
+
     Every method raises `StoreError` when the disk does not do what it is asked; a failed write leaves nothing behind,
     and the next one may succeed. `StoreDamaged` means that the database must be opened again.
     """
+
+    unreadable: int
 
     def load(self, station_id: str) -> Rows: ...
 
@@ -152,6 +169,18 @@ class Store(Protocol):
 
     def parked(self, limit: int = 100) -> list[ParkedRow]:
         """The latest parked rows, newest first. The last 1000 are kept."""
+
+    def journal_load(
+        self,
+        station_id: str,
+        kind: Journal,
+        *,
+        limit: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Entry]:
+        """The latest entries, newest last, of those that were stamped within the bounds (both included). The last 1000
+        are kept. A row that cannot be read is left out and counted."""
 
     def reply_save(self, reply: SavedReply) -> None:
         """Keep an answer. The last 1024 of the last 24 hours are kept."""

@@ -19,6 +19,7 @@ from edged.domain.effects import (
     Effect,
     Enqueue,
     FirmwareRecord,
+    Keep,
     LogRecord,
     MeterRecord,
     Record,
@@ -28,10 +29,11 @@ from edged.domain.effects import (
     lane_of,
 )
 from edged.domain.files import FirmwareUpdate, LogUpload
+from edged.domain.journal import Entry, Journal, SecurityEntry, TransferEntry, journal_of
 from edged.domain.station import Boot, CachedToken, Connector, Reservation, Station, Transaction
 from edged.domain.types import Now
 from edged.store.codec import Unreadable, decode, encode, pack
-from edged.store.port import OUTBOX, Parked, Queued, Row, Table, Writes
+from edged.store.port import OUTBOX, Journaled, Parked, Queued, Row, Table, Writes
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -59,6 +61,7 @@ RECORDS: Mapping[str, type] = MappingProxyType(
         "log": LogRecord,
     }
 )
+ENTRIES: Mapping[Journal, type] = MappingProxyType({Journal.SECURITY: SecurityEntry, Journal.TRANSFER: TransferEntry})
 _RECORD_NAMES = {kind: name for name, kind in RECORDS.items()}
 
 NOTHING = Writes()
@@ -120,6 +123,35 @@ def decode_record(text: str) -> Record:
 def park(seq: int, record: Record, reason: str) -> Parked:
     """A record that the CSMS never took, for `writes(..., parked=...)`: the reason is for people."""
     return Parked(OUTBOX, str(seq), reason, to_text(encode_record(record)))
+
+
+# --- entries of the journals
+
+
+def journaled(entry: Entry) -> Journaled:
+    """An entry as a row."""
+    return Journaled(journal_of(entry), entry.at.utc, encode(entry))
+
+
+def decode_entry(kind: Journal, text: str) -> Entry:
+    """The entry that was stored. Raises `Unreadable`."""
+    entry: Entry = decode(ENTRIES[kind], from_text(text))
+    return entry
+
+
+def read_entries(kind: Journal, newest_first: Iterable[str], limit: int) -> tuple[list[Entry], int]:
+    """At most `limit` entries of a journal's rows, newest last, and how many rows on the way could not be read."""
+    found: list[Entry] = []
+    skipped = 0
+    for text in newest_first:
+        if len(found) >= limit:
+            break
+        try:
+            found.append(decode_entry(kind, text))
+        except Unreadable:
+            skipped += 1
+    found.reverse()
+    return found, skipped
 
 
 # --- rows of the kept facts
@@ -246,7 +278,7 @@ class _Draft:
 
 
 def writes(before: Station, after: Station, effects: Sequence[Effect], parked: Iterable[Parked] = ()) -> Writes:
-    """What one step changed of the kept facts, and the durable records that come and go with it.
+    """What one step changed of the kept facts, the durable records that come and go with it, and journal entries.
 
     Falsy when nothing that is kept changed: such a step costs no write. `parked` rides along in the same commit.
     """
@@ -255,15 +287,18 @@ def writes(before: Station, after: Station, effects: Sequence[Effect], parked: I
         return NOTHING
     enqueue: dict[int, Queued] = {}
     dequeue: set[int] = set()
+    journal: list[Journaled] = []
     for effect in effects:
         if isinstance(effect, Enqueue):
             enqueue[effect.seq] = Queued(lane_of(effect.record), encode_record(effect.record))
         elif isinstance(effect, Dequeue) and enqueue.pop(effect.seq, None) is None:
             dequeue.add(effect.seq)
+        elif isinstance(effect, Keep):
+            journal.append(journaled(effect.entry))
     draft = _Draft()
     if before is not after:
         _compare_stations(draft, before, after)
-    if not (draft.put or draft.delete or enqueue or dequeue or aside):
+    if not (draft.put or draft.delete or enqueue or dequeue or aside or journal):
         return NOTHING
     return Writes(
         put=draft.put,
@@ -271,6 +306,7 @@ def writes(before: Station, after: Station, effects: Sequence[Effect], parked: I
         enqueue=enqueue,
         dequeue=frozenset(dequeue),
         parked=aside,
+        journal=tuple(journal),
     )
 
 

@@ -21,10 +21,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edged.domain.effects import Lane, Record
+from edged.domain.journal import Entry, Journal
 from edged.ports import StoreDamaged, StoreError
 from edged.store import records
 from edged.store.codec import Unreadable
-from edged.store.port import PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, Parked, ParkedRow, Rows, SavedReply, Writes
+from edged.store.port import (
+    JOURNAL_MAX,
+    PARKED_MAX,
+    REPLIES_HOURS,
+    REPLIES_MAX,
+    Journaled,
+    Parked,
+    ParkedRow,
+    Rows,
+    SavedReply,
+    Writes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +88,7 @@ class SqliteStore:
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, lock_fd: int | None = None) -> None:
+        self.unreadable = 0
         self._db = connection
         self._path = path
         self._lock_fd = lock_fd
@@ -104,6 +117,8 @@ class SqliteStore:
             self._commit_outbox(db, station_id, writes)
             if writes.parked:
                 self._commit_parked(db, station_id, writes.parked, wall)
+            if writes.journal:
+                self._commit_journal(db, station_id, writes.journal)
 
     def _commit_facts(self, db: sqlite3.Connection, station_id: str, writes: Writes, wall: datetime) -> None:
         for table, keys in writes.delete.items():
@@ -154,6 +169,41 @@ class SqliteStore:
         )
         db.execute("DELETE FROM parked WHERE number <= (SELECT max(number) FROM parked) - ?", (PARKED_MAX,))
 
+    def _commit_journal(self, db: sqlite3.Connection, station_id: str, entries: tuple[Journaled, ...]) -> None:
+        """Each under the next number of its journal; what is too old leaves by number, without a search."""
+        for kind in {entry.kind for entry in entries}:
+            of_kind = (station_id, kind.value)
+            last = db.execute("SELECT max(number) FROM journal WHERE station = ? AND kind = ?", of_kind).fetchone()[0]
+            rows = [
+                (*of_kind, number, _sortable(entry.at), records.to_text(entry.row))
+                for number, entry in enumerate((e for e in entries if e.kind is kind), (last or 0) + 1)
+            ]
+            db.executemany("INSERT INTO journal (station, kind, number, at, value) VALUES (?, ?, ?, ?, ?)", rows)
+            oldest = rows[-1][2] - JOURNAL_MAX
+            db.execute("DELETE FROM journal WHERE station = ? AND kind = ? AND number <= ?", (*of_kind, oldest))
+
+    def journal_load(
+        self,
+        station_id: str,
+        kind: Journal,
+        *,
+        limit: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Entry]:
+        bounds = (_sortable(since) if since else "", _sortable(until) if until else "~")
+        with self._reading("read a journal") as db:
+            rows = db.execute(
+                "SELECT value FROM journal WHERE station = ? AND kind = ? AND at >= ? AND at <= ? ORDER BY number DESC",
+                (station_id, kind.value, *bounds),
+            )
+            found, skipped = records.read_entries(kind, (text for (text,) in rows), limit)
+            rows.close()  # what is not read holds the file otherwise
+        if skipped:
+            self.unreadable += skipped
+            log.warning("%d entries of the journal %s of %s cannot be read", skipped, kind.value, station_id)
+        return found
+
     def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:
         with self._reading("read the outbox") as db:
             found = db.execute(
@@ -168,7 +218,10 @@ class SqliteStore:
 
     def stations(self) -> tuple[str, ...]:
         with self._reading("list the stations") as db:
-            found = db.execute("SELECT station FROM facts UNION SELECT station FROM outbox ORDER BY station").fetchall()
+            found = db.execute(
+                "SELECT station FROM facts UNION SELECT station FROM outbox UNION SELECT station FROM journal "
+                "ORDER BY station"
+            ).fetchall()
         return tuple(storable(name) for (name,) in found)
 
     def last_wall(self) -> datetime | None:
@@ -297,6 +350,11 @@ class SqliteStore:
                 self._db.rollback()
         except sqlite3.Error as error:
             log.warning("the failed write could not be rolled back, the next one will be refused: %s", error)
+
+
+def _sortable(moment: datetime) -> str:
+    """A moment whose text sorts as it does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _moment(text: str) -> datetime | None:

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edged.domain.effects import Enqueue, Lane, TransactionRecord
+from edged.domain.effects import Enqueue, Keep, Lane, TransactionRecord
+from edged.domain.journal import Journal, SecurityEntry
 from edged.domain.station import Station
+from edged.domain.types import Stamp
 from edged.ports import StoreError
 from edged.store import records
 from edged.store.loading import load
@@ -25,6 +27,7 @@ from edged.store.opening import Opened, backup_path, open_store
 from edged.store.port import Parked, Table, Writes
 
 DATABASES = Path(__file__).with_name("databases")
+VERSION = len(MIGRATIONS)
 NEXT = (*MIGRATIONS, ("ALTER TABLE gateway ADD COLUMN since TEXT", "CREATE TABLE later (a TEXT) STRICT"))
 BROKEN = (*NEXT, ("CREATE TABLE half (a TEXT) STRICT", "INSERT INTO nowhere VALUES (1)"))
 FULL = (*NEXT, ("CREATE TABLE half (a TEXT) STRICT", "INSERT INTO half SELECT hex(zeroblob(3000000))"))
@@ -67,18 +70,22 @@ def test_the_database_of_version_one_opens_and_gives_its_station(
         old.executescript((DATABASES / "v1.sql").read_text())
     opened = open_store(path, wall=wall)
     assert opened.damage is None
+    assert opened.migrated_from == 1
     loaded = load(opened.store.load("CP1"), fresh)
     assert records.kept(loaded.station) == records.kept(busy)
     assert not loaded.repairs
     assert [seq for seq, _ in opened.store.outbox("CP1", Lane.TRANSACTION)] == [8]
     assert opened.store.value("boots") == "3"
+    entry = SecurityEntry(at=Stamp(wall, True, "b2"), event_type="StartupOfTheDevice")
+    opened.store.commit("CP1", records.writes(busy, busy, (Keep(entry),)), wall)
+    assert opened.store.journal_load("CP1", Journal.SECURITY, limit=10) == [entry]
     opened.store.close()
 
 
 def test_an_older_database_is_migrated_and_says_from_which_version(filled: Path, wall: datetime) -> None:
     opened = open_store(filled, wall=wall, migrations=NEXT)
-    assert opened.migrated_from == 1
-    assert opened.sentences == ("the database was brought up from version 1",)
+    assert opened.migrated_from == VERSION
+    assert opened.sentences == (f"the database was brought up from version {VERSION}",)
     assert Table.RESERVATION in opened.store.load("CP1").facts
     opened.store.close()
 
@@ -86,7 +93,9 @@ def test_an_older_database_is_migrated_and_says_from_which_version(filled: Path,
 def test_a_newer_database_is_refused_with_both_versions_and_left_as_it_is(filled: Path, wall: datetime) -> None:
     open_store(filled, wall=wall, migrations=NEXT).store.close()
     before = filled.read_bytes()
-    with pytest.raises(StoreError, match="has version 2, but this edged knows only up to version 1"):
+    with pytest.raises(
+        StoreError, match=f"has version {VERSION + 1}, but this edged knows only up to version {VERSION}"
+    ):
         open_store(filled, wall=wall)
     assert filled.read_bytes() == before
     assert _names(filled) == ["edged.db"]
@@ -243,11 +252,11 @@ def test_two_damages_in_one_second_are_both_kept(path: Path, wall: datetime) -> 
 
 
 def test_a_migration_that_fails_leaves_the_older_database(filled: Path, wall: datetime) -> None:
-    with pytest.raises(StoreError, match="cannot be brought up from version 1, it is left as it was"):
+    with pytest.raises(StoreError, match=f"cannot be brought up from version {VERSION}, it is left as it was"):
         open_store(filled, wall=wall, migrations=BROKEN)
     assert _names(filled) == ["edged.db"]
     opened = open_store(filled, wall=wall, migrations=NEXT)
-    assert opened.migrated_from == 1
+    assert opened.migrated_from == VERSION
     assert Table.RESERVATION in opened.store.load("CP1").facts
     opened.store.close()
 

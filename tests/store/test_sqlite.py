@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from edged.domain.effects import Lane
+from edged.domain.journal import Journal
 from edged.ports import StoreDamaged, StoreError
 from edged.store.opening import open_store
-from edged.store.port import OUTBOX, Parked, Queued, Table, Writes
+from edged.store.port import OUTBOX, Journaled, Parked, Queued, Table, Writes
 from edged.store.sqlite import SqliteStore
 
 COMMITTER = Path(__file__).with_name("committer.py")
@@ -188,6 +189,26 @@ def test_every_commit_is_flushed_and_nobody_else_can_write(tmp_path: Path, wall:
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         stranger.execute("DELETE FROM outbox")
     stranger.close()
+    store.close()
+
+
+def test_an_entry_of_a_journal_is_one_page_however_many_there_are(tmp_path: Path, wall: datetime) -> None:
+    """And one more where the oldest leaves: not a page for each that is kept."""
+    store = open_store(tmp_path / "edged.db", wall=wall).store
+    wal = tmp_path / "edged.db-wal"
+    row = {"at": {"utc": wall.isoformat(), "synchronized": True, "boot": "b"}, "event_type": "x", "critical": False}
+    entry = Journaled(Journal.SECURITY, wall, row)
+    store.commit("CP1", Writes(journal=(entry,) * 1500), wall)
+    before = store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert before[0] == 0
+    pages = []
+    for _ in range(40):
+        size = wal.stat().st_size
+        store.commit("CP1", Writes(journal=(entry,)), wall)
+        pages.append((wal.stat().st_size - size) // (4096 + 24))
+    assert sorted(pages)[len(pages) // 2] <= 2, "more than the page of the new and the page of the oldest"
+    assert sum(pages) <= 4 * len(pages), "now and then leaves of the tree are merged"
+    assert store._db.execute("SELECT count(*) FROM journal").fetchone() == (1000,)
     store.close()
 
 

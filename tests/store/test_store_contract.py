@@ -9,14 +9,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from edged.domain.effects import Dequeue, Enqueue, Lane, ReservationEnd, ReservationRecord, TransactionRecord
+from edged.domain.effects import Dequeue, Enqueue, Keep, Lane, ReservationEnd, ReservationRecord, TransactionRecord
+from edged.domain.journal import Direction, Entry, Journal, SecurityEntry, TransferEntry
 from edged.domain.station import Station
 from edged.domain.transition import put
-from edged.domain.types import IdToken
+from edged.domain.types import IdToken, Stamp
 from edged.ports import StoreError
 from edged.store import records
 from edged.store.loading import load
-from edged.store.port import OUTBOX, Parked, Queued, Rows, SavedReply, Store, Table, Writes
+from edged.store.port import OUTBOX, Journaled, Parked, Queued, Rows, SavedReply, Store, Table, Writes
 
 NOTICE = ReservationRecord(4, ReservationEnd.EXPIRED)
 
@@ -151,6 +152,83 @@ def test_values_of_the_gateway_are_kept_replaced_and_forgotten(store: Store) -> 
     assert store.value("boots") == "2"
     store.set_value("boots", None)
     assert store.value("boots") is None
+
+
+def _security(at: datetime, number: int = 0) -> SecurityEntry:
+    return SecurityEntry(at=Stamp(at, True, "b1"), event_type=f"Event{number}", info="ÄÖ", critical=bool(number % 2))
+
+
+def _transfer(at: datetime, data: str | None = "x") -> TransferEntry:
+    return TransferEntry(
+        at=Stamp(at, False, "b1"),
+        direction=Direction.TO_CSMS,
+        source="mqtt:bms",
+        vendor_id="com.example",
+        message_id=None,
+        data=data,
+        data_chars=len(data or ""),
+        status="Accepted",
+        answer="yes",
+    )
+
+
+def _keep(store: Store, busy: Station, wall: datetime, *entries: Entry, station: str = "CP1") -> None:
+    writes = records.writes(busy, busy, tuple(Keep(entry) for entry in entries))
+    assert writes, "a step that only keeps an entry has something to write"
+    store.commit(station, writes, wall)
+
+
+def test_each_journal_gives_its_own_entries_newest_last(store: Store, busy: Station, wall: datetime) -> None:
+    events, transfer = [_security(wall, number) for number in range(3)], _transfer(wall)
+    _keep(store, busy, wall, events[0], transfer, events[1])
+    _keep(store, busy, wall, events[2])
+    assert store.journal_load("CP1", Journal.SECURITY, limit=10) == events
+    assert store.journal_load("CP1", Journal.SECURITY, limit=2) == events[1:]
+    assert store.journal_load("CP1", Journal.SECURITY, limit=0) == []
+    assert store.journal_load("CP1", Journal.TRANSFER, limit=10) == [transfer]
+    assert store.journal_load("CP2", Journal.SECURITY, limit=10) == []
+    assert store.stations() == ("CP1",)
+
+
+def test_each_journal_keeps_its_last_thousand_for_each_station(store: Store, busy: Station, wall: datetime) -> None:
+    _keep(store, busy, wall, _transfer(wall, "stays"))
+    _keep(store, busy, wall, _security(wall, 7), station="CP2")
+    for first in range(0, 1100, 110):
+        _keep(store, busy, wall, *(_security(wall, number) for number in range(first, first + 110)))
+    found = store.journal_load("CP1", Journal.SECURITY, limit=5000)
+    assert found == [_security(wall, number) for number in range(100, 1100)]
+    assert len(store.journal_load("CP1", Journal.TRANSFER, limit=5000)) == 1
+    assert len(store.journal_load("CP2", Journal.SECURITY, limit=5000)) == 1
+
+
+def test_a_journal_is_read_between_two_moments(store: Store, busy: Station, wall: datetime) -> None:
+    moments = [wall + timedelta(seconds=half / 2) for half in range(5)]
+    _keep(store, busy, wall, *(_security(at) for at in moments))
+
+    def between(since: datetime | None, until: datetime | None) -> list[datetime]:
+        found = store.journal_load("CP1", Journal.SECURITY, limit=10, since=since, until=until)
+        return [entry.at.utc for entry in found]
+
+    assert between(moments[1], moments[3]) == moments[1:4]
+    assert between(moments[4], None) == moments[4:]
+    assert between(None, moments[0]) == moments[:1]
+    assert between(moments[4] + timedelta(seconds=1), None) == []
+
+
+def test_an_entry_that_cannot_be_read_is_left_out_and_counted(store: Store, busy: Station, wall: datetime) -> None:
+    _keep(store, busy, wall, _transfer(wall, "first"))
+    rows: list[dict[str, object]] = [{}, {"at": 1}, {**records.journaled(_transfer(wall)).row, "direction": "sideways"}]
+    store.commit("CP1", Writes(journal=tuple(Journaled(Journal.TRANSFER, wall, row) for row in rows)), wall)
+    _keep(store, busy, wall, _transfer(wall, "last"))
+    found = store.journal_load("CP1", Journal.TRANSFER, limit=2)
+    assert found == [_transfer(wall, "first"), _transfer(wall, "last")]
+    assert store.unreadable == 3
+
+
+def test_any_text_is_kept_in_a_journal(store: Store, busy: Station, wall: datetime) -> None:
+    entry = _transfer(wall, "\ud800\x00'; DROP TABLE journal; --\n\U0001f600")
+    _keep(store, busy, wall, entry)
+    assert store.journal_load("CP1", Journal.TRANSFER, limit=1) == [entry]
 
 
 def test_threads_may_commit_at_once(store: Store, wall: datetime) -> None:
