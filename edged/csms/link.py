@@ -11,15 +11,15 @@ it sees the committed one at every step.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from operator import is_
 from typing import Any
 
 from edged.csms.connection import Connection
 from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
 from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem, StatusItem
+from edged.csms.reports import Reports
+from edged.csms.waiting import Waiting
 from edged.domain.effects import (
     Ask,
     AskAuthorization,
@@ -47,20 +47,16 @@ from edged.domain.events import (
 )
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
-from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet, StatusReport
+from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet
 from edged.ocpp.framing import LocalProtocolError
 from edged.ocpp.message_id import record_message_id
 from edged.ocpp.outbox import Outbox, OutboxRow, Parked
-from edged.ocpp.reporter import Reporter
-from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, Request, ResultReceived, Session
+from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, ResultReceived, Session
 
 _log = logging.getLogger(__name__)
 _wire = logging.getLogger("edged.wire")
 
 CSMS = "csms"
-MAX_WAITING = 128
-LOOK_AGAIN_S = 0.9
-UNSEEN = StatusReport("")
 
 ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
 
@@ -96,8 +92,8 @@ class Link:
             lambda: self._station.configuration.number("TransactionMessageRetryInterval"),
             self._refill,
         )
-        self._reporter: Reporter[int, StatusReport] = Reporter()
-        self._waiting: deque[Item] = deque()
+        self._reports = Reports(dialect)
+        self._waiting = Waiting(self.outbox, monotonic)
         self._serving = False
         self._outdated = False
         self._forgotten = False
@@ -107,9 +103,6 @@ class Link:
         self._ping_interval_s: int | None = None
         self._refusals: dict[int, int] = {}
         self._doubts = Doubts()
-        self._epoch = 0
-        self._looked: tuple[object, ...] = (None,)
-        self._look_again_s = 0.0
         self.dropped = 0
         self.reason = "not connected yet"
 
@@ -136,9 +129,9 @@ class Link:
         lost = self.session.lost()
         if isinstance(lost, RowItem):
             self.outbox.unsent(lost.row.seq)
-        for item in (lost, *self._waiting):
-            if isinstance(item, InquiryItem):
-                self._post(QuestionAnswered(item.inquiry.ticket, None, "the line went"))
+        inquiries = [lost] if isinstance(lost, InquiryItem) else []
+        for item in (*inquiries, *self._waiting.inquiries()):
+            self._post(QuestionAnswered(item.inquiry.ticket, None, "the line went"))
         self._waiting.clear()
         self._forget_reports()
         self._serving = False
@@ -216,7 +209,8 @@ class Link:
         self._undated = not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects)
         if self._undated:
             return  # the time becomes known behind this step: what is told next is dated by it
-        self._report(station, now)
+        for item in self._reports.due(station, now.monotonic_s, serving=self._serving):
+            self._waiting.report(item)
         self._pump()
 
     def _follow_registration(self, station: Station) -> None:
@@ -224,13 +218,13 @@ class Link:
         fresh = link.registration is Registration.ACCEPTED and self._registration is not Registration.ACCEPTED
         self._registration = link.registration
         if fresh:
-            self._reporter.reset()
+            self._reports.reset()
         self._outdated = self._outdated and link.online
         self._forgotten = self._forgotten and link.registration is Registration.ACCEPTED
         serving = link.serving and self.connected and not self._outdated and not self._forgotten
         if serving and not self._serving:
             self._live_from = station.next_seq
-            self._reporter.connected()
+            self._reports.begin()
             if self._connection is not None:
                 self._connection.settled()
         elif self._serving and not serving:
@@ -239,9 +233,8 @@ class Link:
 
     def _forget_reports(self) -> None:
         """What waits or is under way of them counts no more, whatever becomes of it."""
-        self._epoch += 1
-        self._waiting = deque(item for item in self._waiting if not isinstance(item, StatusItem))
-        self._reporter.disconnected()
+        self._waiting.drop_reports()
+        self._reports.end()
 
     def _follow_ping(self, station: Station) -> None:
         interval_s = station.configuration.number("WebSocketPingInterval")
@@ -250,11 +243,13 @@ class Link:
             self._connection.set_ping_interval(interval_s)
 
     def _notify(self, notice: Notify, now: Now) -> None:
-        if not notice.triggered and any(isinstance(it, NoticeItem) and it.notice == notice for it in self._waiting):
+        if not notice.triggered and self._waiting.has(notice):
             return  # the one that waits says it
         request = self._dialect.encode_notice(notice, self._station, now)
         if request is not None and notice.kind is NoticeKind.STATUS:
-            self._triggered_status(notice.connector or 0, request, now)
+            item = self._reports.triggered(notice.connector or 0, request, self._station)
+            if self._push(item):
+                self._reports.told(item, now.monotonic_s)
         elif request is not None:
             self._push(NoticeItem(notice, request, self._station.next_seq))
         elif notice.kind is NoticeKind.BOOT:
@@ -267,32 +262,9 @@ class Link:
         else:
             self._push(InquiryItem(inquiry, request, self._station.next_seq))
 
-    def _triggered_status(self, number: int, request: Request, now: Now) -> None:
-        """The CSMS believes what it is told, asked for or not: the reports must know of it."""
-        report = self._dialect.statuses(self._station).get(number, UNSEEN)
-        if self._push(StatusItem(number, report, request, self._station.next_seq, self._epoch, triggered=True)):
-            self._reporter.tell(number, report, now.monotonic_s)
-
-    def _report(self, station: Station, now: Now) -> None:
-        """What differs from what the CSMS knows; not looked for where nothing can have changed."""
-        facts = (station.connectors, station.reservations, station.transactions, station.operative, self._serving)
-        if all(map(is_, facts, self._looked)) and now.monotonic_s < self._look_again_s:
-            return
-        self._looked, self._look_again_s = facts, now.monotonic_s + LOOK_AGAIN_S
-        due = self._reporter.observe(
-            self._dialect.statuses(station),
-            now.monotonic_s,
-            station.configuration.number("MinimumStatusDuration"),
-            lambda one, other: one == other,
-        )
-        for number, report in due:
-            request = self._dialect.encode_status(number, report, station)
-            self._waiting.append(StatusItem(number, report, request, station.next_seq, self._epoch))
-
     def _push(self, item: Item) -> bool:
         """Perishable: without a line it is not kept, and a CSMS that answers nothing does not fill the memory."""
-        if self.connected and len(self._waiting) < MAX_WAITING:
-            self._waiting.append(item)
+        if self.connected and self._waiting.push(item):
             return True
         self.dropped += 1
         if isinstance(item, QuestionItem):
@@ -305,7 +277,9 @@ class Link:
 
     def _pump(self) -> None:
         while self.connected and self.session.idle and not (self._forgotten or self._undated):
-            item = self._choose()
+            item = self._waiting.choose(
+                serving=self._serving, registration=self._registration, live_from=self._live_from
+            )
             if item is None:
                 break
             if isinstance(item, RowItem):
@@ -315,36 +289,6 @@ class Link:
                 self.session.call(item.request, item, self._monotonic())
             self._flush_frames()
         self._flush_frames()
-
-    def _choose(self) -> Item | RowItem | None:
-        """The next message: boot, question, then reports and live records in their order, then the backlog."""
-        urgent = next(
-            (it for it in self._waiting if it.is_boot or (self._serving and isinstance(it, QuestionItem))), None
-        )
-        if urgent is not None:
-            self._waiting.remove(urgent)
-            return urgent
-        if not self._serving:
-            return self._triggered()
-        row = self.outbox.next(self._monotonic(), Lane.TRANSACTION.value)
-        if self._waiting:
-            first = self._waiting[0]
-            if row is not None and self._live_from <= row.seq < first.mark:
-                return RowItem(row)
-            return self._waiting.popleft()
-        for lane in (Lane.SECURITY, Lane.NOTICE):
-            row = row or self.outbox.next(self._monotonic(), lane.value)
-        return None if row is None else RowItem(row)
-
-    def _triggered(self) -> Item | None:
-        """While Pending, only what the CSMS has asked for (16-BOOT-05)."""
-        if self._registration is not Registration.PENDING:
-            return None
-        for item in self._waiting:
-            if item.triggered:
-                self._waiting.remove(item)
-                return item
-        return None
 
     def _send_row(self, item: RowItem) -> bool:
         request = self._dialect.encode_record(item.row.record, self._station)
@@ -385,9 +329,8 @@ class Link:
                 self._post(self._dialect.decode_authorization(question.ticket, payload))
             case InquiryItem(inquiry=inquiry):
                 self._post(self._dialect.decode_question_answer(inquiry.ticket, inquiry.question, payload))
-            case StatusItem(connector=number, epoch=epoch):
-                if epoch == self._epoch:
-                    self._reporter.acknowledged(number)
+            case StatusItem():
+                self._reports.acknowledged(item)
             case RowItem(row=row):
                 delivered = self._dialect.decode_record_answer(row.seq, row.record, payload)
                 if delivered is not None:
@@ -419,9 +362,8 @@ class Link:
                 self._post(TokenAnswered(question.ticket, None))
             case InquiryItem(inquiry=inquiry):
                 self._post(QuestionAnswered(inquiry.ticket, None, reason))
-            case StatusItem(connector=number, epoch=epoch):
-                if epoch == self._epoch:
-                    self._reporter.failed(number)
+            case StatusItem():
+                self._reports.failed(item)
             case RowItem(row=row):
                 self._row_failed(row, reason)
             case _:

@@ -12,7 +12,8 @@ import pytest
 
 from edged.csms.failure import Failure, FailureKind
 from edged.csms.items import NoticeItem
-from edged.csms.link import MAX_WAITING, Link
+from edged.csms.link import Link
+from edged.csms.waiting import MAX_WAITING
 from edged.dialects.v16 import POLICY, Ocpp16
 from edged.domain.effects import AskAuthorization, Lane, Record, RecordKind, Reply
 from edged.domain.events import (
