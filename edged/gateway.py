@@ -187,6 +187,7 @@ class Gateway:
             boot=boot,
             now=now,
             firmware_version=f"edged {__version__}",
+            vendors=self.settings.vendors,
         )
         loaded = loading.load(self._opened.store.load(settings.id), fresh)
         for warning in loaded.warnings:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from edged.domain.configuration import Configuration, normalize, wanted
 from edged.domain.configuration_names import site_key
 from edged.domain.hardware import Capability, Measurand
-from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
+from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station, Vendor
 from edged.domain.types import Now
 from edged.ocpp.dialect import Dialect
 from edged.settings.model import GatewaySettings, StationSettings, TimeSource
 
 DEFAULT_MAX_MA = 32_000
+NO_VENDORS: Mapping[str, Vendor] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ def fresh_station(
     boot: Boot,
     now: Now,
     firmware_version: str,
+    vendors: Mapping[str, Vendor] = NO_VENDORS,
 ) -> Station:
     """The station as its file describes it, before anything was ever kept of it."""
     shapes = layouts(settings, facts)
@@ -88,6 +91,7 @@ def fresh_station(
             offline_tokens=settings.offline_tokens,
             hard_reset=gateway.hard_reset,
             time_from_csms=gateway.time_source is TimeSource.CSMS,
+            vendors=vendors,
         ),
         boot=boot,
         configuration=Configuration(changed={}, site=site, computed=computed),

@@ -47,6 +47,14 @@ class TransferStatus(StrEnum):
     UNKNOWN_VENDOR = "UnknownVendorId"
 
 
+class Undelivered(StrEnum):
+    """Why a local actor's message has no answer of the CSMS; of the first two nothing was sent."""
+
+    OFFLINE = "Offline"
+    BUSY = "Busy"
+    NO_ANSWER = "NoAnswer"
+
+
 class TokenVerdict(StrEnum):
     """What became of a presented token (mqtt.md present_token: authorized = the first three)."""
 

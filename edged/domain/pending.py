@@ -67,6 +67,7 @@ class PendingData:
     message_id: str | None
     data: str | None
     since: Stamp
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from edged.domain.answers import TransferStatus
 from edged.domain.charging import ChargingProfile, InstalledProfile
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
@@ -35,11 +36,21 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """How a vendor's DataTransfers are answered. `messages`: the message ids that are taken, case-folded (none: all);
+    `answer`: the data of the answer."""
+
+    messages: frozenset[str] = frozenset()
+    status: TransferStatus = TransferStatus.ACCEPTED
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteRules:
     """The installer's words that the core needs. `time_from_csms`: the CSMS's time makes the clock synchronized.
 
     `security_profile`, `has_*`: the site's own way to the CSMS; `credentials_digest` changes when the installer changes
-    it. `vendors`: whose DataTransfers are taken, with the message ids (none: all); keys case-folded.
+    it. `vendors`: whose DataTransfers are taken; keys case-folded.
     `installs_firmware`: there is a hook for it.
     """
 
@@ -51,7 +62,7 @@ class SiteRules:
     has_root: bool = False
     has_client_certificate: bool = False
     credentials_digest: str = ""
-    vendors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    vendors: Mapping[str, Vendor] = field(default_factory=dict)
     installs_firmware: bool = False
 
 

@@ -19,6 +19,7 @@ from edged.settings.model import GatewaySettings, LogLevel, LogSettings, Setting
 from edged.settings.secret import References
 from edged.settings.section import Pattern, Report, Section
 from edged.settings.stations import read_stations
+from edged.settings.transfers import read_vendors
 from edged.settings.wiring import ProfileLookup, check_wiring, read_buses, read_chargers
 
 GATEWAY_ID = Pattern(re.compile(r"[a-z0-9-]{1,32}"), "use 1 to 32 small letters, digits and -")
@@ -105,6 +106,7 @@ def parse(
         chargers={name: wired.settings for name, wired in chargers.items()},
         stations=read_stations(root, chargers, supported_versions, readable=readable),
         mqtt=read_mqtt(root, known_commands, not_built_in, readable=readable),
+        vendors=read_vendors(root),
         log=_log(root.section("log")),
         path=path,
         digest=hashlib.sha256(content).hexdigest(),

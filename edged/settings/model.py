@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edged.domain.effects import RestartScope
+from edged.domain.station import Vendor
 from edged.domain.types import IdToken
 from edged.settings.errors import SettingsWarning
 from edged.settings.secret import Secret
@@ -223,6 +224,7 @@ class LogSettings:
 class Settings:
     """A whole configuration that holds together.
 
+    `vendors`: whose DataTransfers are taken, by the case-folded id.
     `path` is the file it came from and `digest` names its content (SHA-256, hex); both None where it was made in code.
     `warnings` do not take part in comparison: two configurations are equal where they mean the same.
     """
@@ -232,6 +234,7 @@ class Settings:
     stations: tuple[StationSettings, ...]
     buses: Mapping[str, Line] = field(default_factory=dict)
     mqtt: MqttSettings | None = None
+    vendors: Mapping[str, Vendor] = field(default_factory=dict)
     log: LogSettings = field(default_factory=LogSettings)
     path: Path | None = field(default=None, compare=False)
     digest: str | None = field(default=None, compare=False)
