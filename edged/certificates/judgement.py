@@ -127,8 +127,25 @@ def trusted(roots: Sequence[str]) -> list[Certificate]:
 def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> None:
     """Whether the first of `chain` leads to one of the roots at that time, by way of the others: OpenSSL's judgement.
 
-    A root need not have signed itself: what is installed is trusted.
+    A root need not have signed itself: what is installed is trusted. Of several roots with one name OpenSSL looks at
+    one only, unless the certificates say whose key it was; so where all together do not do, each has its own turn.
     """
+    try:
+        _verify(chain, roots, at)
+    except Unfit:
+        if len(roots) < 2 or not any(_holds(chain, [root], at) for root in roots):
+            raise
+
+
+def _holds(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> bool:
+    try:
+        _verify(chain, roots, at)
+    except Unfit:
+        return False
+    return True
+
+
+def _verify(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> None:
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
     store.set_time(at)
@@ -149,11 +166,8 @@ def _issuer(root: Certificate, signed_by: Sequence[str], now: datetime) -> Certi
     if any(one.der == root.der for one in present):
         return None
     for one in present:
-        try:
-            check_path([root], [one], now)
-        except Unfit:
-            continue
-        return one
+        if _holds([root], [one], now):
+            return one
     raise Unfit("the certificate is not signed by the present root")
 
 

@@ -23,6 +23,8 @@ from OpenSSL import crypto
 MAX_PEM_CHARS: Final = 20_000
 MAX_CERTIFICATES: Final = 8
 MAX_NAME_CHARS: Final = 200
+SUBJECT_PART_MAX_CHARS: Final = 64
+"""RFC 5280's bound of a common name and of an organization."""
 RSA_MIN_BITS: Final = 2048
 EC_MIN_BITS: Final = 224
 SERIAL_MAX_BITS: Final = 160

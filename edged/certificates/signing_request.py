@@ -12,20 +12,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from edged.certificates.key_files import write_key
+from edged.certificates.reading import SUBJECT_PART_MAX_CHARS
 from edged.domain.jobs import Failed, MakeRequest, RequestMade
 
 
 def make_request(job: MakeRequest, folder: Path) -> RequestMade | Failed:
     """See the package. P-256: half a second of RSA on a small computer is saved, and every CSMS takes it."""
-    try:
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.COMMON_NAME, job.common_name),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, job.organization),
-            ]
-        )
-    except ValueError:
-        return Failed("the serial number or CpoName cannot stand in a certificate: each needs 1 to 64 characters")
+    for text in (job.common_name, job.organization):
+        if not 1 <= len(text) <= SUBJECT_PART_MAX_CHARS or not text.isprintable():
+            return Failed("the serial number or CpoName cannot stand in a certificate: 1 to 64 characters are needed")
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, job.common_name),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, job.organization),
+        ]
+    )
     key = ec.generate_private_key(ec.SECP256R1())
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     key_id = secrets.token_hex(8)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from edged.certificates import read_root
 from edged.domain.credentials import CertificateUse, InstalledCertificate
 from edged.domain.jobs import Cause, Failed, ReadRoot, RootRead
-from tests.fakes.pki import DAY, Issued, authority, ec_key, issue, name, rsa_key, usage
+from tests.fakes.issuing import DAY, Issued, authority, ec_key, issue, name, rsa_key, usage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LIFE: dict[str, Any] = {"begins": NOW - DAY, "ends": NOW + 365 * DAY}
