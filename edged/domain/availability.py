@@ -13,6 +13,7 @@ from edged.domain.answers import AvailabilityStatus
 from edged.domain.commands import ChangeAvailability
 from edged.domain.hardware import Capability
 from edged.domain.pending import PendingAvailability
+from edged.domain.places import evse_of, in_force
 from edged.domain.station import Station
 from edged.domain.transition import Draft
 from edged.domain.types import RequestRef
@@ -82,11 +83,11 @@ def _must_wait(station: Station, number: int, *, operative: bool) -> bool:
 
 
 def _begin(draft: Draft, number: int, *, operative: bool, whole: bool = False) -> bool:
-    """Change one connector. True: the charger has to confirm first. Into service while the station is not: the charger
-    has nothing to do."""
+    """Change one connector. True: the charger has to confirm first. Into service while the station is not, or while
+    firmware waits: the charger has nothing to do."""
     connector = draft.station.connectors[number]
     sensed = connector.can(Capability.AVAILABILITY_SENSE) and connector.online
-    idle = operative and not whole and not draft.station.operative
+    idle = operative and (connector.withdrawn or (not whole and not draft.station.operative))
     if sensed and not idle and connector.reported_operative is not operative:
         draft.change(number, changing=operative)
         return True
@@ -107,6 +108,7 @@ def refresh(draft: Draft) -> None:
 
     A scheduled change stays scheduled until it is confirmed: a restart in between must not forget it.
     """
+    withdraw(draft)
     for number, connector in draft.station.connectors.items():
         wanted = connector.scheduled
         if wanted is None or connector.changing is not None or _must_wait(draft.station, number, operative=wanted):
@@ -116,6 +118,28 @@ def refresh(draft: Draft) -> None:
     for pending in tuple(draft.station.pending.values()):
         if isinstance(pending, PendingAvailability):
             _judge(draft, pending)
+
+
+def withdraw(draft: Draft) -> None:
+    """Keep out of service who is to be while firmware waits for the last transaction, and while it is installed."""
+    for number, connector in draft.station.connectors.items():
+        withdrawn = _is_withdrawn(draft.station, number)
+        if withdrawn is not connector.withdrawn:
+            draft.change(number, withdrawn=withdrawn)
+
+
+def _is_withdrawn(station: Station, number: int) -> bool:
+    """Not who charges or was let in, and not what is reserved: the firmware waits for them (L01.FR.06, 07). While an
+    unpinned reservation is counted, every place may be its own."""
+    update = station.firmware
+    if update is None or update.over or not (update.waiting or update.installing):
+        return False
+    connector = station.connectors[number]
+    if connector.transaction_id is not None or connector.authorization is not None:
+        return False
+    evse = connector.layout.evse_id
+    reserved = any(not r.target.pinned or evse_of(station, r.target) == evse for r in in_force(station))
+    return update.installing or not reserved
 
 
 def _wait_alone(draft: Draft, number: int, *, operative: bool) -> None:

@@ -32,7 +32,6 @@ class FirmwareStatus(StrEnum):
 
 FIRMWARE_OVER = frozenset(
     {
-        FirmwareStatus.IDLE,
         FirmwareStatus.DOWNLOAD_FAILED,
         FirmwareStatus.INVALID_SIGNATURE,
         FirmwareStatus.INSTALL_VERIFICATION_FAILED,
@@ -41,12 +40,15 @@ FIRMWARE_OVER = frozenset(
     }
 )
 """Statuses after which nothing more comes."""
+FIRMWARE_INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOOTING})
+"""The site's hook has the file: there is no way back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareOrder:
-    """What the CSMS asked for. `signing_certificate` (PEM) and `signature` (base64) belong to a signed update; then
-    `request_id` names it. `retries`: further attempts after the first."""
+    """What the CSMS asked for. `signing_certificate` (PEM) and `signature` (base64) belong to a `signed` update.
+    `request_id` names it where the version gives it a name. `retries`: further attempts after the first. `key`: our own
+    name for the order, never given twice; "" until it was accepted."""
 
     location: str
     retrieve_at: datetime
@@ -54,28 +56,33 @@ class FirmwareOrder:
     retries: int = 0
     retry_interval_s: int = 0
     request_id: int | None = None
+    signed: bool = False
     signing_certificate: str = ""
     signature: str = ""
-
-    @property
-    def signed(self) -> bool:
-        return self.request_id is not None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareUpdate:
-    """One update (*kept* but for `ticket`). `status` is the last that was told, `file` what was downloaded, `ticket`
-    the job that is under way in this run."""
+    """One update (*kept* but for `ticket`). `status`: how far it is; `told`: what the CSMS was last told of it, which
+    lags behind where a version has no word. `file`: what was downloaded. `waiting`: it is to be installed as soon as
+    nobody charges. `reason`: why it failed, for people. `ticket`: the job that is under way in this run."""
 
     order: FirmwareOrder
     status: FirmwareStatus = FirmwareStatus.IDLE
+    told: FirmwareStatus = FirmwareStatus.IDLE
     file: str = ""
+    waiting: bool = False
     reason: str = ""
     ticket: str | None = None
 
     @property
     def over(self) -> bool:
-        return self.status in FIRMWARE_OVER and (self.status is not FirmwareStatus.IDLE or bool(self.reason))
+        return self.status in FIRMWARE_OVER
+
+    @property
+    def installing(self) -> bool:
+        return self.status in FIRMWARE_INSTALLING
 
 
 class LogKind(StrEnum):
@@ -93,6 +100,7 @@ class UploadStatus(StrEnum):
     BAD_MESSAGE = "BadMessage"
     PERMISSION_DENIED = "PermissionDenied"
     NOT_SUPPORTED = "NotSupportedOperation"
+    CANCELED = "AcceptedCanceled"  # a newer order took its place
 
 
 UPLOAD_OVER = frozenset(set(UploadStatus) - {UploadStatus.UPLOADING})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edged.domain.files import FirmwareStatus, UploadStatus
+
 
 class ReservationUse(StrEnum):
     """When a reservation is used up."""
@@ -49,6 +51,8 @@ class Policy:
     `reservation_records`: the CSMS is told why a reservation ended (2.0.1 H04.FR.01).
     `csms_names_transactions`: the CSMS answers a start with its own reference (1.6's integer transactionId).
     `id_token_max_chars`: a longer token cannot be told to the CSMS; cut, it could be another driver's.
+    `nameless_firmware_statuses`: what can be told of a firmware update without a request id, `upload_statuses` of the
+    upload of a log.
     """
 
     reservation_used: ReservationUse
@@ -57,3 +61,5 @@ class Policy:
     reservation_records: bool
     csms_names_transactions: bool
     id_token_max_chars: int = 36
+    nameless_firmware_statuses: frozenset[FirmwareStatus] = frozenset(FirmwareStatus)
+    upload_statuses: frozenset[UploadStatus] = frozenset(UploadStatus)

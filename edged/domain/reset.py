@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.domain import availability, session, transaction, unlock
+from edged.domain import availability, firmware, session, transaction, unlock
 from edged.domain.answers import Verdict
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
@@ -24,9 +24,12 @@ CHARGER_PREFIX = "reset:"
 
 
 def reset(draft: Draft, event: ResetStation) -> None:
-    """Accepted unless one is under way already; transactions end in this very step."""
+    """Accepted unless one is under way already or firmware is being installed; transactions end in this very step."""
     if draft.station.reset is not None:
         draft.reply(event.request, Verdict.REJECTED, "a reset is under way")
+        return
+    if firmware.installing(draft.station):
+        draft.reply(event.request, Verdict.REJECTED, firmware.IN_PROGRESS)
         return
     hard = event.kind is ResetKind.HARD
     reason = StopReason.HARD_RESET if hard else StopReason.SOFT_RESET
@@ -97,6 +100,7 @@ def _answer_all(draft: Draft) -> None:
         session.drop_question(draft, number, reason)
     unlock.give_up(draft, reason)
     availability.give_up(draft, reason)
+    firmware.give_up(draft, reason)
 
 
 def performed(draft: Draft, event: ActionPerformed) -> None:

@@ -14,7 +14,7 @@ from edged.domain.answers import TransferStatus
 from edged.domain.charging import ChargingProfile, InstalledProfile
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
-from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate
+from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, LinkFailure
 from edged.domain.effects import RestartScope, Sample, StopReason
 from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
@@ -50,7 +50,7 @@ class SiteRules:
     """The installer's words that the core needs. `time_from_csms`: the CSMS's time makes the clock synchronized.
 
     `security_profile`, `has_*`: the site's own way to the CSMS; `credentials_digest` changes when the installer changes
-    it. `vendors`: whose DataTransfers are taken; keys case-folded.
+    it. `hex_password`: passwords are bytes in hexadecimal. `vendors`: whose DataTransfers are taken; keys case-folded.
     `installs_firmware`: there is a hook for it.
     """
 
@@ -62,6 +62,7 @@ class SiteRules:
     has_root: bool = False
     has_client_certificate: bool = False
     credentials_digest: str = ""
+    hex_password: bool = False
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
     installs_firmware: bool = False
 
@@ -106,7 +107,8 @@ class Connector:
     """The facts of one connector.
 
     `operative` is the commanded availability (*kept*), `scheduled` a change that waits for the transaction's end or
-    for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `spent`: this plug-in
+    for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `withdrawn`: out of
+    service meanwhile, for firmware waits or is being installed (derived in every step). `spent`: this plug-in
     has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
     an unlock command releases it (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
     charging profiles allow at the step's time (None: they say nothing). `energy_wh` is the register as we report it:
@@ -127,6 +129,7 @@ class Connector:
     operative: bool = True
     scheduled: bool | None = None
     changing: bool | None = None
+    withdrawn: bool = False
     reported_operative: bool | None = None
     spent: bool = False
     held_for: IdToken | None = None
@@ -236,13 +239,14 @@ class ListedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """The CSMS as the core sees it."""
+    """The CSMS as the core sees it. `alarms`: what went wrong in this outage and is in the security log already."""
 
     online: bool = False
     registration: Registration = Registration.NONE
     boot_sent: bool = False
     next_boot_at_s: float | None = None
     next_heartbeat_at_s: float | None = None
+    alarms: frozenset[LinkFailure] = frozenset()
 
     @property
     def serving(self) -> bool:
@@ -319,8 +323,10 @@ class Station:
         return self.transactions.get(connector.transaction_id)
 
     def effective(self, number: int) -> bool:
-        """Whether the connector is in service: itself and the station (2.x G03/G04, 1.6 §5.2)."""
-        return self.operative and self.connectors[number].operative
+        """Whether the connector is in service: itself and the station (2.x G03/G04, 1.6 §5.2), and no firmware waits
+        (L01.FR.07)."""
+        connector = self.connectors[number]
+        return self.operative and connector.operative and not connector.withdrawn
 
     def unlocking(self, number: int) -> bool:
         """Whether an unlock is under way on the connector: no energy, no start, no new driver."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edged.dialects.v16 import answers, inbound, keys, outbound, replies, security
+from edged.dialects.v16 import answers, files, inbound, keys, outbound, replies, security
 from edged.dialects.v16 import statuses as status_reports
 from edged.domain.effects import AskAuthorization, Notify, Question, Record, Reply
 from edged.domain.events import Event, QuestionAnswered, RecordDelivered, TokenAnswered
@@ -32,6 +32,8 @@ POLICY: Final = Policy(
     reservation_records=False,  # 16-RES-12
     csms_names_transactions=True,
     id_token_max_chars=outbound.MAX_ID_TAG_CHARS,  # 16-GEN-06
+    nameless_firmware_statuses=files.NAMELESS_STATUSES,
+    upload_statuses=files.UPLOAD_STATUSES,
 )
 
 CODES: Final = CodeTable(

@@ -39,14 +39,13 @@ from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import CallRefused, Payload
 from edged.ocpp.rpc import ErrorCode
 
-# FirmwareManagement is not served: its two messages cannot be triggered (NotImplemented.2).
-_TRIGGERS: Final[Mapping[str, NoticeKind | None]] = {
+_TRIGGERS: Final[Mapping[str, NoticeKind]] = {
     "BootNotification": NoticeKind.BOOT,
     "Heartbeat": NoticeKind.HEARTBEAT,
     "MeterValues": NoticeKind.METER,
     "StatusNotification": NoticeKind.STATUS,
-    "DiagnosticsStatusNotification": None,
-    "FirmwareStatusNotification": None,
+    "DiagnosticsStatusNotification": NoticeKind.DIAGNOSTICS_STATUS,
+    "FirmwareStatusNotification": NoticeKind.FIRMWARE_STATUS,
 }
 _OF_A_CONNECTOR: Final = frozenset({NoticeKind.METER, NoticeKind.STATUS})
 

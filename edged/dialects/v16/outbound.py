@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from edged.dialects.times import format_time
+from edged.dialects.v16.files import encode_file_notice, encode_file_record
 from edged.dialects.v16.statuses import encode_status, statuses
 from edged.domain.effects import (
     AskAuthorization,
+    FirmwareRecord,
+    LogRecord,
     MeterRecord,
     NoticeKind,
     Notify,
@@ -62,6 +65,8 @@ def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpr
     """
     if isinstance(record, MeterRecord):
         return _meter_values(record.connector, None, record.samples, station) or Inexpressible()
+    if isinstance(record, FirmwareRecord | LogRecord):
+        return encode_file_record(record)
     if not isinstance(record, TransactionRecord):
         return Inexpressible()
     if record.kind is RecordKind.STARTED:
@@ -180,7 +185,7 @@ def encode_notice(notice: Notify, station: Station) -> Request | None:
             | NoticeKind.DIAGNOSTICS_STATUS
             | NoticeKind.LOG_STATUS
         ):
-            return None
+            return encode_file_notice(notice.kind, station)
 
 
 def _status(number: int, station: Station) -> Request | None:
