@@ -1,18 +1,219 @@
-"""The way to the CSMS: security profile, password, and going back to what worked. Whitepaper A01, A05; 2.x A."""
+"""The way to the CSMS: security profile, password, and going back to what worked. Whitepaper A01, A05; 2.x A.
+
+A changed way is on trial until a line has come about with it. Where it is refused, or nothing comes of it in time, the
+one that worked before has its turn, and so on: whichever works first stays, the other is forgotten. Never going back
+for good keeps a station from being locked out that was told of a new password while the network failed.
+
+Invariants: the security profile is only ever raised from outside, and lowered only to what worked before a change that
+failed (A05.FR.01, .08) · what has worked has no other way beside it (A05.FR.09) · no secret leaves this module's facts.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+from edged.domain.credentials import Access, CertificateUse, LinkFailure, Way
 from edged.domain.events import LinkFailed, LinkUp
+from edged.domain.security_event import SecurityEvent, note
+from edged.domain.station import Station
 from edged.domain.transition import Draft
+from edged.domain.types import SecretText
+
+TRIAL_S = 90.0
+LONGEST_TRIAL_S = 3600.0
+MAX_REFUSALS = 3
+HIGHEST_PROFILE = 3
+
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
+_TEXT = re.compile(r"[ -~]{16,40}")
+
+_ALARMS = {
+    LinkFailure.AUTHENTICATION: SecurityEvent.WE_FAILED_TO_AUTHENTICATE,
+    LinkFailure.CERTIFICATE: SecurityEvent.INVALID_CSMS_CERTIFICATE,
+    LinkFailure.OTHER_HOST: SecurityEvent.CSMS_FAILED_TO_AUTHENTICATE,
+    LinkFailure.TLS_VERSION: SecurityEvent.INVALID_TLS_VERSION,
+    LinkFailure.TLS_CIPHER: SecurityEvent.INVALID_TLS_CIPHER,
+}
+
+# --- what is in force
 
 
-def refresh(draft: Draft) -> None:
-    """Nothing yet."""
+def way_of(station: Station) -> Way:
+    """What the CSMS has made of the site's own way; nothing where the installer has written another one since."""
+    stale = station.access.site_digest != station.rules.credentials_digest
+    return Way() if stale else station.access.way
+
+
+def security_profile(station: Station) -> int:
+    """The profile that the station uses now."""
+    chosen = way_of(station).security_profile
+    return station.rules.security_profile if chosen is None else chosen
+
+
+def client_key(station: Station) -> str | None:
+    """The installed key pair that shows who we are at profile 3; None: the site's own certificate, if it has one."""
+    chosen = way_of(station).key_id
+    if chosen is not None or station.rules.has_client_certificate:
+        return chosen
+    signed = [one for one in station.client_certificates.values() if one.chain and one.not_before is not None]
+    return max(signed, key=lambda one: (one.not_before, one.key_id)).key_id if signed else None
+
+
+def usable(station: Station, password: str) -> bool:
+    """Whether a text can be an AuthorizationKey: 16 to 20 bytes in hexadecimal, or 16 to 40 printable ASCII characters
+    where passwords are text (A00.FR.205; whitepaper 7.2)."""
+    return bool(_HEX.fullmatch(password)) or (not station.rules.hex_password and bool(_TEXT.fullmatch(password)))
+
+
+def missing(station: Station, profile: int) -> str | None:
+    """What a security profile needs and is not there (A05.FR.02 to .04)."""
+    if profile in (1, 2) and not (way_of(station).password is not None or station.rules.has_password):
+        return "there is no AuthorizationKey"
+    if profile in (1, 2) and ":" in station.identity.id:
+        return "an identity with a colon cannot be used with Basic authentication"
+    roots = any(one.use is CertificateUse.CSMS_ROOT for one in station.certificates.values())
+    if profile >= 2 and not (station.rules.has_root or roots):
+        return "there is no root certificate for the CSMS"
+    if profile == HIGHEST_PROFILE and not (station.rules.has_client_certificate or client_key(station) is not None):
+        return "there is no client certificate"
+    return None
+
+
+# --- orders
+
+
+def change_password(draft: Draft, password: str) -> None:
+    """From the next line on; the caller has asked whether it is `usable`."""
+    _order(draft, replace(draft.station.access.way, password=SecretText(password)), "AuthorizationKey")
+
+
+def change_profile(draft: Draft, profile: int) -> str | None:
+    """From the next line on. Returns why not (A05.FR.01 to .05)."""
+    if not security_profile(draft.station) < profile <= HIGHEST_PROFILE:
+        return "a security profile can only be raised"
+    problem = missing(draft.station, profile)
+    if problem is None:
+        key_id = client_key(draft.station)
+        way = replace(draft.station.access.way, security_profile=profile, key_id=key_id)
+        _order(draft, way, "SecurityProfile")
+    return problem
+
+
+def use_key(draft: Draft, key_id: str) -> None:
+    """Show this key's certificate from the next line on; where none is shown yet, once one is (A02.FR.08)."""
+    access = draft.station.access
+    way = replace(access.way, key_id=key_id)
+    if way == access.way:
+        return
+    if security_profile(draft.station) == HIGHEST_PROFILE:
+        _order(draft, way, "client certificate")
+    else:
+        digest = draft.station.rules.credentials_digest
+        draft.update(access=replace(access, way=way, site_digest=digest))
+
+
+def _order(draft: Draft, way: Way, what: str) -> None:
+    """Try another way. What worked last is kept beside it, also where an earlier order has not been tried yet."""
+    access = draft.station.access
+    on_trial = access.former is not None and access.swaps % 2 == 0
+    draft.update(
+        access=Access(
+            way=way,
+            former=access.former if on_trial else access.way,
+            number=access.number + 1,
+            site_digest=draft.station.rules.credentials_digest,
+            until_s=draft.now.monotonic_s + TRIAL_S,
+        )
+    )
+    note(draft, SecurityEvent.RECONFIGURATION, what)
+
+
+# --- how it goes
 
 
 def link_up(draft: Draft, event: LinkUp) -> None:
-    """Nothing yet."""
+    """The CSMS has let us in: the other way is not needed any more (A05.FR.09)."""
+    draft.update(link=replace(draft.station.link, alarms=frozenset()))
+    access = draft.station.access
+    if event.access != access.number or access.former is None:
+        return
+    restored = access.swaps % 2 == 1
+    draft.update(access=replace(access, former=None, swaps=0, failures=0, until_s=None))
+    kind = "ocpp.access_restored" if restored else "ocpp.access_confirmed"
+    draft.announce(kind, None, security_profile=security_profile(draft.station))
 
 
 def link_failed(draft: Draft, event: LinkFailed) -> None:
-    """Nothing yet."""
+    """Once an outage into the security log; on trial, refused often enough, the other way has its turn."""
+    access = draft.station.access
+    if event.access != access.number:
+        return
+    link = draft.station.link
+    if event.failure in _ALARMS and event.failure not in link.alarms:
+        draft.update(link=replace(link, alarms=link.alarms | {event.failure}))
+        note(draft, _ALARMS[event.failure], event.reason)
+    if access.former is None or event.failure is LinkFailure.UNREACHABLE:
+        return
+    refused = event.failure is not LinkFailure.OTHER
+    failures = access.failures + 1 if refused else max(1, access.failures)
+    draft.update(access=replace(access, failures=failures))
+    if failures >= MAX_REFUSALS:
+        _swap(draft)
+
+
+def refresh(draft: Draft) -> None:
+    """The installer's newer word, and trials that are over. After a restart a trial begins anew."""
+    access = draft.station.access
+    if access.site_digest != draft.station.rules.credentials_digest:
+        _drop(draft)
+        return
+    if access.former is None:
+        return
+    if access.until_s is None:
+        draft.update(access=replace(access, until_s=draft.now.monotonic_s + TRIAL_S))
+    elif draft.now.monotonic_s >= access.until_s:
+        if draft.station.link.online or not _tells(draft.station):
+            draft.update(access=replace(access, until_s=draft.now.monotonic_s + TRIAL_S))
+        else:
+            _swap(draft)
+
+
+def _tells(station: Station) -> bool:
+    """Whether no line in time speaks against the way: not where nobody has answered and the other goes the same road
+    with another password."""
+    access = station.access
+    assert access.former is not None
+    return access.failures > 0 or access.way.security_profile != access.former.security_profile
+
+
+def _swap(draft: Draft) -> None:
+    """The other way's turn. Each turn is longer: while the network is away, both would only fail faster."""
+    access = draft.station.access
+    assert access.former is not None
+    swaps = access.swaps + 1
+    trial_s = min(TRIAL_S * 2 ** min(swaps // 2, 10), LONGEST_TRIAL_S)
+    swapped = replace(
+        access,
+        way=access.former,
+        former=access.way,
+        number=access.number + 1,
+        swaps=swaps,
+        failures=0,
+        until_s=draft.now.monotonic_s + trial_s,
+    )
+    draft.update(access=swapped)
+    if swaps == 1:
+        note(draft, SecurityEvent.RECONFIGURATION, "the new access did not work, the former one is used again")
+        draft.announce("ocpp.access_rolled_back", None, security_profile=security_profile(draft.station))
+
+
+def _drop(draft: Draft) -> None:
+    """The installer has written other credentials since: they win over what the CSMS once set."""
+    access = draft.station.access
+    changed = access.way != Way() or access.former is not None
+    digest = draft.station.rules.credentials_digest
+    draft.update(access=Access(number=access.number + 1 if changed else access.number, site_digest=digest))
+    if changed:
+        note(draft, SecurityEvent.RECONFIGURATION, "the site's own credentials")
+        draft.announce("ocpp.access_dropped", None, reason="the site's file has other credentials")

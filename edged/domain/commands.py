@@ -5,7 +5,7 @@ Data only. What a command means is its functional block's; which commands a vers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -101,9 +101,11 @@ class ResetStation:
 
 @dataclass(frozen=True, slots=True)
 class SetConfiguration:
+    """`value` may be a password: no repr shows it."""
+
     request: RequestRef
     key: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

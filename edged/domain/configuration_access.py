@@ -1,9 +1,13 @@
-"""Reading and changing configuration keys, from whatever side. One rule for the CSMS, the BMS and the site file."""
+"""Reading and changing configuration keys, from whatever side. One rule for the CSMS, the BMS and the site file.
+
+AuthorizationKey and SecurityProfile are no settings but the way to the CSMS: `access` owns their rules and values.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from edged.domain import access
 from edged.domain.answers import ConfigurationReport, KeyReport
 from edged.domain.commands import GetConfiguration, SetConfiguration
 from edged.domain.configuration import (
@@ -15,8 +19,15 @@ from edged.domain.configuration import (
     normalize,
 )
 from edged.domain.metering import measurands_of
+from edged.domain.security_event import SecurityEvent, note
 from edged.domain.station import Station
 from edged.domain.transition import Draft, put
+
+PASSWORD = "AuthorizationKey"
+PROFILE = "SecurityProfile"
+ORGANIZATION = "CpoName"
+MAX_ORGANIZATION_CHARS = 64
+"""CpoName is the organization in the station's certificate, which has room for no more (X.520)."""
 
 
 def change(draft: Draft, event: SetConfiguration) -> None:
@@ -24,6 +35,9 @@ def change(draft: Draft, event: SetConfiguration) -> None:
     key = find_key(event.key)
     if key is None:
         draft.reply(event.request, ConfigurationStatus.NOT_SUPPORTED, "no such key")
+        return
+    if key.name in (PASSWORD, PROFILE):
+        _change_access(draft, event, key)
         return
     value = None
     if _mutability(draft.station, key) is not Mutability.READ_ONLY:
@@ -34,13 +48,40 @@ def change(draft: Draft, event: SetConfiguration) -> None:
     configuration = draft.station.configuration
     if configuration.text(key.name) != value:
         draft.update(configuration=replace(configuration, changed=put(configuration.changed, key.name, value)))
-        shown = None if key.mutability is Mutability.WRITE_ONLY else value
-        draft.announce("config.key_changed", None, key=key.name, value=shown, changed_by=event.request.channel)
+        _announce(draft, event, key, value)
+        if key.name == ORGANIZATION:
+            note(draft, SecurityEvent.RECONFIGURATION, key.name)
     draft.reply(event.request, ConfigurationStatus.REBOOT_REQUIRED if key.reboot else ConfigurationStatus.ACCEPTED)
+
+
+def _change_access(draft: Draft, event: SetConfiguration, key: ConfigKey) -> None:
+    """Accepted means kept: the CSMS believes in the new password from then on. The value is told to nobody."""
+    value = checked(draft.station, key, event.value)
+    if value is None:
+        problem: str | None = "not a value that the key allows"
+    elif key.name == PASSWORD:
+        problem = None
+        access.change_password(draft, value)
+    else:
+        problem = access.change_profile(draft, int(value))
+    if problem is not None:
+        draft.reply(event.request, ConfigurationStatus.REJECTED, problem)
+        return
+    _announce(draft, event, key, value)
+    draft.reply(event.request, ConfigurationStatus.ACCEPTED)
+
+
+def _announce(draft: Draft, event: SetConfiguration, key: ConfigKey, value: str) -> None:
+    visible = None if key.mutability is Mutability.WRITE_ONLY else value
+    draft.announce("config.key_changed", None, key=key.name, value=visible, changed_by=event.request.channel)
 
 
 def checked(station: Station, key: ConfigKey, value: str) -> str | None:
     """The value as it would be kept, or None."""
+    if key.name == PASSWORD and not access.usable(station, value):
+        return None
+    if key.name == ORGANIZATION and len(value) > MAX_ORGANIZATION_CHARS:
+        return None
     return normalize(key, value, connectors=len(station.connectors), measurands=measurands_of(station))
 
 
@@ -67,5 +108,10 @@ def _report(station: Station, key: ConfigKey) -> KeyReport:
     return KeyReport(
         name=key.name,
         read_only=_mutability(station, key) is Mutability.READ_ONLY,
-        value=None if hidden else station.configuration.text(key.name),
+        value=None if hidden else shown(station, key.name),
     )
+
+
+def shown(station: Station, name: str) -> str:
+    """The value in force of a key that may be read."""
+    return str(access.security_profile(station)) if name == PROFILE else station.configuration.text(name)

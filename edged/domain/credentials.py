@@ -70,15 +70,18 @@ class Way:
 class Access:
     """How the station goes to its CSMS (*kept* but for `failures` and `until_s`).
 
-    `way` is in use. `former`: what worked last, to go back to while `way` has not worked yet; None once it has.
-    `number` counts the changes, so that a connection can say with which of them it was made. `site_digest`: of the
-    installer's own credentials when the CSMS changed them; new ones in the site's file win.
+    `way` is in use. `former`: the other one, to change to while `way` has not worked yet; None once it has.
+    `number` counts the changes, so that a connection can say with which of them it was made. `swaps`: how often the two
+    have changed places since the last order; odd: `way` is what worked before, `former` what was ordered.
+    `site_digest`: of the installer's own credentials when the CSMS changed them; new ones in the site's file win.
+    `failures`: how often `way` was refused; `until_s`: how long it is tried.
     """
 
     way: Way = field(default_factory=Way)
     former: Way | None = None
     number: int = 0
     site_digest: str = ""
+    swaps: int = 0
     failures: int = 0
     until_s: float | None = None
 
@@ -87,7 +90,9 @@ class LinkFailure(StrEnum):
     """Why a line to the CSMS did not come about, as far as it is a matter of security."""
 
     OTHER = "Other"
+    UNREACHABLE = "Unreachable"  # nobody answers: it says nothing of the way that was tried
     AUTHENTICATION = "Authentication"  # the CSMS refuses our password or certificate
-    CERTIFICATE = "Certificate"  # theirs is not valid, or not theirs
+    CERTIFICATE = "Certificate"  # theirs is not valid
+    OTHER_HOST = "OtherHost"  # theirs is valid, and another host's
     TLS_VERSION = "TlsVersion"
     TLS_CIPHER = "TlsCipher"

@@ -57,9 +57,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """First event after loading. `continued`: the computer did not restart in between, so charging went on."""
+    """First event after loading. `continued`: the computer did not restart in between, so charging went on.
+    `unexpected`: the last run ended without a word (a crash, a power cut)."""
 
     continued: bool
+    unexpected: bool = False
 
 
 # --- the link to the CSMS

@@ -15,6 +15,7 @@ from edged.domain.commands import TriggerMessage
 from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
 from edged.domain.events import BootAnswered, LinkDown, Registration, Started, TimeTold, TokenAnswered
 from edged.domain.pending import PendingToken
+from edged.domain.security_event import SecurityEvent, note
 from edged.domain.session import answered
 from edged.domain.transition import Draft, put
 
@@ -31,6 +32,10 @@ MAX_CORRECTIONS = 16
 
 def started(draft: Draft, event: Started) -> None:
     """The first event: what the power interrupted is ended; the reason that the last run left has been used."""
+    reason = "unexpected" if event.unexpected else draft.station.next_boot_reason
+    if reason is not None:
+        note(draft, SecurityEvent.RESET_OR_REBOOT, reason)
+    note(draft, SecurityEvent.STARTUP, draft.station.boot.reason)
     transaction.recover(draft, continued=event.continued)
     draft.update(next_boot_reason=None)
     draft.announce("gateway.started", None, reason=draft.station.boot.reason, continued=event.continued)
@@ -47,6 +52,10 @@ def watch_clock(draft: Draft) -> None:
         if abs(offset_s) >= CLOCK_STEP_S:
             draft.announce("gateway.clock_stepped", None, offset_s=round(offset_s, 3))
     draft.update(clock=now)
+    if now.synchronized:
+        step_s = (now.utc - before.utc).total_seconds() - (now.monotonic_s - before.monotonic_s)
+        if abs(step_s) >= CLOCK_STEP_S:
+            note(draft, SecurityEvent.SETTING_SYSTEM_TIME, f"{step_s:+.0f} s")
 
 
 def keep_wall(draft: Draft) -> None:

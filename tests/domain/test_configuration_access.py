@@ -9,10 +9,20 @@ import pytest
 from edged.domain.answers import ConfigurationReport
 from edged.domain.commands import GetConfiguration
 from edged.domain.configuration import REGISTRY, ConfigKey, ConfigurationStatus, KeyKind, Mutability
-from edged.domain.effects import Announce
+from edged.domain.effects import Announce, Keep
+from edged.domain.security_event import SecurityEvent
 from tests.fakes.site import Site
 
-GOOD = {KeyKind.BOOL: "true", KeyKind.INT: "7", KeyKind.MEASURANDS: "Voltage", KeyKind.ROTATIONS: "1.RST"}
+GOOD = {
+    KeyKind.BOOL: "true",
+    KeyKind.INT: "7",
+    KeyKind.MEASURANDS: "Voltage",
+    KeyKind.ROTATIONS: "1.RST",
+    KeyKind.TEXT: "Example Energy",
+}
+WAYS = ("AuthorizationKey", "SecurityProfile")
+"""Keys that are the way to the CSMS: test_access tells of them."""
+SETTINGS = [key for key in REGISTRY.values() if key.name not in WAYS]
 
 
 def read(site: Site, *keys: str) -> ConfigurationReport:
@@ -23,7 +33,7 @@ def read(site: Site, *keys: str) -> ConfigurationReport:
 
 
 @pytest.mark.req("TC_021_CS", "TC_040_2_CS")
-@pytest.mark.parametrize("key", REGISTRY.values(), ids=lambda key: key.name)
+@pytest.mark.parametrize("key", SETTINGS, ids=lambda key: key.name)
 def test_every_key_is_changed_or_refused_by_its_access(key: ConfigKey) -> None:
     site = Site.build(2)
     before = site.station.configuration.text(key.name)
@@ -36,6 +46,13 @@ def test_every_key_is_changed_or_refused_by_its_access(key: ConfigKey) -> None:
     assert read(site, key.name).keys[0].value == GOOD[key.kind]
     site.restart()
     assert site.station.configuration.text(key.name) == GOOD[key.kind]
+
+
+def test_the_name_of_the_operator_fits_into_a_certificate_and_its_change_is_in_the_security_log() -> None:
+    site = Site.build(1)
+    assert site.set("CpoName", "x" * 65) is ConfigurationStatus.REJECTED
+    assert site.set("CpoName", "x" * 64) is ConfigurationStatus.ACCEPTED
+    assert [kept.entry.event_type for kept in site.of(Keep)] == [SecurityEvent.RECONFIGURATION]
 
 
 @pytest.mark.req("TC_040_1_CS")

@@ -27,6 +27,7 @@ from edged.domain.effects import (
     RecordKind,
     Reply,
     RestartScope,
+    SecurityRecord,
     TransactionRecord,
 )
 from edged.domain.events import (
@@ -142,6 +143,7 @@ class Site:
         fresh = station(connectors, **shape)
         site = cls(fresh, fresh.clock, fresh=fresh)
         site.do(Started(continued=False))
+        site.tell_security_events()
         if seen:
             for number in fresh.connectors:
                 site.look(number, ChargerState.AVAILABLE)
@@ -181,7 +183,17 @@ class Site:
         self.disk.commit(self.station.identity.id, loaded.repairs, self.now.utc)
         self.witness.restarted()
         self.station = loaded.station
-        return self.do(Started(continued=continued))
+        self.do(Started(continued=continued))
+        self.tell_security_events()
+        return self.effects
+
+    def tell_security_events(self) -> None:
+        """The CSMS takes those that wait: every start brings one, and few tests are about them. `effects` stay."""
+        effects = self.effects
+        for seq, record in tuple(self.outbox.items()):
+            if isinstance(record, SecurityRecord):
+                self.do(RecordDelivered(seq, record))
+        self.effects = effects
 
     def wait(self, seconds: float, *, looks: bool = True) -> list[Effect]:
         """Let time pass, a tick each second, the chargers polled with what they last said."""
@@ -242,6 +254,7 @@ class Site:
 
     def deliver(self, external_ref: int | None = 77, status: AuthorizationStatus | None = None) -> tuple[Effect, ...]:
         """The CSMS takes the oldest record."""
+        self.tell_security_events()
         seq = min(self.outbox)
         record = self.outbox[seq]
         started = isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED
