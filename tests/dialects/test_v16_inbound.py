@@ -17,6 +17,7 @@ from edged.domain.commands import (
     Command,
     GetConfiguration,
     GetLocalListVersion,
+    GetLog,
     ListChange,
     ReceiveData,
     RequestStart,
@@ -29,14 +30,17 @@ from edged.domain.commands import (
     Target,
     TriggerMessage,
     UnlockConnector,
+    UpdateFirmware,
 )
 from edged.domain.effects import NoticeKind
+from edged.domain.files import FirmwareOrder, LogKind, LogOrder
 from edged.domain.types import IdToken, RequestRef
 from edged.ocpp.dialect import CallRefused
 from edged.ocpp.rpc import ErrorCode
 
 REF = RequestRef("csms", "17", "Some")
 SECRET = "S3cr3tValue"
+NOON, AT_NOON = "2025-06-01T12:00:00Z", datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 RESERVE = {"connectorId": 2, "expiryDate": "2025-06-01T14:00:00+02:00", "idTag": "Tag1", "reservationId": 7}
 PROFILE: dict[str, Any] = {
     "chargingProfileId": 1,
@@ -68,6 +72,51 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
     ("ClearCache", {}, ClearCache(REF)),
     ("DataTransfer", {"vendorId": "com.example"}, ReceiveData(REF, "com.example", None, None)),
     ("DataTransfer", {"vendorId": "v", "messageId": "m", "data": "d"}, ReceiveData(REF, "v", "m", "d")),
+    (
+        "GetDiagnostics",
+        {
+            "location": "ftp://10.0.0.1/up",
+            "retries": 2,
+            "retryInterval": 30,
+            "startTime": "2025-06-01T14:00:00+02:00",
+            "stopTime": NOON,
+        },
+        GetLog(
+            REF,
+            LogOrder(
+                kind=LogKind.DIAGNOSTICS,
+                location="ftp://10.0.0.1/up",
+                filename="",
+                oldest=AT_NOON,
+                latest=AT_NOON,
+                retries=2,
+                retry_interval_s=30,
+            ),
+        ),
+    ),
+    (
+        "GetLog",
+        {
+            "logType": "SecurityLog",
+            "requestId": 5,
+            "retries": -1,
+            "retryInterval": 10**9,
+            "log": {"remoteLocation": "no address", "oldestTimestamp": NOON, "latestTimestamp": NOON},
+        },
+        GetLog(
+            REF,
+            LogOrder(
+                kind=LogKind.SECURITY,
+                location="no address",
+                filename="",
+                oldest=AT_NOON,
+                latest=AT_NOON,
+                retries=0,
+                retry_interval_s=86_400,
+                request_id=5,
+            ),
+        ),
+    ),
     ("GetConfiguration", {}, GetConfiguration(REF, ())),
     ("GetConfiguration", {"key": []}, GetConfiguration(REF, ())),
     ("GetConfiguration", {"key": ["a"] * 300}, GetConfiguration(REF, ("a",) * 300)),
@@ -89,6 +138,43 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
         {"listVersion": 3, "updateType": "Differential", "localAuthorizationList": [{"idTag": "Tag1"}]},
         SendLocalList(request=REF, version=3, full=False, changes=(ListChange(IdToken("Tag1"), None),)),
     ),
+    (
+        "SignedUpdateFirmware",
+        {
+            "requestId": 0,
+            "retries": 101,
+            "retryInterval": -5,
+            "firmware": {
+                "location": "https://example.com/fw",
+                "retrieveDateTime": NOON,
+                "installDateTime": NOON,
+                "signingCertificate": "PEM",
+                "signature": "c2ln",
+            },
+        },
+        UpdateFirmware(
+            REF,
+            FirmwareOrder(
+                location="https://example.com/fw",
+                retrieve_at=AT_NOON,
+                install_at=AT_NOON,
+                retries=100,
+                retry_interval_s=0,
+                request_id=0,
+                signed=True,
+                signing_certificate="PEM",
+                signature="c2ln",
+            ),
+        ),
+    ),
+    (
+        "UpdateFirmware",
+        {"location": "https://example.com/fw", "retrieveDate": NOON, "retries": 3, "retryInterval": 60},
+        UpdateFirmware(
+            REF,
+            FirmwareOrder(location="https://example.com/fw", retrieve_at=AT_NOON, retries=3, retry_interval_s=60),
+        ),
+    ),
     ("TriggerMessage", {"requestedMessage": "BootNotification"}, TriggerMessage(REF, NoticeKind.BOOT, None)),
     (
         "TriggerMessage",
@@ -106,8 +192,16 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
         {"requestedMessage": "StatusNotification", "connectorId": 0},
         TriggerMessage(REF, NoticeKind.STATUS, 0),
     ),
-    ("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"}, TriggerMessage(REF, None, None)),
-    ("TriggerMessage", {"requestedMessage": "DiagnosticsStatusNotification"}, TriggerMessage(REF, None, None)),
+    (
+        "TriggerMessage",
+        {"requestedMessage": "FirmwareStatusNotification"},
+        TriggerMessage(REF, NoticeKind.FIRMWARE_STATUS, None),
+    ),
+    (
+        "TriggerMessage",
+        {"requestedMessage": "DiagnosticsStatusNotification"},
+        TriggerMessage(REF, NoticeKind.DIAGNOSTICS_STATUS, None),
+    ),
     ("UnlockConnector", {"connectorId": 0}, UnlockConnector(REF, 0)),
     ("UnlockConnector", {"connectorId": 1}, UnlockConnector(REF, 1)),
 ]
@@ -117,6 +211,8 @@ REQUIRED = {
     "ChangeAvailability": ["connectorId", "type"],
     "ChangeConfiguration": ["key", "value"],
     "DataTransfer": ["vendorId"],
+    "GetDiagnostics": ["location"],
+    "GetLog": ["logType", "requestId", "log"],
     "RemoteStartTransaction": ["idTag"],
     "RemoteStopTransaction": ["transactionId"],
     "ReserveNow": ["connectorId", "expiryDate", "idTag", "reservationId"],
@@ -124,7 +220,9 @@ REQUIRED = {
     "SendLocalList": ["listVersion", "updateType"],
     "TriggerMessage": ["requestedMessage"],
     "UnlockConnector": ["connectorId"],
+    "UpdateFirmware": ["location", "retrieveDate"],
 }
+NESTED = frozenset({"chargingProfile", "firmware", "log"})
 LAST_GOOD = {action: payload for action, payload, _ in GOOD if payload}
 
 
@@ -144,11 +242,18 @@ def test_every_call_of_the_profiles_that_are_claimed_is_served() -> None:
     profiles = {
         "Core": "ChangeAvailability ChangeConfiguration ClearCache DataTransfer GetConfiguration"
         " RemoteStartTransaction RemoteStopTransaction Reset UnlockConnector",
+        "FirmwareManagement": "GetDiagnostics UpdateFirmware",
+        "LocalAuthListManagement": "GetLocalListVersion SendLocalList",
         "Reservation": "CancelReservation ReserveNow",
+        "SmartCharging": "ClearChargingProfile GetCompositeSchedule SetChargingProfile",
         "RemoteTrigger": "TriggerMessage",
     }
+    whitepaper = (
+        "CertificateSigned DeleteCertificate ExtendedTriggerMessage GetInstalledCertificateIds GetLog"
+        " InstallCertificate SignedUpdateFirmware"
+    )
     assert PROFILES.split(",") == list(profiles)
-    assert {action for actions in profiles.values() for action in actions.split()} == SUPPORTED_ACTIONS
+    assert {word for words in (*profiles.values(), whitepaper) for word in words.split()} == SUPPORTED_ACTIONS
 
 
 def test_every_action_that_is_served_has_a_good_call_here() -> None:
@@ -188,7 +293,7 @@ def test_a_field_too_many_is_a_formation_violation_that_does_not_repeat_it(actio
 
 @pytest.mark.parametrize(
     ("action", "field"),
-    [(action, name) for action in LAST_GOOD for name in LAST_GOOD[action] if name != "chargingProfile"],
+    [(action, name) for action in LAST_GOOD for name in LAST_GOOD[action] if name not in NESTED],
 )
 @pytest.mark.parametrize("value", [None, True, 1.5, 1.0, {SECRET: SECRET}])
 def test_a_value_of_the_wrong_type_is_a_type_violation(action: str, field: str, value: Any) -> None:

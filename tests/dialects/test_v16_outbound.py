@@ -365,8 +365,3 @@ def test_triggered_values_without_a_transaction_name_none(make_station: Build) -
 
 def test_without_a_sample_there_are_no_values_to_tell(make_station: Build) -> None:
     assert _notice(Notify(NoticeKind.METER, 1), make_station()) is None
-
-
-@pytest.mark.parametrize("kind", [NoticeKind.FIRMWARE_STATUS, NoticeKind.DIAGNOSTICS_STATUS])
-def test_notices_of_profiles_that_are_not_served_are_not_sent(kind: NoticeKind, make_station: Build) -> None:
-    assert _notice(Notify(kind), make_station()) is None

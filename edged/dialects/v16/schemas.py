@@ -3,6 +3,7 @@
 Corrections (1.6 errata and our own bounds):
 - every object rejects fields that it does not know, inner ones too; `reason` of StopTransaction is optional;
   `interval`, `retries` and `retryInterval` are integers. The shipped schemas say so today; this keeps it so;
+- an integer has no decimal point, in the whitepaper's messages as in the others: 1.0 would come through as no integer;
 - `Hertz` is no unit of 1.6 (E3.86); both spellings of Celsius are;
 - integers fit into 64 bits and numbers are of a size that arithmetic survives;
 - a connectorId is not negative (TriggerMessage excepted: there it may be without meaning, and then it is ignored);
@@ -40,6 +41,7 @@ KNOWN_ACTIONS: Final = frozenset(
 )
 """Every action of 1.6 and its security extension, in both directions."""
 
+_DRAFT: Final = "http://json-schema.org/draft-04/schema#"
 _INTEGERS: Final = {
     "BootNotificationResponse": ("interval",),
     "UpdateFirmware": ("retries", "retryInterval"),
@@ -49,6 +51,7 @@ _NAMES_SOMEBODY: Final = frozenset({"ReserveNow", "RemoteStartTransaction"})
 
 def correct(name: str, schema: Schema) -> None:
     """Mend one shipped schema in place."""
+    schema["$schema"] = _DRAFT
     fields: dict[str, Any] = schema.get("properties", {})
     for field in _INTEGERS.get(name, ()):
         fields[field]["type"] = "integer"
