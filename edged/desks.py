@@ -11,20 +11,23 @@ import dataclasses
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from edged.domain.effects import Reply
 from edged.domain.events import Event
+from edged.domain.journal import Entry, Journal, TransferEntry
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
-from edged.mqtt.desk import Desk
+from edged.mqtt.desk import Desk, TellTransfers
 from edged.mqtt.ledger import KeptReply, Key
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.topics import CsmsView, Shown
-from edged.ports import Clock
+from edged.ports import Clock, StoreError
 from edged.store.port import SavedReply, Store
 from edged.views import EngineView
 
@@ -35,11 +38,40 @@ STATUS = "status"
 TICK_S = 0.5
 
 
+class TransferHistory:
+    """Reads the store off the event loop, on the thread `executor`, behind the commits that wait already."""
+
+    def __init__(self, store: Store, executor: Executor, clock: Clock) -> None:
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+
+    def read(self, identity: str, limit: int, tell: TellTransfers) -> None:
+        load = partial(self._store.journal_load, identity, Journal.TRANSFER, limit=limit)
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(self._executor, load)
+        except RuntimeError:  # the daemon has let go of its store
+            tell(None, self._clock.now())
+        else:
+            reading.add_done_callback(partial(self._told, tell))
+
+    def _told(self, tell: TellTransfers, reading: asyncio.Future[list[Entry]]) -> None:
+        entries = None
+        try:
+            entries = [entry for entry in reading.result() if isinstance(entry, TransferEntry)]
+        except StoreError as error:
+            _log.warning("the history of data transfers cannot be read: %s", error)
+        except asyncio.CancelledError:
+            _log.debug("the history of data transfers is not read any more")
+        tell(entries, self._clock.now())
+
+
 class StationsView:
     """`mqtt.desk.Stations`: every engine's committed station, and how it is shown."""
 
-    def __init__(self, names: Names, id_tokens: str) -> None:
+    def __init__(self, names: Names, id_tokens: str, history: TransferHistory | None = None) -> None:
         self._names = names
+        self._history = history
         self._id_tokens = IdTokenPolicy(id_tokens)
         self._engines: dict[str, EngineView] = {}
         self._csms: dict[str, CsmsView] = {}
@@ -60,6 +92,10 @@ class StationsView:
 
     def submit(self, identity: str, event: Event) -> bool:
         return self._engines[identity].post(event)
+
+    def read_transfers(self, identity: str, limit: int, tell: TellTransfers) -> None:
+        assert self._history is not None, "who lists transfers has a history"
+        self._history.read(identity, limit, tell)
 
 
 class LocalDesk:

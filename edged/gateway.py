@@ -28,7 +28,7 @@ from edged.chargers.profile import DeviceProfile
 from edged.csms.backoff import BackOff, BackOffPolicy
 from edged.csms.connection import Connection
 from edged.csms.link import Link
-from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, plain
+from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
 from edged.domain.events import Started
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
@@ -102,7 +102,8 @@ class Gateway:
             trust_csms=settings.gateway.time_source.value == "csms",
         )
         self._names = Names(settings.mqtt.root if settings.mqtt else "edged", settings.gateway.id)
-        self._view = StationsView(self._names, self._id_token_policy())
+        history = TransferHistory(self._opened.store, self._executor, self._clock)
+        self._view = StationsView(self._names, self._id_token_policy(), history)
         self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status)
 
     # --- putting together

@@ -18,6 +18,8 @@ TEXT_ARGUMENTS = frozenset(
     {"data", "id_token", "info", "key", "message_id", "station", "transaction_id", "type", "value", "vendor_id"}
 )
 """Arguments that are text even where they look like a number: a token 00123456 is not 123456."""
+LIST_ARGUMENTS = frozenset({"keys"})
+"""Arguments that are lists of texts; written as JSON, or with commas."""
 REFUSALS = frozenset(
     {
         "Blocked",
@@ -90,6 +92,8 @@ def parse_arguments(words: Sequence[str]) -> dict[str, Any]:
         if name in arguments:
             raise ValueError(f"{name} is given twice")
         arguments[name] = text if name in TEXT_ARGUMENTS else _value(text)
+        if name in LIST_ARGUMENTS and isinstance(arguments[name], str):
+            arguments[name] = [part.strip() for part in text.split(",") if part.strip()]
     return arguments
 
 

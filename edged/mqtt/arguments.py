@@ -13,8 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS
+from edged.domain.effects import NoticeKind
+
 MAX_ID: Final = 2**31 - 1
 MAX_CONNECTOR: Final = 10_000
+MAX_DATA_CHARS: Final = 16 * 1024
+MAX_LISTED_TRANSFERS: Final = 100
+MAX_LOCATION_CHARS: Final = 512
+MAX_RETRIES: Final = 100
+MAX_RETRY_INTERVAL_S: Final = 86_400
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _TOKEN_KINDS: Final = (
     "Central",
@@ -66,6 +74,34 @@ def text(maximum: int) -> Check:
     return check
 
 
+def free_text(maximum: int) -> Check:
+    """Any text at all: it is carried, not understood."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > maximum:
+            raise ArgumentError(f"must be a text of at most {maximum} characters")
+        return value
+
+    return check
+
+
+def texts(maximum: int, length: int) -> Check:
+    of_one = text(length)
+
+    def check(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or len(value) > maximum:
+            raise ArgumentError(f"must be a list of at most {maximum} texts")
+        return tuple(of_one(item) for item in value)
+
+    return check
+
+
+def truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ArgumentError("must be true or false")
+    return value
+
+
 def one_of(*words: str) -> Check:
     def check(value: Any) -> str:
         if value not in words:
@@ -102,6 +138,12 @@ _STATION = Argument("station", text(255))
 _TOKEN = Argument("id_token", text(36), required=True)
 _KIND = Argument("type", one_of(*_TOKEN_KINDS))
 _CONNECTOR = Argument("connector", whole(1, MAX_CONNECTOR))
+_THIS_CONNECTOR = Argument("connector", whole(1, MAX_CONNECTOR), required=True)
+_KEY = Argument("key", text(KEY_MAX_CHARS), required=True)
+_RETRIES = (Argument("retries", whole(0, MAX_RETRIES)), Argument("retry_interval", whole(0, MAX_RETRY_INTERVAL_S)))
+_LOCATION = Argument("location", text(MAX_LOCATION_CHARS), required=True)
+SLOW_S: Final = 30.0
+"""For what waits for a charger or the CSMS."""
 
 SHAPES: Final[Mapping[str, CommandShape]] = {
     shape.name: shape
@@ -130,6 +172,96 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
             name="cancel_reservation",
             arguments=(_STATION, Argument("reservation_id", whole(0, MAX_ID), required=True)),
         ),
+        CommandShape(
+            name="start_transaction",
+            arguments=(_STATION, _THIS_CONNECTOR, _TOKEN, _KIND),
+            id_unless="",
+            timeout_s=SLOW_S,
+        ),
+        CommandShape(
+            name="stop_transaction",
+            arguments=(_STATION, Argument("transaction_id", text(36)), _CONNECTOR),
+            one_of=("transaction_id", "connector"),
+        ),
+        CommandShape(
+            name="change_availability",
+            arguments=(
+                _STATION,
+                Argument("connector", whole(0, MAX_CONNECTOR), required=True),  # 0: the station
+                Argument("type", one_of("Operative", "Inoperative"), required=True),
+            ),
+            timeout_s=SLOW_S,
+        ),
+        CommandShape(name="unlock_connector", arguments=(_STATION, _THIS_CONNECTOR), timeout_s=SLOW_S),
+        CommandShape(
+            name="reset",
+            arguments=(_STATION, Argument("type", one_of("Soft", "Hard"), required=True)),
+            id_unless="",
+            timeout_s=SLOW_S,
+        ),
+        CommandShape(
+            name="trigger_message",
+            arguments=(
+                _STATION,
+                Argument("requested_message", one_of(*NoticeKind), required=True),
+                Argument("connector", whole(0, MAX_CONNECTOR)),
+            ),
+        ),
+        CommandShape(
+            name="get_configuration_key",
+            arguments=(_STATION, Argument("keys", texts(200, KEY_MAX_CHARS))),
+            reads_only=True,
+        ),
+        CommandShape(
+            name="set_configuration_key",
+            arguments=(_STATION, _KEY, Argument("value", free_text(VALUE_MAX_CHARS), required=True)),
+        ),
+        CommandShape(name="clear_cache", arguments=(_STATION,)),
+        CommandShape(
+            name="security_event",
+            arguments=(
+                _STATION,
+                Argument("type", text(50), required=True),
+                Argument("info", free_text(255)),
+                Argument("critical", truth),
+                Argument("timestamp", parse_time),
+            ),
+        ),
+        CommandShape(
+            name="update_firmware",
+            arguments=(
+                _STATION,
+                _LOCATION,
+                Argument("retrieve_date", parse_time),
+                Argument("install_date", parse_time),
+                *_RETRIES,
+            ),
+        ),
+        CommandShape(
+            name="get_diagnostics",
+            arguments=(
+                _STATION,
+                _LOCATION,
+                Argument("start_time", parse_time),
+                Argument("stop_time", parse_time),
+                *_RETRIES,
+            ),
+        ),
+        CommandShape(
+            name="data_transfer",
+            arguments=(
+                _STATION,
+                Argument("vendor_id", text(255), required=True),
+                Argument("message_id", text(50)),
+                Argument("data", free_text(MAX_DATA_CHARS)),
+            ),
+            timeout_s=SLOW_S,
+        ),
+        CommandShape(
+            name="list_data_transfers",
+            arguments=(_STATION, Argument("limit", whole(1, MAX_LISTED_TRANSFERS))),
+            reads_only=True,
+        ),
     )
 }
 """What this daemon carries out."""
@@ -138,26 +270,12 @@ NOT_SERVED: Final = frozenset(
     {
         "stop",
         "restart",
-        "get_configuration_key",
         "set_custom_configuration_key",
-        "set_configuration_key",
         "monitor_configuration_keys",
-        "security_event",
-        "start_transaction",
-        "stop_transaction",
-        "change_availability",
-        "unlock_connector",
         "set_lock",
         "set_limit",
         "clear_limit",
-        "reset",
-        "trigger_message",
         "clear_fault",
-        "clear_cache",
-        "update_firmware",
-        "get_diagnostics",
-        "data_transfer",
-        "list_data_transfers",
         "get_events",
         "republish",
     }

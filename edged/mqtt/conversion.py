@@ -1,24 +1,23 @@
-"""From a checked command to a domain event, or to an answer taken from the station; and from the core's answer to a
-reply's result. Pure: one small function a command, in one table.
-
-Refuses to judge: a connector that does not exist is told (`not_found`), everything else is the core's to decide.
+"""From a checked command to a domain event (orders), to an answer taken from the station, or to a question for the
+store; and from their answers to a reply's result. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edged.domain.answers import TOKEN_ADMITTED, TokenVerdict
-from edged.domain.commands import CancelReservation, ReserveNow, Target
+from edged.domain.answers import TOKEN_ADMITTED, ConfigurationReport, TokenVerdict, TransferStatus, Undelivered
 from edged.domain.effects import Reply
-from edged.domain.events import Event, PresentToken
+from edged.domain.events import Event
+from edged.domain.journal import TransferEntry
 from edged.domain.station import Station
-from edged.domain.types import IdToken, RequestRef
+from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Command, Problem
-from edged.mqtt.documents import Document
+from edged.mqtt.documents import Document, timestamp
 from edged.mqtt.names import slug_of
+from edged.mqtt.orders import order_of
 from edged.mqtt.topics import Shown, reservation_words, topics
 
 
@@ -37,7 +36,20 @@ class Ask:
     event: Event
 
 
-Outcome = Answer | Ask | Problem
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """For the store: the last transfers of the station with this identity."""
+
+    identity: str
+    limit: int
+
+
+Outcome = Answer | Ask | LookUp | Problem
+
+TRANSFERS = 20
+"""How many transfers are listed where nobody says."""
+MAX_LISTED_CHARS = 256 * 1024
+"""Of data and answers in one list: what is older is left out, and told."""
 
 
 def interpret(
@@ -58,7 +70,9 @@ def interpret(
         return station
     if command.name in _OF_ALL:
         return Answer(_OF_ALL[command.name]({station.identity.id: station}, shown))
-    event = _EVENTS[command.name](station, command.arguments, request)
+    if command.name == "list_data_transfers":
+        return LookUp(station.identity.id, command.arguments.get("limit", TRANSFERS))
+    event = order_of(command.name, station, command.arguments, request)
     return event if isinstance(event, Problem) else Ask(station.identity.id, event)
 
 
@@ -123,56 +137,10 @@ _OF_ALL: Final[Mapping[str, Callable[[Mapping[str, Station], Callable[[str], Sho
 """Commands that look at every station where none is named."""
 
 
-# --- for the engine
-
-
-def _no_connector(station: Station) -> Problem:
-    return Problem(Code.NOT_FOUND, "no such connector", {"connectors": sorted(station.connectors)})
-
-
-def _reserve_now(station: Station, arguments: Mapping[str, Any], request: RequestRef) -> Event | Problem:
-    connector, evse = arguments.get("connector"), arguments.get("evse_id")
-    if connector and connector not in station.connectors:
-        return _no_connector(station)
-    if evse is not None and all(c.layout.evse_id != evse for c in station.connectors.values()):
-        return Problem(Code.NOT_FOUND, "no such EVSE")
-    group = arguments.get("group_id_token")
-    return ReserveNow(
-        request=request,
-        reservation_id=arguments.get("reservation_id"),
-        target=Target(connector=connector or None, evse=evse, connector_type=arguments.get("connector_type")),
-        id_token=_token(arguments),
-        group=None if group is None else IdToken(group),
-        expires_at=arguments["expires_at"],
-    )
-
-
-def _cancel_reservation(station: Station, arguments: Mapping[str, Any], request: RequestRef) -> Event | Problem:
-    return CancelReservation(request, arguments["reservation_id"])
-
-
-def _present_token(station: Station, arguments: Mapping[str, Any], request: RequestRef) -> Event | Problem:
-    connector = arguments.get("connector")
-    if connector is not None and connector not in station.connectors:
-        return _no_connector(station)
-    return PresentToken(_token(arguments), connector, request)
-
-
-def _token(arguments: Mapping[str, Any]) -> IdToken:
-    return IdToken(arguments["id_token"], arguments.get("type"))
-
-
-_EVENTS: Final[Mapping[str, Callable[[Station, Mapping[str, Any], RequestRef], Event | Problem]]] = {
-    "reserve_now": _reserve_now,
-    "cancel_reservation": _cancel_reservation,
-    "present_token": _present_token,
-}
-
-
 # --- the core's answers
 
 
-def encode_result(reply: Reply) -> dict[str, Any]:
+def encode_result(reply: Reply) -> dict[str, Any] | Problem:
     """A command's result. A negative answer (Rejected, Occupied) is one too: the station understood and decided."""
     if isinstance(reply.status, TokenVerdict):
         reason = reply.status.value
@@ -180,9 +148,72 @@ def encode_result(reply: Reply) -> dict[str, Any]:
             "authorized": reply.status in TOKEN_ADMITTED,
             "reason": f"{reason}: {reply.detail}" if reply.detail else reason,
         }
+    if isinstance(reply.status, Undelivered):
+        return _undelivered(reply.status, reply.detail)
+    if isinstance(reply.data, ConfigurationReport):
+        return _configuration(reply.data)
+    action = reply.request.action
+    if action == "security_event":
+        return {"queued": True}
     result: dict[str, Any] = {"status": reply.status.value}
-    if reply.request.action == "reserve_now" and isinstance(reply.data, int):
+    if action == "reserve_now" and isinstance(reply.data, int):
         result["reservation_id"] = reply.data
+    if action == "get_diagnostics":
+        result["filename"] = reply.data if isinstance(reply.data, str) else None
+    if isinstance(reply.status, TransferStatus):
+        result["data"] = reply.data
     if reply.detail:
         result["info"] = reply.detail
     return result
+
+
+_NOT_SENT: Final = {Undelivered.OFFLINE: Code.CSMS_OFFLINE, Undelivered.BUSY: Code.BUSY}
+
+
+def nothing_happened(reply: Reply) -> bool:
+    """Whether the command may be given again with its id, for it was not carried out."""
+    return reply.status in _NOT_SENT
+
+
+def _undelivered(status: Undelivered, detail: str) -> Problem:
+    if status is Undelivered.NO_ANSWER:
+        code = Code.REJECTED if detail.startswith("CALLERROR") else Code.TIMEOUT
+        return Problem(code, f"the CSMS gave no answer, and may have the message: {detail}")
+    return Problem(_NOT_SENT[status], f"nothing was sent: {detail}")
+
+
+def _configuration(report: ConfigurationReport) -> dict[str, Any]:
+    return {
+        "configuration_keys": [{"key": k.name, "value": k.value, "read_only": k.read_only} for k in report.keys],
+        "unknown_keys": list(report.unknown),
+    }
+
+
+# --- the store's answers
+
+
+def list_transfers(entries: Sequence[TransferEntry], station: Station) -> dict[str, Any]:
+    """`list_data_transfers`: oldest first. Times are corrected where the clock became known later."""
+    listed: list[dict[str, Any]] = []
+    room = MAX_LISTED_CHARS
+    for entry in reversed(entries):
+        room -= len(entry.data or "") + len(entry.answer or "")
+        if room < 0 and listed:
+            break
+        listed.append(_transfer(entry, station))
+    listed.reverse()
+    return {"transfers": listed, "left_out": len(entries) - len(listed)}
+
+
+def _transfer(entry: TransferEntry, station: Station) -> dict[str, Any]:
+    return {
+        "time": timestamp(station.true_time(entry.at)),
+        "direction": entry.direction.value,
+        "source": entry.source,
+        "vendor_id": entry.vendor_id,
+        "message_id": entry.message_id,
+        "data": entry.data,
+        "data_chars": entry.data_chars,
+        "status": entry.status,
+        "answer": entry.answer,
+    }

@@ -2,7 +2,7 @@
 
 No transport and no clock of its own: MQTT and the control socket each have a desk, `now` is an argument. Owns what is
 in progress, repetition, rate and time-outs. Refuses to decide: a command becomes a domain event for the station's
-engine, or is answered from the station as it is.
+engine or a question for the store, or is answered from the station as it is.
 
 Invariants: one answer a request, within its command's time-out · a request with an id that was answered is never
 carried out again · what the engine answers after the time-out is remembered for a repetition, and not sent.
@@ -11,16 +11,26 @@ carried out again · what the engine answers after the time-out is remembered fo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from edged.domain.effects import Reply
 from edged.domain.events import Event
+from edged.domain.journal import TransferEntry
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
 from edged.mqtt.commands import Code, Command, Envelope, Problem, Refusal, reply_body
-from edged.mqtt.conversion import Answer, Ask, encode_result, interpret
+from edged.mqtt.conversion import (
+    Answer,
+    Ask,
+    LookUp,
+    encode_result,
+    interpret,
+    list_transfers,
+    nothing_happened,
+)
 from edged.mqtt.ledger import KeptReply, Key, MemoryReplies, RateLimit, ReplyCache, ReplyStore
 from edged.mqtt.topics import Shown
 from edged.ports import StoreError
@@ -34,6 +44,9 @@ Send = Callable[[Envelope, Mapping[str, Any]], None]
 """Where an answer goes: the envelope says whose it is, the body is the reply but for `v` and `ts`."""
 
 
+TellTransfers = Callable[[Sequence[TransferEntry] | None, Now], None]
+
+
 class Stations(Protocol):
     """The stations behind the desk, by OCPP identity."""
 
@@ -44,6 +57,9 @@ class Stations(Protocol):
 
     def submit(self, identity: str, event: Event) -> bool:
         """Hand an event to the station's engine, whose `Reply` comes back to `Desk.settle`. False: it is full."""
+
+    def read_transfers(self, identity: str, limit: int, tell: TellTransfers) -> None:
+        """Have the last transfers read; `tell` gets them later, on the event loop, or None where they cannot be."""
 
 
 @dataclass(slots=True)
@@ -112,7 +128,7 @@ class Desk:
         job = self._jobs.pop(reply.request.id, None)
         if job is None:
             return False
-        self._finish(job, encode_result(reply), now)
+        self._finish(job, encode_result(reply), now, repeatable=nothing_happened(reply))
         return True
 
     def fail(self, request: RequestRef, problem: Problem, now: Now) -> bool:
@@ -173,6 +189,11 @@ class Desk:
         self._jobs[ident] = job
         if (key := command.key) is not None:
             self._keys[key] = ident
+        if isinstance(outcome, LookUp):
+            self._stations.read_transfers(
+                outcome.identity, outcome.limit, partial(self._found, ident, outcome.identity)
+            )
+            return
         if not self._submit(outcome):
             del self._jobs[ident]
             self._release(job)
@@ -181,11 +202,23 @@ class Desk:
     def _submit(self, ask: Ask) -> bool:
         return self._stations.submit(ask.identity, ask.event)
 
-    def _finish(self, job: _Job, outcome: Mapping[str, Any] | Problem, now: Now) -> None:
+    def _found(self, ident: str, identity: str, entries: Sequence[TransferEntry] | None, now: Now) -> None:
+        """What the store gave."""
+        job = self._jobs.pop(ident, None)
+        if job is None:
+            return
+        station = self._stations.stations().get(identity)
+        if entries is None or station is None:
+            self._finish(job, Problem(Code.INTERNAL, "the history cannot be read"), now, repeatable=True)
+        else:
+            self._finish(job, list_transfers(entries, station), now)
+
+    def _finish(self, job: _Job, outcome: Mapping[str, Any] | Problem, now: Now, *, repeatable: bool = False) -> None:
+        """`repeatable`: the same request may be carried out again."""
         self._release(job)
         self.executed += 1
         body = self._body(job, outcome, now)
-        if (key := job.command.key) is not None:
+        if (key := job.command.key) is not None and not repeatable:
             self._remember(key, body, now, on_disk=not job.command.shape.reads_only)
         if job.send is not None:
             job.send(job.command.envelope, body)

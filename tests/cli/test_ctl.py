@@ -93,6 +93,8 @@ def test_one_json_object_is_taken_as_it_is(daemon):
         ("current_a=6.5", {"current_a": 6.5}),
         ("on=true", {"on": True}),
         ("keys=[]", {"keys": []}),
+        ("keys=CpoName, HeartbeatInterval", {"keys": ["CpoName", "HeartbeatInterval"]}),
+        ("keys=", {"keys": []}),
         ("reservation_id=null", {"reservation_id": None}),
         ("id_token=12345678", {"id_token": "12345678"}),
         ("value=true", {"value": "true"}),

@@ -38,7 +38,7 @@ def test_what_is_not_built_in_yet_is_a_warning_and_never_a_silent_promise(exampl
     warned = {warning.path: warning.sentence for warning in load_site(example).warnings}
     for key in ("points", "raw_ocpp", "home_assistant", "spool"):
         assert warned[f"mqtt.{key}"] == "is not built into this edged: it has no effect"
-    assert "unlock_connector is not built into this edged" in warned["mqtt.commands.bms-op[3]"]
+    assert "set_limit is not built into this edged" in warned["mqtt.commands.bms-op[4]"]
     assert "mqtt.commands.bms-op[0]" not in warned  # reserve_now works
 
 

@@ -33,6 +33,7 @@ from edged.domain.policy import Policy, ReservationUse, StartPoint
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
 from edged.domain.step import step
 from edged.domain.types import IdToken, Now
+from edged.mqtt.desk import TellTransfers
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
 from edged.mqtt.options import BrokerOptions, CommandOptions, MirrorOptions, Protocol
@@ -164,6 +165,7 @@ class Site:
     full: bool = False
     asked: list[Event] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    reads: list[tuple[int, TellTransfers]] = field(default_factory=list)
     hold: bool = False
     """Keep replies back, as an engine does that waits for a charger or the CSMS."""
 
@@ -179,6 +181,10 @@ class Site:
         self.asked.append(event)
         self.happen(event)
         return True
+
+    def read_transfers(self, identity: str, limit: int, tell: TellTransfers) -> None:
+        """As from a disk: the answer comes behind whatever is done now."""
+        self.reads.append((limit, tell))
 
     def happen(self, event: Event) -> None:
         now = self.clock.now()

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edged.domain.types import Now
-from edged.mqtt.arguments import SHAPES
+from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.mqtt.commands import MAX_DEPTH, MAX_PAYLOAD_BYTES, Code, Command, Origin, Problem, Refusal, reply_body
 from edged.mqtt.commands import parse_request as parse
 from edged.mqtt.documents import dump
@@ -135,7 +135,7 @@ def test_a_command_that_is_only_similar_is_unknown(name: str) -> None:
 
 
 def test_a_command_of_the_contract_that_is_not_served_is_not_supported() -> None:
-    assert code(ask("reset", {"id": "1"})) == "not_supported"
+    assert all(code(ask(name, {"id": "1"})) == "not_supported" for name in NOT_SERVED)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +202,64 @@ def test_an_argument_out_of_its_bounds_is_named(changes: dict[str, Any], named: 
     outcome = ask("reserve_now", {"id": "1", "args": {**RESERVE, **changes}})
     assert code(outcome) == "invalid_args"
     assert named in outcome.problem.message  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "named"),
+    [
+        ("start_transaction", {"id_token": "A"}, "connector"),
+        ("start_transaction", {"connector": 0, "id_token": "A"}, "connector"),
+        ("stop_transaction", {}, "exactly one"),
+        ("stop_transaction", {"connector": 1, "transaction_id": "7"}, "exactly one"),
+        ("stop_transaction", {"transaction_id": 7}, "transaction_id"),
+        ("change_availability", {"connector": 0}, "type"),
+        ("change_availability", {"connector": 0, "type": "operative"}, "type"),
+        ("unlock_connector", {"connector": 0}, "connector"),
+        ("reset", {"type": "Warm"}, "type"),
+        ("trigger_message", {"requested_message": "Authorize"}, "requested_message"),
+        ("trigger_message", {"requested_message": "Heartbeat", "connector": -1}, "connector"),
+        ("get_configuration_key", {"keys": "A"}, "keys"),
+        ("get_configuration_key", {"keys": ["x" * 51]}, "keys"),
+        ("get_configuration_key", {"keys": [1]}, "keys"),
+        ("get_configuration_key", {"keys": ["A"] * 201}, "keys"),
+        ("set_configuration_key", {"key": "HeartbeatInterval", "value": 5}, "value"),
+        ("set_configuration_key", {"key": "HeartbeatInterval"}, "value"),
+        ("set_configuration_key", {"key": "HeartbeatInterval", "value": "1" * 501}, "value"),
+        ("security_event", {"info": "x"}, "type"),
+        ("security_event", {"type": "x" * 51}, "type"),
+        ("security_event", {"type": "x", "info": "y" * 256}, "info"),
+        ("security_event", {"type": "x", "critical": 1}, "critical"),
+        ("security_event", {"type": "x", "timestamp": "yesterday"}, "timestamp"),
+        ("update_firmware", {}, "location"),
+        ("update_firmware", {"location": "ftp://x", "retrieve_date": 5}, "retrieve_date"),
+        ("update_firmware", {"location": "ftp://x", "retries": -1}, "retries"),
+        ("get_diagnostics", {"location": "x" * 513}, "location"),
+        ("get_diagnostics", {"location": "ftp://x", "retry_interval": 1e9}, "retry_interval"),
+        ("data_transfer", {"data": "x"}, "vendor_id"),
+        ("data_transfer", {"vendor_id": "v" * 256}, "vendor_id"),
+        ("data_transfer", {"vendor_id": "v", "message_id": "m" * 51}, "message_id"),
+        ("data_transfer", {"vendor_id": "v", "data": {"a": 1}}, "data"),
+        ("list_data_transfers", {"limit": 101}, "limit"),
+        ("list_data_transfers", {"limit": 0}, "limit"),
+    ],
+)
+def test_an_argument_of_any_command_out_of_its_bounds_is_named(name: str, args: dict[str, Any], named: str) -> None:
+    outcome = ask(name, {"id": "1", "args": args})
+    assert code(outcome) == "invalid_args"
+    assert named in outcome.problem.message  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "args"), [("reset", {"type": "Soft"}), ("start_transaction", {"connector": 1, "id_token": "A"})]
+)
+def test_what_must_not_happen_twice_needs_an_id(name: str, args: dict[str, Any]) -> None:
+    assert code(ask(name, {"args": args})) == "missing_id"
+    assert isinstance(ask(name, {"id": "1", "args": args}), Command)
+
+
+def test_data_is_carried_as_it_is() -> None:
+    args = {"vendor_id": "com.example", "data": "\x00\n{[" + "ä" * 100}
+    assert command(ask("data_transfer", {"args": args})).arguments == args
 
 
 def test_a_reservation_needs_an_id_of_its_own_or_one_of_the_request() -> None:
@@ -340,7 +398,7 @@ near_misses = st.dictionaries(st.sampled_from(MEMBERS), json_values | st.just(RE
 
 @given(
     raw=st.binary(max_size=200) | near_misses,
-    name=st.sampled_from([*SHAPES, "reset", "x", ""]) | st.text(max_size=5),
+    name=st.sampled_from([*SHAPES, "set_limit", "x", ""]) | st.text(max_size=5),
     response_topic=st.none() | st.text(max_size=40),
     retained=st.booleans(),
     local=st.booleans(),

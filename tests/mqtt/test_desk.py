@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from edged.domain.answers import TransferStatus
 from edged.domain.commands import CancelReservation, ReserveNow
 from edged.domain.effects import Reply
 from edged.domain.events import PresentToken
-from edged.domain.types import Now, RequestRef
+from edged.domain.journal import Direction, TransferEntry
+from edged.domain.types import Now, RequestRef, Stamp
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
 from edged.mqtt.conversion import encode_result
 from edged.mqtt.desk import LATE_S, Desk
@@ -168,3 +170,58 @@ def test_a_result_never_holds_the_token(site: Any) -> None:
     assert isinstance(site.replies[0], Reply)
     assert set(result) == {"authorized", "reason"}
     assert "STRANGER" not in str(result)
+
+
+def _transfer(status: str) -> TransferEntry:
+    return TransferEntry(
+        at=Stamp(NOON, True, "b1"),
+        direction=Direction.TO_CSMS,
+        source="local",
+        vendor_id="com.example",
+        message_id=None,
+        data="x",
+        data_chars=1,
+        status=status,
+    )
+
+
+def test_the_history_is_answered_when_it_has_been_read(site: Any) -> None:
+    counter = Counter(site)
+    counter.ask("list_data_transfers", {"limit": 3}, ident="a")
+    assert counter.answers == []
+    ((limit, tell),) = site.reads
+    assert limit == 3
+    tell([_transfer("Accepted")], at(2))
+    assert counter.last["duration_ms"] == 2000
+    assert [one["status"] for one in counter.last["result"]["transfers"]] == ["Accepted"]
+    assert counter.desk.waiting == 0
+    tell([], at(3))
+    assert len(counter.answers) == 1
+
+
+def test_a_history_that_cannot_be_read_is_told_and_may_be_asked_for_again(site: Any) -> None:
+    counter = Counter(site)
+    counter.ask("list_data_transfers", ident="a")
+    site.reads[0][1](None, at(1))
+    assert counter.last["error"]["code"] == "internal"
+    counter.ask("list_data_transfers", ident="a")
+    site.reads[1][1]([], at(2))
+    assert counter.last["result"] == {"transfers": [], "left_out": 0}
+
+
+def test_data_that_was_not_sent_may_be_sent_with_the_same_id(site: Any) -> None:
+    """Without a line nothing has happened, so there is nothing to repeat."""
+    site.hold = True
+    counter = Counter(site)
+    for n in range(2):
+        counter.ask("data_transfer", {"vendor_id": "com.example"}, ident="a")
+        counter.desk.settle(site.replies[n], at(1))
+        assert counter.last["error"]["code"] == "csms_offline"
+    assert len(site.asked) == 2
+    answer = replace(site.replies[1], status=TransferStatus.ACCEPTED, detail="", data="yes")
+    counter.ask("data_transfer", {"vendor_id": "com.example"}, ident="a")
+    counter.desk.settle(replace(answer, request=site.replies[2].request), at(2))
+    assert counter.last["result"] == {"status": "Accepted", "data": "yes"}
+    counter.ask("data_transfer", {"vendor_id": "com.example"}, ident="a")
+    assert counter.last["repeated"]
+    assert len(site.asked) == 3
