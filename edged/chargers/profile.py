@@ -232,14 +232,20 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceProfile:
-    """Everything edged knows of a device model."""
+    """Everything edged knows of a device model.
+
+    For people: `setup` is what an installer must wire and set, `notes` how the device behaves, `unproven` what its
+    sources do not tell surely enough, and which is therefore not used.
+    """
 
     name: str
     vendor: str
     model: str
     certainty: str
     sources: tuple[str, ...]
+    setup: tuple[str, ...]
     notes: tuple[str, ...]
+    unproven: tuple[str, ...]
     connector_type: str
     phases: int
     bus: BusRules

@@ -100,7 +100,7 @@ class _Checks:
             elif not numeric:
                 self.findings.add(path, f"{condition.relation} asks for a number, {register.name!r} is none")
             elif condition.relation in (Relation.ANY_BIT, Relation.NO_BIT):
-                bits = 16 * register.codec.words
+                bits = register.codec.width
                 if any(isinstance(bit, int) and bit >= bits for bit in condition.operands):
                     self.findings.add(path, f"the register {register.name!r} has only bits 0..{bits - 1}")
 
@@ -116,6 +116,8 @@ class _Checks:
                     self.findings.add(
                         path, f"{register.codec.words} registers do not fit into max_block {self.profile.bus.max_block}"
                     )
+                if register.writable and register.codec.bits is not None:
+                    self.findings.add(path, "single bits cannot be written: the others of the word would be lost")
                 if register.writable and str(register.table) not in ("H", "C"):
                     self.findings.add(path, f"table {register.table} cannot be written; access must be r")
                 for span in self.profile.bus.forbidden:
@@ -133,7 +135,7 @@ class _Checks:
             for other in placed[i + 1 :]:
                 if other.table is not one.table or other.address >= one.address + one.codec.words:
                     break
-                if one.name != other.name and (one.when is None) is (other.when is None) and one.when == other.when:
+                if one.name != other.name and one.when == other.when and not _are_separate(one, other):
                     self.findings.add(
                         ("registers", other.name),
                         f"address {other.address} of table {other.table} already belongs to {one.name!r}",
@@ -276,6 +278,15 @@ class _Checks:
 
 def _meets(register: Register, first: int, last: int) -> bool:
     return register.address <= last and register.address + register.codec.words > first
+
+
+def _are_separate(one: Register, other: Register) -> bool:
+    """Whether two definitions of the same words are fields of them that share no bit."""
+    if one.address != other.address or one.codec.words != other.codec.words:
+        return False
+    if one.codec.bits is None or other.codec.bits is None:
+        return False
+    return one.codec.bits[1] < other.codec.bits[0] or other.codec.bits[1] < one.codec.bits[0]
 
 
 def _can_be(register: Register, value: Value) -> bool:

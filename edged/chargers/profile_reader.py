@@ -85,7 +85,9 @@ def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
         model=fields.text("model", required=True),
         certainty=certainty,
         sources=_texts(fields, "sources", required=True),
+        setup=_texts(fields, "setup"),
         notes=_texts(fields, "notes"),
+        unproven=_texts(fields, "unproven"),
         connector_type=fields.text("connector", "cType2"),
         phases=fields.integer("phases", 3, low=1, high=3),
         bus=bus,
@@ -268,10 +270,21 @@ def _read_codec(fields: Fields, table: Table, word_order: WordOrder) -> Codec:
         scale=scale,
         offset=fields.number("offset", 0.0, low=-1e12, high=1e12),
         invalid=frozenset(raw for raw in invalid if isinstance(raw, int)),
+        bits=_read_bits(fields, kind, 16 * words),
     )
     if not codec.is_number and (codec.is_scaled or codec.invalid):
         fields.error("type", "a text or bytes cannot have scale, offset or invalid")
     return codec
+
+
+def _read_bits(fields: Fields, kind: Kind, width: int) -> tuple[int, int] | None:
+    """One bit or [first, last] of an unsigned number; both counted from 0, the least significant."""
+    if "bits" not in fields:
+        return None
+    if kind not in (Kind.UNSIGNED, Kind.BITS):
+        fields.error("bits", "only of an unsigned number can single bits be taken")
+        return None
+    return _read_pair(fields, "bits", (0, width - 1), 0, width - 1)
 
 
 def _read_names(fields: Fields) -> dict[str, int | str]:

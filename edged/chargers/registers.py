@@ -81,7 +81,10 @@ def parse_type(name: str) -> tuple[Kind, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
-    """How a register's words become a value. `value = raw * scale + offset`; a raw value in `invalid` is no value."""
+    """How a register's words become a value. `value = raw * scale + offset`; a raw value in `invalid` is no value.
+
+    `bits`: only these bits of a number, first and last counted from 0, are the raw value. Such a field is only read.
+    """
 
     kind: Kind
     words: int
@@ -89,6 +92,7 @@ class Codec:
     scale: float = 1.0
     offset: float = 0.0
     invalid: frozenset[int] = frozenset()
+    bits: tuple[int, int] | None = None
 
     @property
     def is_scaled(self) -> bool:
@@ -99,11 +103,16 @@ class Codec:
         return self.kind in (Kind.UNSIGNED, Kind.SIGNED, Kind.FLOAT, Kind.BITS, Kind.BIT)
 
     @property
+    def width(self) -> int:
+        """Bits of the raw value."""
+        return 16 * self.words if self.bits is None else self.bits[1] - self.bits[0] + 1
+
+    @property
     def raw_range(self) -> tuple[int, int]:
         """Smallest and greatest raw integer; meaningless for texts and floats."""
         if self.kind is Kind.BIT:
             return 0, 1
-        bits = 16 * self.words
+        bits = self.width
         return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.kind is Kind.SIGNED else (0, (1 << bits) - 1)
 
     def decode(self, words: Sequence[int]) -> Value | None:
@@ -126,6 +135,8 @@ class Codec:
                 return self._decode_float(self._ordered(words))
             case Kind.UNSIGNED | Kind.SIGNED | Kind.BITS:
                 raw = int.from_bytes(_to_bytes(self._ordered(words)), "big", signed=self.kind is Kind.SIGNED)
+                if self.bits is not None:
+                    raw = raw >> self.bits[0] & self.raw_range[1]
                 if raw in self.invalid:
                     return None
                 return round(raw * self.scale + self.offset, 9) if self.is_scaled else raw

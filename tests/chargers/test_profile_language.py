@@ -131,6 +131,11 @@ REGISTERS = [
     ("{table: H, address: 5, type: str4, scale: 2}", "cannot have scale"),
     ("{table: H, address: 5, type: u16, when: firmware is new}", "firmware >= 5.22"),
     ("{table: H, address: 5, type: u16, when: firmware >= 2}", "identity.firmware"),
+    ("{table: H, address: 5, type: u16, bits: 16}", "within 0..15"),
+    ("{table: H, address: 5, type: u16, bits: [3, 1]}", "within 0..15"),
+    ("{table: H, address: 5, type: s16, bits: 3}", "unsigned"),
+    ("{table: H, address: 5, type: u16, bits: 3, access: rw}", "single bits cannot be written"),
+    ("{table: H, address: 1, type: u16, bits: 3}", "already belongs to"),
     ("{table: H, type: u16}", "'address' is missing"),
     ("5", "a mapping of keys"),
 ]
@@ -144,6 +149,21 @@ def test_an_impossible_register_is_named_with_its_line(definition: str, message:
     assert any(
         message in text and path.startswith("registers.") and at in (line, line - 3) for at, path, text in found
     ), found
+
+
+def test_fields_of_one_word_are_registers_of_their_own_unless_they_share_a_bit() -> None:
+    fields = "  low: {table: H, address: 20, type: u16, bits: [0, 3]}\n  high: {table: H, address: 20, type: u16, bits: %s}\n"
+    apart, shared = (MINIMAL.replace("  name:", fields % bits + "  name:") for bits in ("[4, 15]", "[3, 15]"))
+    registers = parse_profile(apart, "test.yaml").registers_at(None)
+    assert [registers[name].codec.decode([0xABCD]) for name in ("low", "high")] == [0xD, 0xABC]
+    assert "already belongs to" in errors_of(shared)[0][2]
+
+
+def test_a_condition_on_a_field_can_only_ask_for_what_the_field_can_hold() -> None:
+    text = MINIMAL.replace("type: bits16}", "type: bits16, bits: [4, 6]}")
+    for question, message in (("is: 8", "does not fit"), ("any_bit: 3", "only bits 0..2")):
+        found = errors_of(text + f"plugged: [{{register: errors, {question}, means: true}}]\n")
+        assert message in found[0][2]
 
 
 def test_a_register_in_forbidden_addresses_is_named() -> None:
