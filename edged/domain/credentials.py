@@ -42,11 +42,20 @@ class InstalledCertificate:
     not_after: datetime
     fallback: bool = False
 
+    @property
+    def key(self) -> str:
+        """Its place in the store: one certificate may be installed for each use."""
+        return f"{self.use}/{self.fingerprint}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
     """A key pair that was made here (*kept*), and the chain (PEM, leaf first) that the CSMS sent for it; "" while its
-    signing request waits."""
+    signing request waits.
+
+    `offered`: it has had its turn as the one to show. `superseded_at`: since when a newer one is there. `renewal_at`:
+    when its renewal was last begun.
+    """
 
     key_id: str
     requested_at: datetime
@@ -55,6 +64,9 @@ class ClientCertificate:
     not_after: datetime | None = None
     subject: str = ""
     serial_number: str = ""
+    offered: bool = False
+    superseded_at: datetime | None = None
+    renewal_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

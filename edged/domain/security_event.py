@@ -1,11 +1,13 @@
 """Security events: the list of 1.6's whitepaper and 2.x's appendix, and what becomes of one. A04.
 
 Invariants: every event goes into the security log · a critical one is a durable record for the CSMS, whatever the line
-does (A04.FR.02) · no event carries a secret.
+does (A04.FR.02) · no event carries a secret · of one type at most `MAX_AN_HOUR` are written and told an hour, however
+often somebody provokes it: the others are counted, and the next one that is told says how many there were.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from edged.domain.answers import Verdict
@@ -13,11 +15,17 @@ from edged.domain.commands import ReportSecurityEvent
 from edged.domain.effects import Keep, SecurityRecord
 from edged.domain.events import SuspicionRaised
 from edged.domain.journal import SecurityEntry
-from edged.domain.transition import Draft
+from edged.domain.station import SecurityTally
+from edged.domain.transition import Draft, put
 from edged.domain.types import Stamp
 
 MAX_TYPE_CHARS = 50
 MAX_INFO_CHARS = 255
+MAX_AN_HOUR = 10
+HOUR_S = 3600.0
+MAX_TYPES = 64
+"""Types that are counted each for itself; a local actor can invent more, and those are counted together."""
+_OTHERS = ""
 
 
 class SecurityEvent(StrEnum):
@@ -61,6 +69,15 @@ TOLD = frozenset(
 )
 """Those that the CSMS is told of."""
 
+_KNOWN = {
+    **{event.value.casefold(): event for event in SecurityEvent},
+    # as they were called before there were charging stations
+    "failedtoauthenticateatcentralsystem": SecurityEvent.WE_FAILED_TO_AUTHENTICATE,
+    "centralsystemfailedtoauthenticate": SecurityEvent.CSMS_FAILED_TO_AUTHENTICATE,
+    "invalidcentralsystemcertificate": SecurityEvent.INVALID_CSMS_CERTIFICATE,
+    "invalidchargepointcertificate": SecurityEvent.INVALID_STATION_CERTIFICATE,
+}
+
 
 def note(draft: Draft, event: SecurityEvent, info: str = "") -> None:
     """Something happened that the security log must have, and the CSMS where it is critical."""
@@ -68,24 +85,58 @@ def note(draft: Draft, event: SecurityEvent, info: str = "") -> None:
 
 
 def report(draft: Draft, event: ReportSecurityEvent) -> None:
-    """A local actor reports one (A04); a name that is not in the list is told unless it is said not to be critical."""
-    known = {one.value: one for one in SecurityEvent}.get(event.event_type)
+    """A local actor reports one (A04), by its old name or its new one. A name that is not in the list is told unless it
+    is said not to be critical. Refused where too many of its type have come: nobody is promised what is not kept."""
+    known = _KNOWN.get(event.event_type.casefold())
     told = event.critical if event.critical is not None else known is None or known in TOLD
     at = draft.station.stamp(draft.now)
     if event.at is not None:
         at = Stamp(event.at, True, draft.station.boot.id)
-    _write(draft, event.event_type, event.info, at, told=told)
-    draft.reply(event.request, Verdict.ACCEPTED)
+    if _write(draft, event.event_type if known is None else known.value, event.info, at, told=told):
+        draft.reply(event.request, Verdict.ACCEPTED)
+    else:
+        draft.reply(event.request, Verdict.REJECTED, f"more than {MAX_AN_HOUR} events of this type in an hour")
 
 
 def suspicion(draft: Draft, event: SuspicionRaised) -> None:
     """A shell has noticed something."""
-    note(draft, SecurityEvent(event.event_type), event.info)
+    known = _KNOWN.get(event.event_type.casefold())
+    event_type = event.event_type if known is None else known.value
+    _write(draft, event_type, event.info, draft.station.stamp(draft.now), told=known in TOLD)
 
 
-def _write(draft: Draft, event_type: str, info: str, at: Stamp, *, told: bool) -> None:
-    event_type, info = event_type[:MAX_TYPE_CHARS], info[:MAX_INFO_CHARS]
+def _write(draft: Draft, event_type: str, info: str, at: Stamp, *, told: bool) -> bool:
+    """Whether it was written: not where too many have come."""
+    event_type = _printable(event_type)[:MAX_TYPE_CHARS]
+    withheld = _count(draft, event_type)
+    if withheld is None:
+        return False
+    info = _printable(info)
+    if withheld:
+        more = f"; {withheld} more were not told"
+        info = info[: MAX_INFO_CHARS - len(more)] + more
+    info = info[:MAX_INFO_CHARS]
     draft.emit(Keep(SecurityEntry(at=at, event_type=event_type, info=info, critical=told)))
     if told:
         draft.enqueue(SecurityRecord(event_type, at, info))
     draft.announce("security.event", None, type=event_type, info=info)
+    return True
+
+
+def _count(draft: Draft, event_type: str) -> int | None:
+    """How many of the type were withheld before this one; None: this one is withheld too."""
+    tallies = draft.station.security_tally
+    key = event_type if event_type in tallies or len(tallies) < MAX_TYPES else _OTHERS
+    now_s = draft.now.monotonic_s
+    tally = tallies.get(key, SecurityTally(now_s))
+    if now_s - tally.since_s >= HOUR_S:
+        tally = SecurityTally(now_s, 0, tally.withheld)
+    if tally.told >= MAX_AN_HOUR:
+        draft.update(security_tally=put(tallies, key, replace(tally, withheld=tally.withheld + 1)))
+        return None
+    draft.update(security_tally=put(tallies, key, replace(tally, told=tally.told + 1, withheld=0)))
+    return tally.withheld
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text[: 4 * MAX_INFO_CHARS])

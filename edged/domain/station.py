@@ -237,6 +237,15 @@ class ListedToken:
     info: IdTokenInfo
 
 
+@dataclass(frozen=True, slots=True)
+class SecurityTally:
+    """How often security events of one type came: `told` since `since_s` (monotonic), `withheld` of them were not."""
+
+    since_s: float
+    told: int = 0
+    withheld: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """The CSMS as the core sees it. `alarms`: what went wrong in this outage and is in the security log already."""
@@ -271,7 +280,8 @@ class Boot:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
     """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` and
-    `local_list` by token key, `charging_profiles` by id, `certificates` by fingerprint, `client_certificates` by key.
+    `local_list` by token key, `charging_profiles` by id, `certificates` by use and fingerprint,
+    `client_certificates` by key, `security_tally` by type of event.
 
     `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
@@ -301,6 +311,7 @@ class Station:
     upload: LogUpload | None = None
     local_list_version: int = 0
     list_conflict: bool = False
+    security_tally: Mapping[str, SecurityTally] = field(default_factory=dict)
     reset: PendingReset | None = None
     next_boot_reason: str | None = None
     next_seq: int = 1

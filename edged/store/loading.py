@@ -328,8 +328,8 @@ def _profile(key: str, row: Any) -> tuple[int, InstalledProfile]:
 
 def _certificate(key: str, row: Any) -> tuple[str, InstalledCertificate]:
     one: InstalledCertificate = decode(InstalledCertificate, row)
-    _same_key(from_key(key), one.fingerprint)
-    return one.fingerprint, one
+    _same_key(from_key(key), one.key)
+    return one.key, one
 
 
 def _client(key: str, row: Any) -> tuple[str, ClientCertificate]:

@@ -30,7 +30,7 @@ class Table(StrEnum):
 
     ACCESS = "access"  # one row
     CACHE = "cache"  # by token
-    CERTIFICATE = "certificate"  # by fingerprint
+    CERTIFICATE = "certificate"  # by use and fingerprint
     CLIENT_CERTIFICATE = "client_certificate"  # by key id
     CONFIGURATION = "configuration"  # by key name
     CONNECTOR = "connector"  # by number

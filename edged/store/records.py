@@ -387,6 +387,7 @@ def kept(station: Station) -> Station:
         upload=None if station.upload is None else replace(station.upload, ticket=None),
         access=replace(station.access, failures=0, until_s=None),
         list_conflict=False,
+        security_tally={},
         pending={},
         link=type(station.link)(),
         reset=None,

@@ -173,7 +173,8 @@ def _check_starts(before: Station, transition: Transition) -> None:
 
 def _check_deadlines(station: Station, now: Now) -> None:
     for pending in station.pending.values():
-        assert pending.until_s > now.monotonic_s, f"{type(pending).__name__} is overdue and not given up"
+        until_s = getattr(pending, "until_s", None)  # None: a job's end is waited for
+        assert until_s is None or until_s > now.monotonic_s, f"{type(pending).__name__} is overdue and not given up"
     if station.reset is not None:
         assert station.reset.restarting or station.reset.until_s > now.monotonic_s, "a reset hangs"
     for reservation in station.reservations.values():
@@ -286,7 +287,8 @@ class Witness:
 
     def _judge_waiting(self, station: Station) -> None:
         """Whoever is not answered yet has a pending operation, and only one."""
-        pending = Counter(p.request for p in station.pending.values() if p.request is not None and p.request != NOBODY)
+        requests = (getattr(pending, "request", None) for pending in station.pending.values())
+        pending = Counter(request for request in requests if request is not None and request != NOBODY)
         assert set(pending) == set(self.waiting), "a request was forgotten, or is waited for after its answer"
         assert all(count == 1 for count in pending.values()), "two operations for one request"
 
