@@ -12,7 +12,7 @@ from dataclasses import replace
 from edged.domain.answers import AvailabilityStatus
 from edged.domain.commands import ChangeAvailability
 from edged.domain.hardware import Capability
-from edged.domain.pending import PendingAvailability
+from edged.domain.pending import PendingAvailability, PendingToken
 from edged.domain.places import evse_of, in_force
 from edged.domain.station import Station
 from edged.domain.transition import Draft
@@ -129,13 +129,14 @@ def withdraw(draft: Draft) -> None:
 
 
 def _is_withdrawn(station: Station, number: int) -> bool:
-    """Not who charges or was let in, and not what is reserved: the firmware waits for them (L01.FR.06, 07). While an
-    unpinned reservation is counted, every place may be its own."""
+    """Not who charges, was let in or is being judged, and not what is reserved: the firmware waits for them (L01.FR.06,
+    07). While an unpinned reservation is counted, every place may be its own."""
     update = station.firmware
     if update is None or update.over or not (update.waiting or update.installing):
         return False
     connector = station.connectors[number]
-    if connector.transaction_id is not None or connector.authorization is not None:
+    judged = any(isinstance(p, PendingToken) and p.connector == number for p in station.pending.values())
+    if connector.transaction_id is not None or connector.authorization is not None or judged:
         return False
     evse = connector.layout.evse_id
     reserved = any(not r.target.pinned or evse_of(station, r.target) == evse for r in in_force(station))

@@ -18,4 +18,4 @@ def usable(station: Station, location: str) -> bool:
         return False
     protocols = station.configuration.text("SupportedFileTransferProtocols").split(",")
     host = found[2].rpartition("@")[2]
-    return found[1].upper() in protocols and not host.startswith(":")
+    return found[1].upper() in protocols and host != "" and not host.startswith(":")
