@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from edged.domain.answers import TransferStatus, Verdict
 from edged.domain.station import Vendor
+from edged.settings.errors import shown
 from edged.settings.section import MAX_TEXT, Pattern, Section
 
 MAX_VENDORS = 100
@@ -27,9 +28,8 @@ def read_vendors(root: Section) -> Mapping[str, Vendor]:
     for name, entry in section.entries("vendors", names=VENDOR, limit=MAX_VENDORS):
         folded = name.casefold()
         if folded in found:
-            entry.report.error(
-                entry.line, entry.path, f"is the same vendor as {written[folded]}, for case does not count: delete one"
-            )
+            sentence = f"is the same vendor as {shown(written[folded])}, for case does not count: delete one"
+            entry.report.error(entry.line, entry.path, sentence)
             continue
         found[folded], written[folded] = _vendor(entry), name
     section.close()

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from edged.chargers.line import LineKind
-from edged.desks import LOCAL, LocalDesk, MirrorDesk, StationsView, StoredReplies, plain
+from edged.desks import LOCAL, LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
 from edged.dialects.v16 import Ocpp16
 from edged.domain.commands import ReserveNow
 from edged.domain.effects import Reply
 from edged.domain.events import Event
 from edged.domain.hardware import Capability, ChargerState, Measurand
+from edged.domain.journal import Direction, Entry, Journal, SecurityEntry, TransferEntry
 from edged.domain.station import Boot, Station
-from edged.domain.types import IdToken, Now, RequestRef
+from edged.domain.types import IdToken, Now, RequestRef, Stamp
 from edged.mqtt.ledger import KeptReply
 from edged.mqtt.names import Names
 from edged.mqtt.topics import CsmsView
+from edged.ports import StoreError
 from edged.settings import (
     ConnectorSettings,
     CsmsSettings,
@@ -38,6 +42,7 @@ from edged.settings import (
 )
 from edged.shape import DEFAULT_MAX_MA, ChargerFacts, first_values, fresh_station, layouts
 from edged.store.memory import MemoryStore
+from edged.store.port import Store
 from edged.views import Watcher, status_document
 from edged.words import bus_spec, connection_settings
 from tests.fakes.site import START, Site
@@ -243,6 +248,62 @@ def reception() -> Reception:
     view = StationsView(Names("edged", "gw"), "masked")
     view.add("TEST", engine, CsmsView(url="ws://x", version=None, security_profile=0, state="connecting", reason=None))
     return Reception(engine, LocalDesk(view, clock, run_id="r", status=lambda: {"fine": True}), clock)
+
+
+class Diskless:
+    """A store of which only the journal is looked at; `wrong`: what the disk says instead."""
+
+    def __init__(self, wrong: StoreError | None = None) -> None:
+        self.wrong = wrong
+        self.threads: list[str] = []
+
+    def journal_load(self, station_id: str, kind: Journal, *, limit: int) -> list[Entry]:
+        self.threads.append(threading.current_thread().name)
+        if self.wrong is not None:
+            raise self.wrong
+        at = Stamp(START, True, "b")
+        entry = TransferEntry(
+            at=at,
+            direction=Direction.FROM_CSMS,
+            source=station_id,
+            vendor_id="v",
+            message_id=None,
+            data=None,
+            data_chars=limit,
+            status="Accepted",
+        )
+        return [entry, SecurityEntry(at=at, event_type="not a transfer")]
+
+
+async def listed(disk: Diskless, *, running: bool = True) -> dict[str, Any]:
+    clock = Ticking()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk") as executor:
+        if not running:
+            executor.shutdown()
+        history = TransferHistory(cast("Store", disk), executor, clock)
+        view = StationsView(Names("edged", "gw"), "masked", history)
+        seen = CsmsView(url="ws://x", version=None, security_profile=0, state="connecting", reason=None)
+        view.add("TEST", Taker(Site.build(2).station), seen)
+        desk = LocalDesk(view, clock, run_id="r", status=dict)
+        return await desk.dispatch("list_data_transfers", {"limit": 7}, "a")
+
+
+async def test_the_history_is_read_beside_the_event_loop():
+    disk = Diskless()
+    reply = await listed(disk)
+    (only,) = reply["result"]["transfers"]
+    assert (only["source"], only["data_chars"]) == ("TEST", 7)
+    assert disk.threads == ["disk_0"]
+
+
+async def test_a_disk_that_gives_no_history_is_an_answer_and_a_line_in_the_log(caplog):
+    reply = await listed(Diskless(StoreError("read a journal: disk I/O error")))
+    assert reply["error"]["code"] == "internal"
+    assert "disk I/O error" in caplog.text
+
+
+async def test_a_daemon_that_has_let_go_of_its_store_says_so():
+    assert (await listed(Diskless(), running=False))["error"]["code"] == "internal"
 
 
 RESERVE = {"connector": 1, "id_token": "BOB", "expires_at": "2027-01-01T00:00:00Z", "reservation_id": 5}

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from edged.domain.answers import TransferStatus
 from edged.domain.effects import RestartScope
+from edged.domain.station import Vendor
 from edged.settings import (
     IdTokenPolicy,
     MqttProtocol,
@@ -70,6 +72,10 @@ mqtt:
     bms-op: [reserve_now, unlock_connector]
     homeassistant: ["*"]
   spool: {max_rows: 100, max_mb: 1, max_age_d: 2}
+data_transfer:
+  vendors:
+    com.Example: {messages: [Tariff, TEXT], status: Rejected, answer: "no, 0012"}
+    com.open:
 log: {level: debug, wire: true}
 """
 ENVIRON = {"CSMS_PASSWORD": "correct horse battery", "MQTT_PASSWORD": "staple"}
@@ -88,6 +94,15 @@ def test_every_key_of_the_gateway_and_the_log_arrives(full):
         TimeSource.HOST,
     )
     assert (full.log.level, full.log.wire) == ("debug", True)
+
+
+def test_a_vendor_is_known_whatever_its_case_and_takes_all_messages_where_none_is_named(full):
+    assert full.vendors == {
+        "com.example": Vendor(
+            messages=frozenset({"tariff", "text"}), status=TransferStatus.REJECTED, answer="no, 0012"
+        ),
+        "com.open": Vendor(messages=frozenset(), status=TransferStatus.ACCEPTED, answer=None),
+    }
 
 
 def test_each_charger_has_its_line_whether_shared_or_its_own(full):

@@ -24,6 +24,7 @@ stations:
     configuration: {HeartbeatInterval: 300, ReserveConnectorZeroSupported: true}
     offline_tokens: [04A2]
 mqtt: {url: "mqtt://b", username: u, points: off, commands: {a: ["*"]}, spool: {max_rows: 500}}
+data_transfer: {vendors: {com.example: {messages: [Tariff], status: Accepted, answer: "OK"}}}
 log: {level: info, wire: false}
 """
 WORDS = sorted(set(SITE.replace("{", " ").replace("}", " ").replace(",", " ").replace('"', " ").split()))

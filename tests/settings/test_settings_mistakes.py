@@ -97,7 +97,29 @@ MISTAKES = [
     ("ocpp\n", "ocpp\n      versions: [ocpp2.0.1]\n", r"17: .*versions\[0\]: ocpp2.0.1 is not built .* write ocpp1.6"),
     ("ocpp\n", "ocpp\n      versions: []\n", r"17: .*versions: is empty: write \[ocpp1.6\]"),
     ("ocpp\n", "ocpp\n      versions: [ocpp1.6, ocpp1.6]\n", r"17: .*versions\[1\]: ocpp1.6 stands there twice"),
-    ("ocpp\n", "ocpp\n      security_profile: 3\n", r"17: .*security_profile: 3 needs a client certificate, not yet"),
+    ("ocpp\n", "ocpp\n      security_profile: 3\n", r"17: .*security_profile: 3 needs TLS: write a wss:// url"),
+    (
+        "ws://csms.example.com/ocpp\n",
+        "wss://csms.example.com/ocpp\n      security_profile: 3\n",
+        r"\d+: .*csms.client_certificate: is missing: security profile 3 needs",
+    ),
+    ("ocpp\n", "ocpp\n      secure_url: ws://csms.example.com\n", r"17: .*secure_url: must start with wss://:"),
+    (
+        "ocpp\n",
+        "ocpp\n      password: not hexadecimal\n      password_encoding: hex\n",
+        r"17: .*csms.password: must be pairs of 0-9 and a-f",
+    ),
+    ("ocpp\n", "ocpp\n      password_encoding: utf8\n", r"17: .*password_encoding: must be one of auto, text, hex"),
+    (
+        "      - charger: right",
+        "      - charger: right\n    configuration: {AuthorizationKey: 0123456789abcdef}",
+        r"20: .*AuthorizationKey: is not set here: write csms: \{password: ...\}",
+    ),
+    (
+        "      - charger: right",
+        "      - charger: right\n    configuration: {securityprofile: 2}",
+        r"20: .*securityprofile: is not set here: write csms: \{security_profile: ...\}",
+    ),
     ("ocpp\n", "ocpp\n      security_profile: 4\n", r"17: .*security_profile: must be a whole number from 0 to 3"),
     (
         "ocpp\n",
@@ -180,6 +202,32 @@ DOCUMENT_MISTAKES = [
     (b"a: [" + b"x," * 30_000 + b"]", r"holds more than 20000 values"),
     (b"#" * (1024 * 1024 + 1), r"is larger than 1024 KiB"),
 ]
+
+
+TRANSFER_MISTAKES = [
+    # what stands under vendors, in line 22, and the complaint
+    ("  com.example: {message: [a]}", r"22: data_transfer.vendors.com.example.message: .* did you mean messages\?"),
+    ("  com.example: {messages: []}", r"22: data_transfer.vendors.com.example.messages: is empty: name the messages"),
+    ("  com.example: {messages: a}", r"22: data_transfer.vendors.com.example.messages: must be a list"),
+    (f"  v: {{messages: [{'m' * 51}]}}", r"22: data_transfer.vendors.v.messages\[0\]: must be a text of 1 to 50"),
+    ("  v: {status: UnknownVendorId}", r"22: data_transfer.vendors.v.status: must be one of Accepted, Rejected"),
+    ("  v: {answer: [1]}", r"22: data_transfer.vendors.v.answer: must be a text"),
+    ("  v: yes", r"22: data_transfer.vendors.v: must hold keys with values"),
+    ("  v: {}\n    V: {}", r"23: data_transfer.vendors.V: is the same vendor as v"),
+    ('  "": {}', r"22: data_transfer.vendors.*: cannot be a name: a vendor's id has 1 to 255 characters"),
+    ("  [a]", r"21: data_transfer.vendors: must hold keys|22: data_transfer.vendors: must hold keys"),
+]
+
+
+@pytest.mark.parametrize(("written", "complaint"), TRANSFER_MISTAKES)
+def test_a_mistake_under_data_transfer_is_named(errors, site, written, complaint):
+    found = errors(f"{site}data_transfer:\n  vendors:\n  {written}\n")
+    assert any(re.match(complaint, each) for each in found), found
+
+
+def test_another_key_under_data_transfer_is_none(errors, site):
+    (found,) = errors(f"{site}data_transfer: {{vendor: {{}}}}\n")
+    assert re.match(r"20: data_transfer.vendor: is not a key .* did you mean vendors\?", found)
 
 
 def change(site: str, old: str, new: str) -> str:
@@ -294,7 +342,7 @@ def test_a_mistake_in_a_secret_never_shows_it(errors, site):
         (
             "ocpp\n",
             "ocpp\n      security_profile: 0\n      password: 0123456789abcdef\n",
-            "csms.password: is never sent",
+            "csms.password: is not sent before",
         ),
         ("ocpp\n", "ocpp\n      password: 0123456789abcdef\n", "security_profile: 1 sends the password unencrypted"),
         ("ocpp\n", "ocpp\n      ca_file: edged.yaml\n", "csms.ca_file: is not used"),
