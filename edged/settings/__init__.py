@@ -5,7 +5,8 @@ arguments of `load`. Invariant: settings that exist hold together, and nothing h
 """
 
 from edged.settings.errors import SettingsError, SettingsErrors, SettingsWarning
-from edged.settings.loader import load, parse
+from edged.settings.files import FileSettings, FirmwareSettings
+from edged.settings.loader import load, load_firmware, parse
 from edged.settings.model import (
     DEFAULT_PATH,
     KNOWN_VERSIONS,
@@ -44,6 +45,8 @@ __all__ = [
     "ConnectorSettings",
     "CsmsSettings",
     "EvseSettings",
+    "FileSettings",
+    "FirmwareSettings",
     "GatewaySettings",
     "IdTokenPolicy",
     "Line",
@@ -68,5 +71,6 @@ __all__ = [
     "TcpLine",
     "TimeSource",
     "load",
+    "load_firmware",
     "parse",
 ]

@@ -15,6 +15,7 @@ from edged.domain.effects import RestartScope
 from edged.settings.broker import read_mqtt
 from edged.settings.document import MAX_BYTES, DocumentError, read_document
 from edged.settings.errors import SettingsError, SettingsErrors, shown
+from edged.settings.files import FirmwareSettings, read_files, read_firmware
 from edged.settings.model import GatewaySettings, LogLevel, LogSettings, Settings, TimeSource
 from edged.settings.secret import References
 from edged.settings.section import Pattern, Report, Section
@@ -107,6 +108,8 @@ def parse(
         stations=read_stations(root, chargers, supported_versions, readable=readable),
         mqtt=read_mqtt(root, known_commands, not_built_in, readable=readable),
         vendors=read_vendors(root),
+        files=read_files(root),
+        firmware=read_firmware(root),
         log=_log(root.section("log")),
         path=path,
         digest=hashlib.sha256(content).hexdigest(),
@@ -114,6 +117,22 @@ def parse(
     root.close()
     report.raise_errors()
     return replace(settings, warnings=tuple(sorted(report.warnings, key=lambda warning: warning.line)))
+
+
+def load_firmware(path: Path) -> FirmwareSettings:
+    """The section `firmware` alone, for who may not read the secrets of the rest.
+
+    Raises `SettingsErrors` for mistakes in it, and `OSError`.
+    """
+    content, _ = _read(path)
+    report = Report(str(path), References({}, path.absolute().parent))
+    try:
+        node, _ = read_document(content)
+    except DocumentError as error:
+        raise SettingsErrors([SettingsError(str(path), error.line, "", error.sentence)]) from error
+    settings = read_firmware(Section(report, node, ""))
+    report.raise_errors()
+    return settings
 
 
 def _gateway(section: Section, hostname: str) -> GatewaySettings:

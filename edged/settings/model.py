@@ -15,6 +15,7 @@ from edged.domain.effects import RestartScope
 from edged.domain.station import Vendor
 from edged.domain.types import IdToken
 from edged.settings.errors import SettingsWarning
+from edged.settings.files import FileSettings, FirmwareSettings
 from edged.settings.secret import Secret
 
 DEFAULT_PATH = Path("/etc/edged/edged.yaml")
@@ -30,6 +31,14 @@ class TimeSource(StrEnum):
 
     CSMS = "csms"
     HOST = "host"
+
+
+class PasswordEncoding(StrEnum):
+    """What the text of a CSMS password stands for. HEX: bytes, of which the text is the hexadecimal form (16-J-05)."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    HEX = "hex"
 
 
 class Parity(StrEnum):
@@ -140,14 +149,26 @@ class EvseSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """Two PEM files."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CsmsSettings:
-    """How to reach a CSMS. `url` without the identity; `versions` in the order in which they are offered."""
+    """How to reach a CSMS. `url` without the identity; `secure_url`: the one of security profiles 2 and 3, where it is
+    not `url` with wss; `versions` in the order in which they are offered."""
 
     url: str
     versions: tuple[str, ...]
+    secure_url: str | None = None
     security_profile: int = 0
     password: Secret | None = None
+    password_encoding: PasswordEncoding = PasswordEncoding.AUTO
     ca_file: Path | None = None
+    client_certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,14 +190,6 @@ class GatewaySettings:
     id: str
     hard_reset: RestartScope = RestartScope.SERVICE
     time_source: TimeSource = TimeSource.CSMS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCertificate:
-    """Two PEM files."""
-
-    cert: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +248,8 @@ class Settings:
     buses: Mapping[str, Line] = field(default_factory=dict)
     mqtt: MqttSettings | None = None
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
+    files: FileSettings = field(default_factory=FileSettings)
+    firmware: FirmwareSettings = field(default_factory=FirmwareSettings)
     log: LogSettings = field(default_factory=LogSettings)
     path: Path | None = field(default=None, compare=False)
     digest: str | None = field(default=None, compare=False)
