@@ -31,7 +31,7 @@ from websockets.typing import Subprotocol
 
 from edged import __version__
 from edged.csms.backoff import BackOff
-from edged.csms.endpoint import ConnectionSettings, CsmsSettingsError
+from edged.csms.endpoint import ClientFileError, ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
 from edged.csms.failure import Failure, FailureKind, failure_of
 from edged.ocpp.framing import shown
 
@@ -94,7 +94,7 @@ class _Line(ClientConnection):
 class Connection:
     """One station's line. `run` it in a task until `stop`; an exception out of it is a bug of ours or the listener's.
 
-    `ping_interval_s` 0 means no pings (16-J-08). `sleep` waits between attempts and is there to be replaced in tests.
+    `ping_interval_s` 0 means no pings (16-J-08). `client_files`: where edged's own keys are. `sleep` waits between attempts and is there to be replaced in tests.
     """
 
     def __init__(
@@ -104,11 +104,13 @@ class Connection:
         back_off: BackOff,
         *,
         ping_interval_s: float = 0.0,
+        client_files: ClientFiles = no_files,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._back_off = back_off
+        self._client_files = client_files
         self._sleep = sleep
         self._ping_interval_s = ping_interval_s
         self._ping_changed = asyncio.Event()
@@ -132,6 +134,11 @@ class Connection:
     def connected(self) -> bool:
         """Whether `send` would take a frame."""
         return self._line is not None and self._ending is None
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """Those of the line, or of the attempt, that there is; after `adopt` those of the next."""
+        return self._settings
 
     def send(self, frame: str) -> bool:
         """Queue a text frame; false when there is no line. A full queue ends the line: the peer does not read."""
@@ -182,8 +189,12 @@ class Connection:
             self._ending = reason
             self._help(self._close(self._line, reason))
 
+    def adopt(self, settings: ConnectionSettings) -> None:
+        """Use other settings from the next attempt on."""
+        self._settings = settings
+
     def reconnect(self, settings: ConnectionSettings) -> None:
-        """Use other settings, at once."""
+        """Use other settings, at once; what is queued still goes over the old line."""
         self._settings = settings
         self._hurry = True
         self._back_off.succeeded()
@@ -219,7 +230,10 @@ class Connection:
 
     async def _attempt(self, settings: ConnectionSettings) -> None:
         try:
-            tls = settings.tls()  # read anew each time: the installer may have mended the file
+            tls = settings.tls(self._client_files)  # anew each time: the installer may have mended the file
+        except ClientFileError as error:
+            self._fail(Failure(FailureKind.CLIENT_FILE, str(error)))
+            return
         except OSError as error:
             self._fail(Failure(FailureKind.CA_FILE, f"the CA file cannot be used: {error.strerror or error.args[-1]}"))
             return

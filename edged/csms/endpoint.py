@@ -1,18 +1,24 @@
 """How one station reaches its CSMS: address, identity, credentials, TLS. Checked when made, secrets never shown.
 
-Owns the rules of security profiles 0 to 2 (1.6 security whitepaper, A00). Refuses to know what flows over
-the line. Invariant: settings that exist can be connected with; the password is in no repr and no error.
+Owns the rules of security profiles 0 to 3 (1.6 security whitepaper, A00). Refuses to know what flows over
+the line, and where keys are kept. Invariant: settings that exist can be tried; the password is in no repr and no error.
 """
 
 from __future__ import annotations
 
 import base64
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from edged.domain.credentials import ClientCertificate
 from edged.ports import EdgedError
+
+Files = tuple[Path, Path]
+"""A certificate's chain and its private key, both PEM."""
+ClientFiles = Callable[[ClientCertificate], Files]
 
 MAX_IDENTITY_LENGTH = 255
 # Forward secrecy first; the plain RSA suites are those that the whitepaper requires (A00.FR.318).
@@ -23,11 +29,22 @@ class CsmsSettingsError(EdgedError):
     """The CSMS cannot be reached with these settings; the text says which one is wrong."""
 
 
+class ClientFileError(EdgedError):
+    """The station's own certificate or its key cannot be used."""
+
+
+def no_files(certificate: ClientCertificate) -> Files:
+    """Where no keys are kept."""
+    raise FileNotFoundError(2, "no keys are kept here")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
     """`url`: the CSMS's base address, the identity is appended. `password`: the AuthorizationKey's bytes.
 
-    `subprotocols`: in order of preference (16-J-04). `ca_file`: PEM, None for the system's store.
+    `subprotocols`: in order of preference (16-J-04). `ca_file` and `roots` (PEM texts) say who may sign the CSMS's
+    certificate; without both it is the system's authorities. Profile 3 shows `client_files`, or `client`, whose key is
+    kept by edged itself. `access` names the way that these settings go, for those who order another one.
     `max_outgoing_*`: what may wait for a slow line. `send_timeout_s`: how long a single frame may be stuck before the
     line counts as dead. Raises `CsmsSettingsError`.
     """
@@ -38,6 +55,10 @@ class ConnectionSettings:
     security_profile: int = 0
     password: bytes | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    roots: tuple[str, ...] = ()
+    client_files: Files | None = None
+    client: ClientCertificate | None = field(default=None, repr=False)
+    access: int = 0
     max_frame_bytes: int = 512 * 1024
     max_outgoing_frames: int = 256
     max_outgoing_bytes: int = 4 * 1024 * 1024
@@ -61,21 +82,39 @@ class ConnectionSettings:
         """Whether TLS is used."""
         return urlsplit(self.url).scheme == "wss"
 
+    def same_way(self, other: ConnectionSettings) -> bool:
+        """Whether a line that was opened with the one may stay with the other: who is trusted counts for the next."""
+        return replace(self, roots=(), ca_file=None) == replace(other, roots=(), ca_file=None)
+
     def headers(self) -> dict[str, str]:
         """What authenticates us: Basic, the identity before its encoding and the password's bytes (16-J-05)."""
-        if self.security_profile == 0 or self.password is None:
+        if self.security_profile not in (1, 2) or self.password is None:
             return {}
         credentials = base64.b64encode(self.identity.encode() + b":" + self.password)
         return {"Authorization": f"Basic {credentials.decode()}"}
 
-    def tls(self) -> ssl.SSLContext | None:
-        """A fresh context, None without TLS. `OSError` (also `ssl.SSLError`): the CA file cannot be used."""
+    def tls(self, files: ClientFiles = no_files) -> ssl.SSLContext | None:
+        """A fresh context, None without TLS. `files`: where the key of `client` is.
+
+        `OSError` (also `ssl.SSLError`): the CA file or a root cannot be used. `ClientFileError`.
+        """
         if not self.secure:
             return None
-        context = ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.create_default_context(cafile=self.ca_file, cadata="\n".join(self.roots) or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_TLS12_CIPHERS)
+        if self.security_profile == 3:
+            self._show_ourselves(context, files)
         return context
+
+    def _show_ourselves(self, context: ssl.SSLContext, files: ClientFiles) -> None:
+        try:
+            own = self.client_files if self.client is None else files(self.client)
+            if own is not None:
+                context.load_cert_chain(*own, password=lambda: "")  # a key with a password must not ask at a terminal
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ClientFileError(f"the client certificate cannot be used: {reason}") from error
 
 
 def _problem(settings: ConnectionSettings) -> str | None:
@@ -105,12 +144,14 @@ def _address_problem(settings: ConnectionSettings) -> str | None:
 
 def _profile_problem(settings: ConnectionSettings) -> str | None:
     profile = settings.security_profile
-    if profile not in (0, 1, 2):
-        return f"security profile {profile} is not supported (0, 1 and 2 are)"
-    if profile == 2 and not settings.secure:
-        return "security profile 2 needs a wss:// url"
-    if profile > 0 and not settings.password:
+    if profile not in (0, 1, 2, 3):
+        return f"security profile {profile} is not supported (0 to 3 are)"
+    if profile >= 2 and not settings.secure:
+        return f"security profile {profile} needs a wss:// url"
+    if profile in (1, 2) and not settings.password:
         return f"security profile {profile} needs a password"
-    if profile > 0 and ":" in settings.identity:
+    if profile == 3 and settings.client is None and settings.client_files is None:
+        return "security profile 3 needs a client certificate"
+    if profile in (1, 2) and ":" in settings.identity:
         return "an identity with a colon cannot be used with Basic authentication"  # 16-J-06
     return None

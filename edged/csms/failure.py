@@ -8,20 +8,40 @@ from enum import StrEnum
 
 from websockets.exceptions import InvalidStatus, NegotiationError
 
+from edged.domain.credentials import LinkFailure
 from edged.ocpp.framing import shown
 
 _OLD_TLS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_SSL_VERSION"})
 _NO_CIPHER = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "NO_CIPHERS_AVAILABLE"})
+_OURS_REFUSED = frozenset(
+    {
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV1_ALERT_ACCESS_DENIED",
+    }
+)
+"""Alerts that a server has for a client's certificate."""
+_OTHER_NAME = frozenset({62, 64})
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_MAX_CAUSES = 8
 
 
 class FailureKind(StrEnum):
-    """CERTIFICATE, TLS_VERSION and TLS_CIPHER are security events (A00.FR.310, .313, .318)."""
+    """CERTIFICATE, OTHER_HOST, TLS_VERSION and TLS_CIPHER are security events (A00.FR.310, .313, .318)."""
 
     NETWORK = "network"
     TIMEOUT = "timeout"
     HTTP = "http"
     CA_FILE = "ca_file"
+    CLIENT_FILE = "client_file"
     CERTIFICATE = "certificate"
+    OTHER_HOST = "other_host"
+    CLIENT_CERTIFICATE = "client_certificate"
     TLS_VERSION = "tls_version"
     TLS_CIPHER = "tls_cipher"
     TLS = "tls"
@@ -37,16 +57,36 @@ class Failure:
     reason: str
     http_status: int | None = None
 
+    @property
+    def security(self) -> LinkFailure:
+        """The same as the core sees it."""
+        if self.http_status in (401, 403):
+            return LinkFailure.AUTHENTICATION
+        return _SECURITY.get(self.kind, LinkFailure.OTHER)
+
+
+_SECURITY = {
+    FailureKind.NETWORK: LinkFailure.UNREACHABLE,
+    FailureKind.TIMEOUT: LinkFailure.UNREACHABLE,
+    FailureKind.CERTIFICATE: LinkFailure.CERTIFICATE,
+    FailureKind.OTHER_HOST: LinkFailure.OTHER_HOST,
+    FailureKind.CLIENT_CERTIFICATE: LinkFailure.AUTHENTICATION,
+    FailureKind.TLS_VERSION: LinkFailure.TLS_VERSION,
+    FailureKind.TLS_CIPHER: LinkFailure.TLS_CIPHER,
+}
+
 
 def failure_of(error: Exception) -> Failure:
     """Sort what the WebSocket library, TLS or the system raised while connecting."""
+    error = _tls_error_behind(error) or error
     match error:
         case InvalidStatus():
             return _http_failure(error.response.status_code)
         case NegotiationError():
             return Failure(FailureKind.SUBPROTOCOL, "the CSMS chose an OCPP version that was not offered")
         case ssl.SSLCertVerificationError():
-            return Failure(FailureKind.CERTIFICATE, f"the CSMS's certificate is refused: {shown(error.verify_message)}")
+            kind = FailureKind.OTHER_HOST if error.verify_code in _OTHER_NAME else FailureKind.CERTIFICATE
+            return Failure(kind, f"the CSMS's certificate is refused: {shown(error.verify_message)}")
         case ssl.SSLError():
             return _tls_failure(error)
         case TimeoutError():
@@ -57,6 +97,16 @@ def failure_of(error: Exception) -> Failure:
             return Failure(FailureKind.NETWORK, "the CSMS's host name is not a name")
         case _:
             return Failure(FailureKind.PROTOCOL, f"not a WebSocket handshake: {shown(str(error))}")
+
+
+def _tls_error_behind(error: BaseException) -> ssl.SSLError | None:
+    """An alert after the handshake (TLS 1.3 judges the client's certificate so late) comes wrapped."""
+    behind: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if behind is None or isinstance(behind, ssl.SSLError):
+            return behind
+        behind = behind.__cause__ or behind.__context__
+    return None
 
 
 def _http_failure(status: int) -> Failure:
@@ -79,4 +129,6 @@ def _tls_failure(error: ssl.SSLError) -> Failure:
         return Failure(FailureKind.TLS_VERSION, "the CSMS offers no TLS version from 1.2 on")
     if name in _NO_CIPHER:
         return Failure(FailureKind.TLS_CIPHER, "the CSMS offers no acceptable TLS cipher suite")
+    if name in _OURS_REFUSED:
+        return Failure(FailureKind.CLIENT_CERTIFICATE, "the CSMS refuses the station's certificate, or misses one")
     return Failure(FailureKind.TLS, f"TLS failed: {shown(name or str(error))}")

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from edged.settings.errors import shown
 from edged.settings.model import (
-    ClientCertificate,
     IdTokenPolicy,
     MqttProtocol,
     MqttSettings,
     PointMirror,
     SpoolSettings,
 )
+from edged.settings.pem_files import client_certificate
 from edged.settings.section import Pattern, Section, hint
 
 MAX_ACTORS = 64
@@ -53,7 +53,7 @@ def read_mqtt(
         username=username,
         password=password,
         ca_file=section.file("ca_file"),
-        client_certificate=_client_certificate(section),
+        client_certificate=client_certificate(section),
         root=section.text("root", pattern=TOPIC, limit=128) or DEFAULT_ROOT,
         id_tokens=section.choice("id_tokens", IdTokenPolicy, IdTokenPolicy.MASKED),
         points=section.choice("points", PointMirror, PointMirror.OFF),
@@ -106,19 +106,6 @@ def _check_encryption(section: Section, address: tuple[str, str, int], *, has_pa
             section.error(key, "is only for mqtts://: write url: mqtts://..., or delete the line")
     if has_password and host not in _LOCAL_HOSTS:
         section.warning("url", "mqtt:// sends the password unencrypted: use mqtts:// where you can")
-
-
-def _client_certificate(section: Section) -> ClientCertificate | None:
-    if "client_certificate" not in section:
-        section.node("client_certificate")
-        return None
-    inner = section.section("client_certificate")
-    for key in ("cert", "key"):
-        if key not in inner:
-            inner.error(key, "is missing: a client certificate needs cert: and key:, two PEM files")
-    cert, key_file = inner.file("cert"), inner.file("key", credential=True)
-    inner.close()
-    return ClientCertificate(cert=cert, key=key_file) if cert and key_file else None
 
 
 def _warn_of_what_is_missing(section: Section, mqtt: MqttSettings, not_built_in: Collection[str]) -> None:

@@ -1,27 +1,24 @@
-"""Stations: OCPP identity, the way to the CSMS, and which charger is which EVSE.
+"""Stations: OCPP identity, and which charger is which EVSE.
 
-Owns the keys of `stations`. What the lengths of names are bound by is OCPP's BootNotification; the rules of security
-profiles are those of the 1.6 security whitepaper (A00), which 2.x shares.
+Owns the keys of `stations` but those of `csms`. What the lengths of names are bound by is OCPP's BootNotification.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS, Mutability, normalize, wanted
 from edged.domain.configuration_names import known_names, site_key
 from edged.domain.hardware import Measurand
 from edged.domain.types import IdToken
+from edged.settings.csms import read_csms
 from edged.settings.document import Mapping, Node, Scalar
 from edged.settings.errors import shown
 from edged.settings.model import (
     DEFAULT_MODEL,
     DEFAULT_VENDOR,
-    KNOWN_VERSIONS,
     ConnectorSettings,
-    CsmsSettings,
     EvseSettings,
     StationSettings,
 )
@@ -43,7 +40,8 @@ CONNECTOR_TYPES = (
 )
 """OCPP 2.0.1 ConnectorEnumType."""
 _OLDEST_NAMES = "ocpp1.6"
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_OF_CSMS = {"AuthorizationKey": "password", "SecurityProfile": "security_profile"}
+"""Keys that are no settings but the way to the CSMS, and where that is written."""
 
 
 def read_stations(
@@ -80,7 +78,7 @@ def _station(
     identity = section.text("id", pattern=IDENTITY, limit=MAX_IDENTITY, required="the OCPP identity of this station")
     if "csms" not in section:
         section.error("csms", "is missing: write csms: {url: wss://...}")
-    csms = _csms(section.section("csms"), identity or "", supported, readable=readable)
+    csms = read_csms(section.section("csms"), identity or "", supported, readable=readable)
     vendor_limit = 20 if _OLDEST_NAMES in csms.versions else 50
     evses = _evses(section, chargers, seats)
     return StationSettings(
@@ -93,96 +91,6 @@ def _station(
         configuration=_configuration(section, connectors=sum(len(evse.connectors) for evse in evses)),
         offline_tokens=_tokens(section),
     )
-
-
-# --- the CSMS ---------------------------------------------------------------------------------------------------------
-
-
-def _csms(section: Section, identity: str, supported: Collection[str], *, readable: bool) -> CsmsSettings:
-    url = section.text("url", limit=512, required="the address of the CSMS, like wss://csms.example.com/ocpp")
-    if url is not None and (problem := _url_problem(url)):
-        section.error("url", problem)
-        url = None
-    versions = _versions(section, supported)
-    password = section.secret("password", literal_is_readable=readable)
-    scheme = urlsplit(url).scheme if url is not None else ""
-    guess = 2 if scheme == "wss" else 1 if password is not None else 0
-    profile = section.integer("security_profile", guess, low=0, high=3)
-    ca_file = section.file("ca_file")
-    if url is not None:
-        _check_profile(section, profile, url, identity)
-        if ca_file is not None and scheme == "ws":
-            section.warning("ca_file", "is not used: the url is ws://, without TLS")
-    if password is not None and not 16 <= len(password.reveal()) <= 40:
-        section.warning("password", "should have 16 to 40 characters: a CSMS may refuse any other length")
-    section.close()
-    return CsmsSettings(url=url or "", versions=versions, security_profile=profile, password=password, ca_file=ca_file)
-
-
-def _url_problem(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-        (host or "").encode("idna")
-    except (ValueError, UnicodeError):
-        return "is not an address: write it like wss://csms.example.com/ocpp"
-    if parts.scheme not in ("ws", "wss") or not host:
-        return "must start with ws:// or wss:// and name a host, like wss://csms.example.com/ocpp"
-    if parts.username is not None or parts.password is not None:
-        return "must not carry a user or a password: the identity is the user, the password has its own key"
-    if parts.query or parts.fragment or not url.isascii() or " " in url:
-        return "must be plain ASCII without ? and #: the identity is appended to it"
-    return None
-
-
-def _check_profile(section: Section, profile: int, url: str, identity: str) -> None:
-    parts, has_password = urlsplit(url), "password" in section
-    if profile == 3:
-        section.error("security_profile", "3 needs a client certificate, not yet supported: write 0, 1 or 2")
-        return
-    if profile == 2 and parts.scheme == "ws":
-        section.error("security_profile", "2 needs TLS: write a wss:// url, or security_profile: 1")
-    if profile == 1 and parts.scheme == "wss":
-        section.warning("security_profile", "1 is without TLS and the url is wss://: write security_profile: 2")
-    if profile == 1 and parts.scheme == "ws" and parts.hostname not in _LOCAL_HOSTS:
-        section.warning("security_profile", "1 sends the password unencrypted: use a wss:// url and 2 where you can")
-    if profile in (1, 2) and not has_password:
-        sentence = f"is missing: security profile {profile} needs one (write security_profile: 0 for none)"
-        section.report.error(section.line, section.path_of("password"), sentence)
-    if profile in (1, 2) and ":" in identity:
-        section.error("security_profile", f"{profile} uses Basic authentication, where an id must not have a colon")
-    if profile == 0 and has_password:
-        section.warning("password", "is never sent: security profile 0 has no authentication")
-
-
-def _versions(section: Section, supported: Collection[str]) -> tuple[str, ...]:
-    """What is offered, in order; versions that are not built in are left out with a warning while one remains."""
-    default = tuple(version for version in KNOWN_VERSIONS if version in supported)
-    if "versions" not in section:
-        section.node("versions")
-        return default
-    offered: list[str] = []
-    missing: list[tuple[str, int, str]] = []
-    found = section.texts("versions", limit=len(KNOWN_VERSIONS))
-    for version, line, path in found:
-        if version not in KNOWN_VERSIONS:
-            section.report.error(line, path, f"there is no version {shown(version)}; {hint(version, KNOWN_VERSIONS)}")
-        elif version in offered or any(version == each for each, _, _ in missing):
-            section.report.error(line, path, f"{version} stands there twice: delete one")
-        elif version in supported:
-            offered.append(version)
-        else:
-            missing.append((version, line, path))
-    for version, line, path in missing:
-        if offered:
-            section.report.warning(line, path, f"{version} is not built into this edged: it is not offered")
-        else:
-            section.report.error(
-                line, path, f"{version} is not built into this edged: write {' or '.join(default) or 'another'}"
-            )
-    if section.is_empty("versions"):
-        section.error("versions", f"is empty: write [{', '.join(default)}], or delete the line")
-    return tuple(offered)
 
 
 # --- EVSEs ------------------------------------------------------------------------------------------------------------
@@ -254,6 +162,9 @@ def _configuration(section: Section, *, connectors: int) -> dict[str, str]:
             near = hint(name, known_names())
             advice = near if near.startswith("did") else "write a 1.6 name like HeartbeatInterval"
             section.report.error(scalar.line, path, f"is no configuration key; {advice}")
+            continue
+        if key.name in _OF_CSMS:
+            section.report.error(scalar.line, path, f"is not set here: write csms: {{{_OF_CSMS[key.name]}: ...}}")
             continue
         if key.default is None and key.mutability is Mutability.READ_ONLY:
             section.report.error(scalar.line, path, "follows from the rest of the site: delete the line")
