@@ -1,46 +1,164 @@
-"""Certificates: the store of roots, the station's own chains, signing requests. Whitepaper A02, A03, M03-M05."""
+"""The store of roots and what its CSMS may do with it. Whitepaper M03-M05; 2.x M. The station's own chains: `signing`.
+
+Refuses to know: how a certificate is read and judged; that is a job.
+
+Invariants: what is installed has been judged good · the last root by which the CSMS can be known is not taken away
+while it is needed · an answer comes after what it says is kept · a power cut in between leaves everything as it was.
+"""
 
 from __future__ import annotations
 
-from edged.domain.answers import CertificateStatus, TriggerStatus
-from edged.domain.commands import (
-    AcceptSignedChain,
-    DeleteCertificate,
-    GetInstalledCertificates,
-    InstallCertificate,
-    TriggerSigning,
-)
-from edged.domain.events import JobDone, QuestionAnswered
-from edged.domain.transition import Draft
+from dataclasses import replace
+
+from edged.domain import access, signing
+from edged.domain.answers import CertificateStatus
+from edged.domain.commands import DeleteCertificate, GetInstalledCertificates, InstallCertificate
+from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate
+from edged.domain.effects import Commission
+from edged.domain.events import JobDone
+from edged.domain.jobs import Cause, Failed, Outcome, ReadRoot, RootRead
+from edged.domain.pending import PendingCertificate
+from edged.domain.security_event import SecurityEvent, note
+from edged.domain.signing import MAX_JUDGED, accept_chain, answered, refresh, trigger
+from edged.domain.station import Station
+from edged.domain.transition import Draft, drop, put
+
+__all__ = [
+    "accept_chain",
+    "answered",
+    "delete",
+    "done",
+    "install",
+    "proven",
+    "refresh",
+    "tell_installed",
+    "trigger",
+]
+
+TLS_PROFILE = 2
+"""From this security profile on the CSMS shows a certificate."""
 
 
-def install(draft: Draft, event: InstallCertificate) -> None:
-    draft.reply(event.request, CertificateStatus.REJECTED)
+def roots(station: Station, use: CertificateUse) -> tuple[InstalledCertificate, ...]:
+    """What is installed for a use, in the order of installation."""
+    return tuple(one for one in station.certificates.values() if one.use is use)
 
 
-def delete(draft: Draft, event: DeleteCertificate) -> None:
-    draft.reply(event.request, CertificateStatus.NOT_FOUND)
+# --- what is there
 
 
 def tell_installed(draft: Draft, event: GetInstalledCertificates) -> None:
-    draft.reply(event.request, CertificateStatus.NOT_FOUND)
+    """GetInstalledCertificateIds (M03)."""
+    wanted = event.uses or tuple(CertificateUse)
+    found = tuple(one for one in draft.station.certificates.values() if one.use in wanted)
+    draft.reply(event.request, CertificateStatus.ACCEPTED if found else CertificateStatus.NOT_FOUND, data=found)
 
 
-def accept_chain(draft: Draft, event: AcceptSignedChain) -> None:
-    draft.reply(event.request, CertificateStatus.REJECTED)
+# --- installing
 
 
-def trigger(draft: Draft, event: TriggerSigning) -> None:
-    draft.reply(event.request, TriggerStatus.REJECTED)
+def install(draft: Draft, event: InstallCertificate) -> None:
+    """InstallCertificate (M05): judged first. With AdditionalRootCertificateCheck a CSMS's root must be signed by the
+    present one, where there is one (M05.FR.08-09)."""
+    if signing.judged(draft.station) >= MAX_JUDGED:
+        draft.reply(event.request, CertificateStatus.FAILED, "other certificates are being judged")
+        return
+    signed_by: tuple[str, ...] = ()
+    if _checked(draft.station, event.use):
+        present = roots(draft.station, event.use)
+        signed_by = tuple(one.pem for one in present if not one.fallback)
+    ticket = draft.ticket()
+    draft.wait(PendingCertificate(ticket=ticket, request=event.request, pem=event.pem, use=event.use))
+    draft.emit(Commission(ticket, ReadRoot(use=event.use, pem=event.pem, signed_by=signed_by)))
 
 
-def refresh(draft: Draft) -> None:
-    """Nothing yet."""
-
-
-def answered(draft: Draft, event: QuestionAnswered) -> None:
-    """Nothing yet."""
+def _checked(station: Station, use: CertificateUse) -> bool:
+    return use is CertificateUse.CSMS_ROOT and station.configuration.flag("AdditionalRootCertificateCheck")
 
 
 def done(draft: Draft, event: JobDone) -> None:
-    """Nothing yet."""
+    """A certificate was judged, or a key was made."""
+    pending = draft.station.pending.get(event.ticket)
+    if isinstance(pending, PendingCertificate) and pending.use is not None:
+        draft.settle(event.ticket)
+        _read(draft, pending, event.outcome)
+    else:
+        signing.done(draft, event)
+
+
+def _read(draft: Draft, pending: PendingCertificate, outcome: Outcome) -> None:
+    if isinstance(outcome, RootRead):
+        _keep(draft, pending, outcome.certificate)
+        return
+    reason = outcome.reason if isinstance(outcome, Failed) else "the certificate could not be judged"
+    invalid = isinstance(outcome, Failed) and outcome.cause is Cause.INVALID
+    draft.announce("certificate.refused", None, use=pending.use, reason=reason)
+    if invalid and pending.use is CertificateUse.CSMS_ROOT:
+        note(draft, SecurityEvent.INVALID_CSMS_CERTIFICATE, reason)
+    draft.reply(pending.request, CertificateStatus.REJECTED if invalid else CertificateStatus.FAILED, reason)
+
+
+def _keep(draft: Draft, pending: PendingCertificate, root: InstalledCertificate) -> None:
+    """The same once more replaces itself (M05.FR.17 of 2.x); a full store takes no other (M05.FR.03)."""
+    installed = draft.station.certificates
+    room = draft.station.configuration.number("CertificateStoreMaxLength")
+    if root.key not in installed and len(installed) >= room:
+        reason = f"{room} certificates are installed, which is all that there is room for"
+        draft.announce("certificate.refused", None, use=root.use, reason=reason)
+        draft.reply(pending.request, CertificateStatus.REJECTED, reason)
+        return
+    kept = dict(installed)
+    if _checked(draft.station, root.use) and root.key not in installed:
+        # the former one helps out until a line has come about with the new one (M05.FR.10-13)
+        kept.update({one.key: replace(one, fallback=True) for one in roots(draft.station, root.use)})
+    draft.update(certificates=put(kept, root.key, root))
+    draft.announce("certificate.installed", None, use=root.use, subject=root.subject)
+    draft.reply(pending.request, CertificateStatus.ACCEPTED)
+
+
+def proven(draft: Draft) -> None:
+    """A line has come about with the newest of the CSMS's roots: those that were kept to fall back on may go."""
+    kept = {key: one for key, one in draft.station.certificates.items() if not one.fallback}
+    if len(kept) < len(draft.station.certificates):
+        draft.update(certificates=kept)
+        draft.announce("certificate.fallback_removed", None)
+
+
+# --- deleting
+
+
+def delete(draft: Draft, event: DeleteCertificate) -> None:
+    """DeleteCertificate (M04). The station's own certificate is not in this store and cannot be named (M04.FR.05)."""
+    found = [one for one in draft.station.certificates.values() if any(_same(event.hash, own) for own in one.hashes)]
+    if not found:
+        draft.reply(event.request, CertificateStatus.NOT_FOUND)
+        return
+    if any(_needed(draft.station, one) for one in found):
+        draft.reply(event.request, CertificateStatus.FAILED, "it is the only root by which the CSMS is known")
+        return
+    for one in found:
+        draft.update(certificates=drop(draft.station.certificates, one.key))
+        draft.announce("certificate.deleted", None, use=one.use, subject=one.subject)
+    draft.reply(event.request, CertificateStatus.ACCEPTED)
+
+
+def _same(one: CertificateHash, other: CertificateHash) -> bool:
+    """Hexadecimal is written in capitals or not, with leading zeros or without."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(named: CertificateHash) -> tuple[str, ...]:
+    return (
+        named.algorithm.casefold(),
+        named.issuer_name_hash.casefold(),
+        named.issuer_key_hash.casefold(),
+        named.serial_number.casefold().lstrip("0"),
+    )
+
+
+def _needed(station: Station, root: InstalledCertificate) -> bool:
+    """Whether the present connection rests on it (M04.FR.06): the CSMS shows a certificate, and no other root, neither
+    installed nor the site's own, could know it."""
+    if root.use is not CertificateUse.CSMS_ROOT or station.rules.has_root:
+        return False
+    return access.security_profile(station) >= TLS_PROFILE and len(roots(station, root.use)) == 1

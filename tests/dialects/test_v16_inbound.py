@@ -11,13 +11,17 @@ from edged.dialects.v16.inbound import SUPPORTED_ACTIONS, decode_call
 from edged.dialects.v16.keys import PROFILES
 from edged.dialects.v16.schemas import KNOWN_ACTIONS, MAX_DATA_CHARS
 from edged.domain.commands import (
+    AcceptSignedChain,
     CancelReservation,
     ChangeAvailability,
     ClearCache,
     Command,
+    DeleteCertificate,
     GetConfiguration,
+    GetInstalledCertificates,
     GetLocalListVersion,
     GetLog,
+    InstallCertificate,
     ListChange,
     ReceiveData,
     RequestStart,
@@ -29,9 +33,11 @@ from edged.domain.commands import (
     SetConfiguration,
     Target,
     TriggerMessage,
+    TriggerSigning,
     UnlockConnector,
     UpdateFirmware,
 )
+from edged.domain.credentials import CertificateHash, CertificateUse
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogKind, LogOrder
 from edged.domain.types import IdToken, RequestRef
@@ -202,17 +208,75 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
         {"requestedMessage": "DiagnosticsStatusNotification"},
         TriggerMessage(REF, NoticeKind.DIAGNOSTICS_STATUS, None),
     ),
+    ("CertificateSigned", {"certificateChain": "pem"}, AcceptSignedChain(REF, "pem")),
+    ("CertificateSigned", {"certificateChain": "c" * 10_000}, AcceptSignedChain(REF, "c" * 10_000)),
+    (
+        "DeleteCertificate",
+        {
+            "certificateHashData": {
+                "hashAlgorithm": "SHA256",
+                "issuerNameHash": "AB",
+                "issuerKeyHash": "cd",
+                "serialNumber": "01",
+            }
+        },
+        DeleteCertificate(
+            REF, CertificateHash(algorithm="SHA256", issuer_name_hash="AB", issuer_key_hash="cd", serial_number="01")
+        ),
+    ),
+    (
+        "ExtendedTriggerMessage",
+        {"requestedMessage": "FirmwareStatusNotification"},
+        TriggerMessage(REF, NoticeKind.SIGNED_FIRMWARE_STATUS, None),
+    ),
+    (
+        "ExtendedTriggerMessage",
+        {"requestedMessage": "LogStatusNotification"},
+        TriggerMessage(REF, NoticeKind.LOG_STATUS, None),
+    ),
+    ("ExtendedTriggerMessage", {"requestedMessage": "BootNotification"}, TriggerMessage(REF, NoticeKind.BOOT, None)),
+    ("ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}, TriggerSigning(REF)),
+    (
+        "ExtendedTriggerMessage",
+        {"requestedMessage": "MeterValues", "connectorId": 2},
+        TriggerMessage(REF, NoticeKind.METER, 2),
+    ),
+    (
+        "ExtendedTriggerMessage",
+        {"requestedMessage": "StatusNotification", "connectorId": 0},
+        TriggerMessage(REF, NoticeKind.STATUS, 0),
+    ),
+    (
+        "GetInstalledCertificateIds",
+        {"certificateType": "ManufacturerRootCertificate"},
+        GetInstalledCertificates(REF, (CertificateUse.MANUFACTURER_ROOT,)),
+    ),
+    (
+        "InstallCertificate",
+        {"certificateType": "CentralSystemRootCertificate", "certificate": ""},
+        InstallCertificate(REF, CertificateUse.CSMS_ROOT, ""),
+    ),
+    (
+        "InstallCertificate",
+        {"certificateType": "ManufacturerRootCertificate", "certificate": "c" * 5500},
+        InstallCertificate(REF, CertificateUse.MANUFACTURER_ROOT, "c" * 5500),
+    ),
     ("UnlockConnector", {"connectorId": 0}, UnlockConnector(REF, 0)),
     ("UnlockConnector", {"connectorId": 1}, UnlockConnector(REF, 1)),
 ]
 
 REQUIRED = {
     "CancelReservation": ["reservationId"],
+    "CertificateSigned": ["certificateChain"],
     "ChangeAvailability": ["connectorId", "type"],
     "ChangeConfiguration": ["key", "value"],
     "DataTransfer": ["vendorId"],
+    "DeleteCertificate": ["certificateHashData"],
+    "ExtendedTriggerMessage": ["requestedMessage"],
+    "GetInstalledCertificateIds": ["certificateType"],
     "GetDiagnostics": ["location"],
     "GetLog": ["logType", "requestId", "log"],
+    "InstallCertificate": ["certificateType", "certificate"],
     "RemoteStartTransaction": ["idTag"],
     "RemoteStopTransaction": ["transactionId"],
     "ReserveNow": ["connectorId", "expiryDate", "idTag", "reservationId"],
@@ -222,7 +286,7 @@ REQUIRED = {
     "UnlockConnector": ["connectorId"],
     "UpdateFirmware": ["location", "retrieveDate"],
 }
-NESTED = frozenset({"chargingProfile", "firmware", "log"})
+NESTED = frozenset({"certificateHashData", "chargingProfile", "firmware", "log"})
 LAST_GOOD = {action: payload for action, payload, _ in GOOD if payload}
 
 

@@ -3,8 +3,8 @@
 Refuses to know: when and whether something is sent, retries, order. Every payload passes 1.6's schema; text is cut.
 
 1.6 cannot express: how a reservation ended, that a message was recorded offline, sequence numbers, why an update was
-written, a transaction without a driver's token (its idTag is then empty), a token's kind. Security events belong to a
-profile that is not served. Records of such things are `Inexpressible`.
+written, a transaction without a driver's token (its idTag is then empty), a token's kind. Records of such things are
+`Inexpressible`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from edged.dialects.times import format_time
 from edged.dialects.v16.files import encode_file_notice, encode_file_record
+from edged.dialects.v16.security import encode_security_event
 from edged.dialects.v16.statuses import encode_status, statuses
 from edged.domain.effects import (
     AskAuthorization,
@@ -27,6 +28,7 @@ from edged.domain.effects import (
     RecordKind,
     Sample,
     SampledValue,
+    SecurityRecord,
     TransactionRecord,
 )
 from edged.domain.hardware import Measurand
@@ -67,6 +69,8 @@ def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpr
         return _meter_values(record.connector, None, record.samples, station) or Inexpressible()
     if isinstance(record, FirmwareRecord | LogRecord):
         return encode_file_record(record)
+    if isinstance(record, SecurityRecord):
+        return encode_security_event(record, station)
     if not isinstance(record, TransactionRecord):
         return Inexpressible()
     if record.kind is RecordKind.STARTED:
