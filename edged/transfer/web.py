@@ -49,8 +49,20 @@ logging.getLogger("urllib3").setLevel(logging.INFO)
 Dial = Callable[[], socket.socket]
 
 
+class _Wary(http.client.HTTPResponse):
+    """The standard library takes a chunk of -1 bytes for everything that will ever come, and keeps it in memory."""
+
+    def _read_next_chunk_size(self) -> int:
+        size = int(super()._read_next_chunk_size())  # type: ignore[misc]
+        if size < 0:
+            raise http.client.HTTPException("a chunk of less than nothing")
+        return size
+
+
 class _Plain(HTTPConnection):
     """Connects by `dial`, which knows the judged address, instead of resolving the name again."""
+
+    response_class = _Wary
 
     def __init__(self, *args: Any, dial: Dial, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -62,6 +74,8 @@ class _Plain(HTTPConnection):
 
 class _Secure(HTTPSConnection):
     """The same with TLS, where the name is checked as ever."""
+
+    response_class = _Wary
 
     def __init__(self, *args: Any, dial: Dial, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -134,7 +148,7 @@ def _receive(attempt: Attempt, location: Location, part: PartFile) -> None:
         try:
             while data := response.read(ENOUGH_BYTES, decode_content=False):
                 part.write(data)
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             part.keep()
             raise _broken(final, error) from error
         except TransferError:
