@@ -205,7 +205,7 @@ def _judged_chain(draft: Draft, pending: PendingCertificate, outcome: Outcome) -
         if waiting.key_id is not None and waiting.key_id in answered_by_it | {chain.key_id}:
             draft.settle(waiting.ticket)
     _forget(draft, answered_by_it - {chain.key_id})
-    kept = replace(chain, offered=False, superseded_at=None, renewal_at=None)
+    kept = replace(chain, requested_at=requested_at, offered=False, superseded_at=None, renewal_at=None)
     draft.update(client_certificates=put(draft.station.client_certificates, chain.key_id, kept))
     draft.announce("certificate.installed", None, use="station", subject=chain.subject)
     draft.reply(pending.request, CertificateStatus.ACCEPTED)
