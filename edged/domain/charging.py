@@ -6,9 +6,12 @@ amperes a phase or watts in total; times in whole seconds from the schedule's st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from edged.domain.hardware import Capability
 
 
 class ProfilePurpose(StrEnum):
@@ -79,8 +82,23 @@ class InstalledProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompositeSchedule:
-    """What is expected of an EVSE (0: of the station) from `start` on, for `schedule.duration_s`."""
+    """What is expected of an EVSE (0: of the station) from `start` on, for `schedule.duration_s`. `connector`: what was
+    asked for, where that was the number of a connector."""
 
     evse_id: int
+    connector: int | None = None
     start: datetime
     schedule: ChargingSchedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsBasis:
+    """What the connectors' `allowed_ma` were derived from, and for which time that holds: `since_s` up to and without
+    `until_s`, in seconds since 1970. `users`: of each connector its transaction and what its charger can do. True
+    for this boot only."""
+
+    profiles: Mapping[int, InstalledProfile]
+    corrections: Mapping[str, float]
+    users: tuple[tuple[str | None, frozenset[Capability]], ...]
+    since_s: int
+    until_s: int

@@ -168,10 +168,12 @@ class GetLocalListVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetChargingProfile:
-    """`evse` 0 is the station. A TxProfile's transaction by the CSMS's reference or by our id, where it is named."""
+    """The place by its EVSE, or by a connector's number where the version knows no EVSEs: one of the two is given, and
+    0 is the station. A TxProfile's transaction by the CSMS's reference or by our id, where it is named."""
 
     request: RequestRef
-    evse: int
+    evse: int | None = None
+    connector: int | None = None
     profile: ChargingProfile
     external_ref: int | None = None
     transaction_id: str | None = None
@@ -179,21 +181,24 @@ class SetChargingProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearChargingProfile:
-    """By id alone, or all that match what is given; nothing given: all."""
+    """By id alone, or all that match what is given; nothing given: all. `evse` or `connector` as in
+    SetChargingProfile."""
 
     request: RequestRef
     profile_id: int | None = None
     evse: int | None = None
+    connector: int | None = None
     purpose: ProfilePurpose | None = None
     stack_level: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetCompositeSchedule:
-    """`unit` None: the station chooses."""
+    """`evse` or `connector`, as in SetChargingProfile. `unit` None: the station chooses."""
 
     request: RequestRef
-    evse: int
+    evse: int | None = None
+    connector: int | None = None
     duration_s: int
     unit: RateUnit | None = None
 

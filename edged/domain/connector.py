@@ -20,6 +20,7 @@ from edged.domain.hardware import (
     Observation,
     Quality,
 )
+from edged.domain.limits import current_ma
 from edged.domain.places import shown_reserved
 from edged.domain.policy import Trigger
 from edged.domain.session import present
@@ -166,12 +167,17 @@ def note_silence(draft: Draft) -> None:
         _note_silence(draft, number)
 
 
-def refresh(draft: Draft) -> None:
-    """Bring every connector's consequences up to date: timeouts, starts, phases."""
+def begin_and_end(draft: Draft) -> None:
+    """Who has waited for too long goes; who may start starts. Then it is known who shares the station's limit."""
     for number in draft.station.connectors:
         _time_out(draft, number)
         if transaction.may_start(draft.station, draft.station.connectors[number]):
             transaction.start(draft, number)
+
+
+def refresh(draft: Draft) -> None:
+    """Bring every connector's phase up to date: what may flow is known by now."""
+    for number in draft.station.connectors:
         _enter_phase(draft, number)
 
 
@@ -215,7 +221,7 @@ def _charging_phase(station: Station, connector: Connector, now: Now) -> Phase:
     running = station.running(connector.number)
     if not connector.plugged:
         return Phase.SUSPENDED_EV if connector.preparing_until_s is None else Phase.PREPARING
-    if running is not None and transaction.withheld(station, running):
+    if (running is not None and transaction.withheld(station, running)) or current_ma(connector) == 0:
         return Phase.SUSPENDED_EVSE
     match connector.state:
         case ChargerState.CHARGING:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from edged.domain.hardware import Capability, Desired
+from edged.domain.limits import current_ma
 from edged.domain.station import Station
 from edged.domain.transaction import withheld
 
 
 def desired(station: Station, number: int) -> Desired:
-    """Energy flows only for a running, authorized transaction, on a connector that is in order."""
+    """Energy flows only for a running, authorized transaction, on a connector that is in order, and as far as the
+    charging profiles allow: a limit below what the charger can go down to is none at all (16-SC-16, 17)."""
     connector = station.connectors[number]
     running = station.running(number)
     unlocking = station.unlocking(number)
+    limit_ma = current_ma(connector)
     permit = (
         running is not None
         and running.id_token is not None
@@ -20,6 +23,7 @@ def desired(station: Station, number: int) -> Desired:
         and not connector.blocked
         and not unlocking
         and station.reset is None
+        and limit_ma > 0
     )
     operative = connector.changing
     if operative is None:
@@ -30,7 +34,7 @@ def desired(station: Station, number: int) -> Desired:
         locked = not unlocking and (running is not None or waiting or connector.held_for is not None)
     return Desired(
         permit_charging=permit,
-        current_limit_ma=connector.layout.max_current_ma,
+        current_limit_ma=limit_ma,
         locked=locked,
         operative=operative,
     )

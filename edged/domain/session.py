@@ -6,9 +6,10 @@ the world may have moved meanwhile.
 
 from __future__ import annotations
 
-from edged.domain import authorization, metering, reservation, transaction
+from edged.domain import authorization, charging_profile, metering, reservation, transaction
 from edged.domain.answers import TokenVerdict, Verdict
 from edged.domain.authorization import Way
+from edged.domain.charging import ChargingProfile
 from edged.domain.choosing import asked, choose, choose_start, is_open, is_usable
 from edged.domain.commands import RequestStart, RequestStop
 from edged.domain.effects import AskAuthorization, StopReason
@@ -104,6 +105,7 @@ def _admit(
     request: RequestRef | None = None,
     remote: bool = False,
     remote_start_id: int | None = None,
+    profile: ChargingProfile | None = None,
 ) -> None:
     """Let a token in, refuse it, or ask the CSMS first."""
     known = authorization.lookup(draft.station, token, draft.now)
@@ -115,10 +117,18 @@ def _admit(
     unknown_group = place.admission is Admission.UNKNOWN_GROUP
     way = authorization.judge(draft.station, token, draft.now, group_needed=unknown_group)
     if way is Way.ASK:
-        _ask(draft, number, token, request=request, remote=remote, remote_start_id=remote_start_id)
+        _ask(draft, number, token, request=request, remote=remote, remote_start_id=remote_start_id, profile=profile)
     elif way is Way.ADMIT and not unknown_group:
         _let_in(
-            draft, number, token, group, place.reservation_id, request, remote=remote, remote_start_id=remote_start_id
+            draft,
+            number,
+            token,
+            group,
+            place.reservation_id,
+            request,
+            remote=remote,
+            remote_start_id=remote_start_id,
+            profile=profile,
         )
     elif way is Way.ADMIT:
         _refuse(draft, number, token, TokenVerdict.RESERVED, request)
@@ -142,10 +152,12 @@ def _let_in(
     *,
     remote: bool,
     remote_start_id: int | None,
+    profile: ChargingProfile | None,
 ) -> None:
     running = draft.station.running(number)
     if running is not None:  # a transaction that began with the plug gets its driver
         draft.transact(running.id, id_token=token, group=group, reservation_id=reservation_id)
+        charging_profile.adopt(draft, running, profile)
         metering.update(draft, number, Trigger.REMOTE_START if remote else Trigger.AUTHORIZED)
     else:
         admitted = Authorization(
@@ -155,6 +167,7 @@ def _let_in(
             reservation_id=reservation_id,
             remote=remote,
             remote_start_id=remote_start_id,
+            profile=profile,
         )
         draft.change(number, authorization=admitted, spent=False, note="", preparing_until_s=None)
     at_once = running is not None or draft.station.policy.reservation_used is ReservationUse.TOKEN_AUTHORIZED
@@ -179,6 +192,7 @@ def _ask(
     request: RequestRef | None = None,
     remote: bool = False,
     remote_start_id: int | None = None,
+    profile: ChargingProfile | None = None,
 ) -> None:
     ticket = draft.ticket()
     draft.wait(
@@ -191,6 +205,7 @@ def _ask(
             remote_start_id=remote_start_id,
             request=request,
             until_s=draft.now.monotonic_s + draft.station.configuration.number("MessageTimeout") + ASK_MARGIN_S,
+            profile=profile,
         )
     )
     draft.emit(AskAuthorization(ticket, token))
@@ -260,6 +275,7 @@ def _answered_start(draft: Draft, pending: PendingToken, info: IdTokenInfo) -> N
             pending.request,
             remote=pending.remote,
             remote_start_id=pending.remote_start_id,
+            profile=pending.profile,
         )
 
 
@@ -289,13 +305,22 @@ def request_start(draft: Draft, event: RequestStart) -> None:
     group_known = known is not None or event.group is not None
     number = event.connector if event.connector is not None else choose_start(station, event.id_token, group)
     refusal = _remote_refusal(station, event, number, group, group_known=group_known)
+    if not refusal and number is not None and event.profile is not None:
+        refusal = charging_profile.flaw_of_start(station, event.profile, number, draft.now)
     if refusal or number is None:
         draft.reply(event.request, Verdict.REJECTED, refusal)
         return
     draft.reply(event.request, Verdict.ACCEPTED)
     place = reservation.entry(station, number, event.id_token, group, group_known=group_known)
     if station.configuration.flag("AuthorizeRemoteTxRequests") or place.admission is Admission.UNKNOWN_GROUP:
-        _admit(draft, number, event.id_token, remote=True, remote_start_id=event.remote_start_id)
+        _admit(
+            draft,
+            number,
+            event.id_token,
+            remote=True,
+            remote_start_id=event.remote_start_id,
+            profile=event.profile,
+        )
     else:
         _let_in(
             draft,
@@ -306,6 +331,7 @@ def request_start(draft: Draft, event: RequestStart) -> None:
             None,
             remote=True,
             remote_start_id=event.remote_start_id,
+            profile=event.profile,
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from edged.domain.answers import TransferStatus
-from edged.domain.charging import ChargingProfile, InstalledProfile
+from edged.domain.charging import ChargingProfile, InstalledProfile, LimitsBasis
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
 from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, LinkFailure
@@ -286,7 +286,8 @@ class Station:
     `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
     transactions of this boot. `wall_kept`: the wall clock as last stored. `list_conflict`:
-    the CSMS has contradicted the local list since it last sent one.
+    the CSMS has contradicted the local list since it last sent one. `limits`: what the connectors' `allowed_ma` come
+    from.
     """
 
     identity: Identity
@@ -320,6 +321,7 @@ class Station:
     wall_kept: datetime
     clock: Now
     aligned_slot: int | None = None
+    limits: LimitsBasis | None = None
 
     # --- queries that several rooms share
 

@@ -18,6 +18,7 @@ from edged.domain import (
     connector,
     data_transfer,
     firmware,
+    limits,
     local_list,
     log_upload,
     metering,
@@ -101,12 +102,14 @@ def step(station: Station, event: Event, now: Now) -> Transition:
 
 
 def _settle(draft: Draft) -> None:
-    """The consequences, in order: silence, availability, what can no longer be promised, starts and phases, what was
-    waiting. A connector that goes out of service or is lost does so before anything starts on it."""
+    """The consequences, in order: silence, availability, what can no longer be promised, starts, what may flow, phases,
+    what was waiting. A connector that goes out of service or is lost does so before anything starts on it."""
     connector.note_silence(draft)
     availability.refresh(draft)
     reservation.remove_lost(draft)
+    connector.begin_and_end(draft)
     charging_profile.refresh(draft)
+    limits.refresh(draft)
     connector.refresh(draft)
     unlock.refresh(draft)
     firmware.refresh(draft)
@@ -160,7 +163,7 @@ def _command(draft: Draft, event: Command) -> None:
         case ClearChargingProfile():
             charging_profile.clear(draft, event)
         case GetCompositeSchedule():
-            charging_profile.compose(draft, event)
+            limits.compose(draft, event)
         case UpdateFirmware():
             firmware.order(draft, event)
         case GetLog():

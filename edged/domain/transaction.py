@@ -6,7 +6,7 @@ commit that makes them true · an ended transaction is kept until the CSMS has p
 
 from __future__ import annotations
 
-from edged.domain import authorization, metering, reservation
+from edged.domain import authorization, charging_profile, metering, reservation
 from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
 from edged.domain.events import RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Capability, LockState
@@ -91,6 +91,7 @@ def start(draft: Draft, number: int) -> None:
         settling_until_s=draft.now.monotonic_s + SETTLE_S,
         energy_kept_wh=connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh,
     )
+    charging_profile.adopt(draft, transaction, waiting.profile if waiting is not None else None)
     remote = waiting is not None and waiting.remote
     local = Trigger.AUTHORIZED if waiting is not None else Trigger.CABLE_PLUGGED_IN
     _write(draft, transaction, RecordKind.STARTED, Trigger.REMOTE_START if remote else local)
@@ -175,6 +176,7 @@ def _close(
     closed = draft.transact(transaction.id, ending=ending, seq_no=transaction.seq_no + 1, samples=samples)
     _write(draft, closed, RecordKind.ENDED, trigger)
     draft.transact(transaction.id, samples=())
+    charging_profile.forget(draft, transaction.id)
     draft.announce(
         "transaction.ended",
         transaction.connector,

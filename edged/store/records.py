@@ -393,6 +393,7 @@ def kept(station: Station) -> Station:
         reset=None,
         tickets=0,
         aligned_slot=None,
+        limits=None,
         boot=Boot(id="", floor=station.wall_kept, started_s=0.0),
         clock=Now(station.wall_kept, 0.0, False),
     )

@@ -1,0 +1,307 @@
+"""What the installed profiles come to: each connector's limit now, and the schedules that a CSMS asks for.
+
+Rules (1.6 §3.13, 2.x K01/K04/K08):
+- An EVSE's own limit is its TxProfiles' while one of them speaks, else its own TxDefaultProfiles', else the station's
+  TxDefaultProfiles'; of one purpose the highest stack level that speaks. It is never above what the installation
+  allows. Where nobody speaks there is no other limit.
+- The station's limit (ChargingStationMaxProfile) is a budget that the EVSEs with a running transaction share, in the
+  order in which the transactions began (`schedule.share`). What counts is what an EVSE may take, not what its car takes
+  at the moment: a car that is full keeps its part until its transaction ends. Amperes are added up as if every EVSE
+  used the same phases.
+- Below what a charger can go down to nothing is given (16-SC-17). A charger that cannot be limited but stopped gets all
+  of its current or none; one that can be neither is left alone, and what it may take is taken off the budget first.
+- `numberPhases` changes nothing: no charger here switches phases. Amperes hold for each phase in use, and watts for all
+  that are wired together; so watts that were meant for one phase give a third of the amperes on three wires: less than
+  a car on one phase could have had, and never more than was allowed. Amperes that were meant for one phase hold on all
+  three: there a CSMS that reckons in power has to say watts.
+- Time is the best that is known. While the clock is not trusted that is the last time that the store has seen, and on
+  from there; when it becomes known everything is reckoned anew.
+
+Kept by: `Connector.allowed_ma`, recomputed in every step in which something that it rests on has changed
+(`Station.limits`), a moment at which a profile says something else included.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from edged.domain.answers import Verdict
+from edged.domain.charging import (
+    ChargingSchedule,
+    CompositeSchedule,
+    InstalledProfile,
+    LimitsBasis,
+    ProfilePurpose,
+    RateUnit,
+    SchedulePeriod,
+)
+from edged.domain.charging_profile import STATION, connectors_of, controllable, place_of, unit_allowed
+from edged.domain.commands import GetCompositeSchedule
+from edged.domain.hardware import Capability
+from edged.domain.schedule import (
+    Claim,
+    Feed,
+    Plan,
+    Rate,
+    Stack,
+    milliamperes,
+    moment,
+    plan_of,
+    second,
+    share,
+    tabulate,
+)
+from edged.domain.station import Connector, Station
+from edged.domain.transition import Draft
+
+MAX_DURATION_S = 7 * 86_400
+MAX_PERIODS = 500
+MAX_STEPS = 5_000
+"""A composite schedule is at most so long, has at most so many periods, and is reckoned in at most so many steps; what
+is asked for beyond is left out, and the answer's duration says so."""
+
+
+# --- what is given now
+
+
+def current_ma(connector: Connector) -> int:
+    """What a connector may give now: 0, or from the least that its charger can to what the installation allows."""
+    limit_ma = connector.layout.max_current_ma
+    if connector.allowed_ma is not None:
+        limit_ma = min(limit_ma, connector.allowed_ma)
+    return limit_ma if limit_ma >= _least_ma(connector) else 0
+
+
+def _least_ma(connector: Connector) -> int:
+    layout = connector.layout
+    return layout.min_current_ma if connector.can(Capability.LIMIT) else layout.max_current_ma
+
+
+def _feed(connector: Connector) -> Feed:
+    layout = connector.layout
+    return Feed(
+        phases=layout.phases,
+        voltage_v=layout.voltage_v,
+        least_a=_least_ma(connector) / 1000,
+        most_a=layout.max_current_ma / 1000,
+    )
+
+
+def refresh(draft: Draft) -> None:
+    """Bring every connector's `allowed_ma` up to date, if anything that it rests on has changed."""
+    station = draft.station
+    if not station.charging_profiles:
+        if station.limits is not None:
+            _allow(draft, dict.fromkeys(station.connectors))
+            draft.update(limits=None)
+        return
+    now_s = second(draft.now.utc)
+    users = tuple((connector.transaction_id, connector.capabilities) for connector in station.connectors.values())
+    if station.limits is not None and _still_holds(station, station.limits, users, now_s):
+        return
+    allowed, until_s = Outlook(station, now_s).allowed(now_s)
+    _allow(draft, allowed)
+    draft.update(
+        limits=LimitsBasis(
+            profiles=station.charging_profiles,
+            corrections=station.corrections,
+            users=users,
+            since_s=now_s,
+            until_s=until_s,
+        )
+    )
+
+
+def _still_holds(station: Station, basis: LimitsBasis, users: tuple[object, ...], now_s: int) -> bool:
+    return (
+        basis.profiles is station.charging_profiles
+        and basis.corrections is station.corrections
+        and basis.since_s <= now_s < basis.until_s
+        and basis.users == users
+    )
+
+
+def _allow(draft: Draft, allowed: Mapping[int, int | None]) -> None:
+    for number, limit_ma in allowed.items():
+        if draft.station.connectors[number].allowed_ma != limit_ma:
+            draft.change(number, allowed_ma=limit_ma)
+
+
+# --- looking ahead
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    """A connector with what is said of it. `fixed`: it takes what it takes."""
+
+    feed: Feed
+    stack: Stack
+    fixed: bool
+
+    def own(self, at_s: int) -> tuple[float, int]:
+        """What it may take by its own profiles, in ampere, and the second from which that may be another."""
+        rate, until_s = self.stack.at(at_s)
+        return (self.feed.most_a if self.fixed else self.feed.given(rate)), until_s
+
+    def claim(self, ampere: float, unit: RateUnit) -> Claim:
+        return Claim(least_a=self.feed.least_a, most_a=ampere, cost=self.feed.cost(unit), fixed=self.fixed)
+
+
+class Outlook:
+    """What a station's profiles say from a second on. Asked for one second after the other, never for an earlier one;
+    every answer comes with the first second at which it may be another."""
+
+    def __init__(self, station: Station, now_s: int) -> None:
+        self._station = station
+        self._now_s = now_s
+        self._profiles = _Sorted(station.charging_profiles.values())
+        self._plans: dict[tuple[int, int | None], Plan] = {}
+        self._users: dict[int, _User] = {}
+        self._budget = Stack(self._plan(one, now_s) for one in self._profiles.station)
+        running = [t for t in map(station.running, station.connectors) if t is not None]
+        running.sort(key=lambda t: (station.true_time(t.started), t.connector))
+        self._running = tuple(transaction.connector for transaction in running)
+
+    def _user(self, number: int) -> _User:
+        if number not in self._users:
+            connector = self._station.connectors[number]
+            running = self._station.running(number)
+            started_s = self._now_s if running is None else second(self._station.true_time(running.started))
+            found = self._profiles.of(connector.layout.evse_id, None if running is None else running.id)
+            stack = Stack(self._plan(one, started_s) for one in found)
+            self._users[number] = _User(_feed(connector), stack, not controllable(connector))
+        return self._users[number]
+
+    def _plan(self, one: InstalledProfile, started_s: int) -> Plan:
+        """Only a relative profile is another one for another transaction."""
+        key = one.profile.id, started_s if one.profile.schedule.start is None else None
+        if key not in self._plans:
+            self._plans[key] = plan_of(one.profile, started_s)
+        return self._plans[key]
+
+    def allowed(self, at_s: int) -> tuple[dict[int, int | None], int]:
+        """What each connector may give, in milliampere: its part of the budget while it is in use, else what it would
+        have alone. None: no profile says anything, or nothing can be done about it."""
+        shares, until_s = self._share(self._running, at_s)
+        budget, _ = self._budget.at(at_s)
+        found: dict[int, int | None] = {}
+        for number in self._station.connectors:
+            user = self._user(number)
+            own_a, own_until_s = user.own(at_s)
+            until_s = min(until_s, own_until_s)
+            if user.fixed or (budget is None and user.stack.at(at_s).rate is None):
+                found[number] = None
+            elif number in shares:
+                found[number] = milliamperes(shares[number])
+            elif budget is not None:
+                found[number] = milliamperes(share(budget.limit, [user.claim(own_a, budget.unit)])[0])
+            else:
+                found[number] = milliamperes(own_a)
+        return found, until_s
+
+    def one(self, number: int, unit: RateUnit, at_s: int) -> tuple[float, int]:
+        """What a connector may give, if it is in use or was from now on, behind those that are."""
+        if number in self._running or not self._profiles.station:
+            users = self._running if self._profiles.station else (number,)
+        else:
+            users = (*self._running, number)
+        shares, until_s = self._share(users, at_s)
+        return shares[number] * self._user(number).feed.cost(unit), until_s
+
+    def total(self, numbers: Iterable[int], unit: RateUnit, at_s: int) -> tuple[float, int]:
+        """What the station may take at most, if each of these connectors was in use."""
+        budget, until_s = self._budget.at(at_s)
+        total = 0.0
+        for number in numbers:
+            own_a, own_until_s = self._user(number).own(at_s)
+            total += own_a * self._user(number).feed.cost(unit)
+            until_s = min(until_s, own_until_s)
+        if budget is not None:
+            total = min(total, self._in_unit(budget, unit))
+        return total, until_s
+
+    def _in_unit(self, rate: Rate, unit: RateUnit) -> float:
+        if rate.unit is unit:
+            return rate.limit
+        layouts = [connector.layout for connector in self._station.connectors.values()]
+        watts = max(layout.voltage_v for layout in layouts) * max(layout.phases for layout in layouts)
+        return rate.limit * watts if unit is RateUnit.WATTS else rate.limit / watts
+
+    def _share(self, numbers: tuple[int, ...], at_s: int) -> tuple[dict[int, float], int]:
+        """The parts of those that are in use."""
+        budget, until_s = self._budget.at(at_s)
+        own: list[float] = []
+        for number in numbers:
+            ampere, own_until_s = self._user(number).own(at_s)
+            own.append(ampere)
+            until_s = min(until_s, own_until_s)
+        if budget is not None:
+            claims = [self._user(n).claim(ampere, budget.unit) for n, ampere in zip(numbers, own, strict=True)]
+            own = share(budget.limit, claims)
+        return dict(zip(numbers, own, strict=True)), until_s
+
+
+class _Sorted:
+    """Installed profiles by where they count, the highest stack level first."""
+
+    def __init__(self, profiles: Iterable[InstalledProfile]) -> None:
+        self.station: list[InstalledProfile] = []
+        self._defaults: defaultdict[int, list[InstalledProfile]] = defaultdict(list)
+        self._transactions: defaultdict[str | None, list[InstalledProfile]] = defaultdict(list)
+        for one in sorted(profiles, key=lambda one: (-one.profile.stack_level, one.profile.id)):
+            match one.profile.purpose:
+                case ProfilePurpose.STATION_MAX:
+                    self.station.append(one)
+                case ProfilePurpose.TX_DEFAULT:
+                    self._defaults[one.evse_id].append(one)
+                case ProfilePurpose.TX:
+                    self._transactions[one.transaction_id].append(one)
+
+    def of(self, evse_id: int, transaction_id: str | None) -> tuple[InstalledProfile, ...]:
+        """What counts for an EVSE, in the order in which it is asked."""
+        own = self._transactions.get(transaction_id, ()) if transaction_id is not None else ()
+        return (*own, *self._defaults.get(evse_id, ()), *self._defaults.get(STATION, ()))
+
+
+# --- GetCompositeSchedule
+
+
+def compose(draft: Draft, event: GetCompositeSchedule) -> None:
+    """The schedule to be expected of an EVSE from now on, as if it was in use, or of the station, as if all were
+    (16-SC-14, 2.x K08). It starts with the running second. A duration that is none is Rejected."""
+    station = draft.station
+    evse_id = place_of(station, event)
+    unit = event.unit or next((unit for unit in RateUnit if unit_allowed(station, unit)), RateUnit.AMPERES)
+    if evse_id is None or event.duration_s <= 0 or not unit_allowed(station, unit):
+        draft.reply(event.request, Verdict.REJECTED, "no such connector, no duration, or not in this unit")
+        return
+    start_s = second(draft.now.utc)
+    outlook = Outlook(station, start_s)
+    places = _places(station, evse_id)
+    found = tabulate(
+        partial(outlook.total, places, unit) if evse_id == STATION else partial(outlook.one, places[0], unit),
+        start_s=start_s,
+        duration_s=min(event.duration_s, MAX_DURATION_S),
+        max_periods=MAX_PERIODS,
+        max_steps=MAX_STEPS,
+    )
+    phases = max(connector.layout.phases for connector in connectors_of(station, evse_id))
+    schedule = ChargingSchedule(
+        unit=unit,
+        periods=tuple(SchedulePeriod(start_s=at_s, limit=limit, phases=phases) for at_s, limit in found.periods),
+        duration_s=found.duration_s,
+    )
+    composite = CompositeSchedule(evse_id=evse_id, connector=event.connector, start=moment(start_s), schedule=schedule)
+    draft.reply(event.request, Verdict.ACCEPTED, data=composite)
+
+
+def _places(station: Station, evse_id: int) -> tuple[int, ...]:
+    """One connector for each EVSE: the one in use, else its first."""
+    found: dict[int, int] = {}
+    for connector in connectors_of(station, evse_id):
+        if connector.layout.evse_id not in found or connector.transaction_id is not None:
+            found[connector.layout.evse_id] = connector.number
+    return tuple(found.values())
