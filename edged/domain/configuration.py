@@ -116,7 +116,7 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _int("WebSocketPingInterval", 60, maximum=DAY_S),
         _bool("LocalAuthListEnabled", True),
         _int("LocalAuthListMaxLength", 10_000, minimum=1, maximum=100_000, fixed=True),
-        _int("SendLocalListMaxLength", 1_000, minimum=1, maximum=5_000, fixed=True),
+        _int("SendLocalListMaxLength", 1_000, minimum=1, maximum=3_000, fixed=True),
         _bool("ReserveConnectorZeroSupported", True, Mutability.READ_ONLY),
         _bool("ReservationEnabled", True, Mutability.READ_ONLY),
         _int("ChargeProfileMaxStackLevel", 100, maximum=1_000, fixed=True),
