@@ -149,7 +149,8 @@ async def in_thread(work: Callable[[], T], lifeline: Lifeline) -> T:
             loop.call_soon_threadsafe(tell, result, error)
 
     begun_s = time.monotonic()
-    threading.Thread(target=run, name="transfer", daemon=True).start()
+    thread = threading.Thread(target=run, name="transfer", daemon=True)
+    thread.start()
     try:
         while not ended.done() and lifeline.why is None:
             due_s, why = lifeline.due_s(begun_s)
@@ -162,8 +163,12 @@ async def in_thread(work: Callable[[], T], lifeline: Lifeline) -> T:
         lifeline.cut("the transfer was cancelled")
         await asyncio.wait({ended}, timeout=GRACE_S)
         raise
-    if not ended.done():
-        await asyncio.wait({ended}, timeout=GRACE_S)
+    else:
+        if not ended.done():
+            await asyncio.wait({ended}, timeout=GRACE_S)
+    finally:
+        if ended.done():
+            thread.join()  # it told its end as the last thing that it did
     result, error = ended.result() if ended.done() else (None, None)
     if lifeline.why is not None:
         raise TransferError(lifeline.why) from error

@@ -68,12 +68,12 @@ class _Plain(HTTPConnection):
         super().__init__(*args, **named)
         self._dial = dial
 
-    def _new_conn(self) -> socket.socket:
-        return self._dial()
+    def connect(self) -> None:
+        self.sock = self._dial()
 
 
 class _Secure(HTTPSConnection):
-    """The same with TLS, where the name is checked as ever."""
+    """The same where `dial` speaks TLS and has checked the name: version 1.26 cannot do that for an address."""
 
     response_class = _Wary
 
@@ -81,8 +81,9 @@ class _Secure(HTTPSConnection):
         super().__init__(*args, **named)
         self._dial = dial
 
-    def _new_conn(self) -> socket.socket:
-        return self._dial()
+    def connect(self) -> None:
+        self.sock = self._dial()
+        self.is_verified = True
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
@@ -230,15 +231,21 @@ def _exchange(
     addresses = attempt.addresses(location)
     host = f"[{location.host}]" if ":" in location.host else location.host
 
+    context = attempt.trust() if location.scheme == "https" else None
+
     def dial() -> socket.socket:
-        return attempt.lifeline.connect(location.host, addresses, location.actual_port)[0]
+        line, _guard = attempt.lifeline.connect(location.host, addresses, location.actual_port)
+        if context is None:
+            return line
+        try:
+            return context.wrap_socket(line, server_hostname=location.host.rstrip("."))
+        except (OSError, ValueError):
+            line.close()
+            raise
 
     patience = urllib3.Timeout(connect=attempt.rules.stall_timeout_s, read=attempt.rules.stall_timeout_s)
-    pool: urllib3.HTTPConnectionPool
-    if location.scheme == "https":
-        pool = _SecurePool(host, location.port, timeout=patience, ssl_context=attempt.trust(), dial=dial)
-    else:
-        pool = _PlainPool(host, location.port, timeout=patience, dial=dial)
+    kind = _SecurePool if location.scheme == "https" else _PlainPool
+    pool = kind(host, location.port, timeout=patience, dial=dial)
     body = None if cargo is None else _Body(cargo, attempt)
     response: Any = None
     try:
