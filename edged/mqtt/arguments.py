@@ -172,12 +172,7 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
             name="cancel_reservation",
             arguments=(_STATION, Argument("reservation_id", whole(0, MAX_ID), required=True)),
         ),
-        CommandShape(
-            name="start_transaction",
-            arguments=(_STATION, _THIS_CONNECTOR, _TOKEN, _KIND),
-            id_unless="",
-            timeout_s=SLOW_S,
-        ),
+        CommandShape(name="start_transaction", arguments=(_STATION, _THIS_CONNECTOR, _TOKEN, _KIND), id_unless=""),
         CommandShape(
             name="stop_transaction",
             arguments=(_STATION, Argument("transaction_id", text(36)), _CONNECTOR),

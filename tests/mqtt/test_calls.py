@@ -6,17 +6,21 @@ import asyncio
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from edged.domain.hardware import ChargerState
+from edged.domain.journal import Direction, TransferEntry
+from edged.domain.types import Stamp
 from edged.mqtt import arguments
 from edged.mqtt.ledger import KeptReply, Key
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.options import CommandOptions, Protocol
 
 Make = Callable[..., MqttMirror]
+NOON = datetime(2026, 8, 22, 10, 0, 0, tzinfo=UTC)
 PREFIX = "edged/v1/gw1"
 REPLY = f"{PREFIX}/rpc/bms-op/reply/"
 RESERVE = {"connector": 1, "id_token": "DRIVER-0001", "expires_at": "2026-08-22T11:00:00Z"}
@@ -192,6 +196,43 @@ async def test_who_asks_too_often_is_told_to_slow_down(
     )
     assert [r.json["ok"] for r in replies] == [True, True, True, False, False]
     assert replies[-1].json["error"]["code"] == "busy"
+
+
+async def test_data_for_a_csms_that_is_away_is_not_sent(caller: Any) -> None:
+    reply = await caller.call("data_transfer", {"id": "d1", "args": {"vendor_id": "com.example", "data": "x"}})
+    assert reply.json["error"]["code"] == "csms_offline"
+
+
+async def test_the_history_of_transfers_comes_when_it_has_been_read(caller: Any, site: Any, until: Any) -> None:
+    caller.publish(f"{PREFIX}/rpc/bms-op/request/list_data_transfers", {"id": "l1", "args": {"limit": 5}})
+    await until(lambda: site.reads)
+    ((limit, tell),) = site.reads
+    entry = TransferEntry(
+        at=Stamp(NOON, True, "b1"),
+        direction=Direction.FROM_CSMS,
+        source="csms",
+        vendor_id="com.example",
+        message_id="m",
+        data="\ud800 \U0001f600" * 800,
+        data_chars=9000,
+        status="Accepted",
+    )
+    tell([entry] * limit, site.clock.now())
+    reply = await caller.payload(REPLY + "list_data_transfers")
+    assert reply.json["id"] == "l1"
+    assert len(reply.json["result"]["transfers"]) == 5
+    assert reply.json["result"]["transfers"][0]["data"] == "? \U0001f600" * 800
+
+
+async def test_what_a_csms_could_ask_is_asked_over_the_broker(caller: Any, site: Any) -> None:
+    keys = await caller.call("get_configuration_key", {"args": {"keys": ["HeartbeatInterval", "AuthorizationKey"]}})
+    shown = {key["key"]: key["value"] for key in keys.json["result"]["configuration_keys"]}
+    assert shown == {"HeartbeatInterval": "86400", "AuthorizationKey": None}
+    event = await caller.call("security_event", {"id": "s1", "args": {"type": "DoorOpened", "info": "cabinet 3"}})
+    assert event.json["result"] == {"queued": True}
+    secret = {"id": "k1", "args": {"key": "AuthorizationKey", "value": "correct horse battery"}}
+    assert (await caller.call("set_configuration_key", secret)).json["error"]["code"] == "forbidden"
+    assert [type(asked).__name__ for asked in site.asked] == ["GetConfiguration", "ReportSecurityEvent"]
 
 
 async def test_replies_keep_the_order_of_the_requests(caller: Any) -> None:
