@@ -17,10 +17,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edged import __version__
+from edged import __version__, certificates
 from edged.chargers.driver import ChargerDriver
 from edged.chargers.factory import BusPool, build_charger, spec_for_point
 from edged.chargers.library import load_profile
@@ -29,6 +30,7 @@ from edged.csms.backoff import BackOff, BackOffPolicy
 from edged.csms.connection import Connection
 from edged.csms.link import Link
 from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
+from edged.domain import access
 from edged.domain.events import Started
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
@@ -56,6 +58,8 @@ _log = logging.getLogger(__name__)
 
 DATABASE = "edged.db"
 HOST_BOOT = "host_boot"
+RUNNING = "running"
+KEYS = "keys"
 STOP_S = 4.5
 POLL_INTERVAL_S = 1.0
 SHOW_AFTER_S = 0.05
@@ -133,11 +137,11 @@ class Gateway:
                 store=StoredReplies(self._opened.store, self._clock),
             )
         drivers = {name: self._build_driver(name) for name in self._used_chargers()}
-        continued = self._continued()
+        continued, unexpected = self._continued(), self._ended_unexpectedly()
         for station in self.settings.stations:
             self._units[station.id] = self._build_station(station, drivers)
         for unit in self._units.values():
-            unit.engine.post(Started(continued=continued))
+            unit.engine.post(Started(continued=continued, unexpected=unexpected))
 
     def _used_chargers(self) -> Sequence[str]:
         return [evse.charger for station in self.settings.stations for evse in station.evses]
@@ -174,6 +178,13 @@ class Gateway:
         if before != here:
             store.set_value(HOST_BOOT, here)
         return before == here
+
+    def _ended_unexpectedly(self) -> bool:
+        """Whether the last run ended without a word. From here on this one is the last."""
+        store = self._opened.store
+        before = store.value(RUNNING)
+        store.set_value(RUNNING, self._run_id)
+        return before is not None
 
     def _build_station(self, settings: StationSettings, drivers: Mapping[str, ChargerDriver]) -> _Unit:
         dialect = next(DIALECTS[version] for version in settings.csms.versions if version in DIALECTS)
@@ -214,6 +225,7 @@ class Gateway:
             desks=(self._local, MirrorDesk(self._mirror)) if self._mirror is not None else (self._local,),
             alive=lambda: self._alive(settings.id),
         )
+        settings_for = partial(connection_settings, settings, (dialect.subprotocol,))
         link = Link(
             station,
             dialect,
@@ -221,9 +233,14 @@ class Gateway:
             new_id=lambda: str(uuid.uuid4()),
             monotonic=time.monotonic,
             read_outbox=store.outbox,
+            settings_for=settings_for,
         )
+        keys = self._state_dir / KEYS
         connection = Connection(
-            connection_settings(settings, (dialect.subprotocol,)), link, BackOff(lambda: BACK_OFF, random.random)
+            settings_for(station),
+            link,
+            BackOff(lambda: BACK_OFF, random.random),
+            client_files=lambda certificate: certificates.client_files(certificate, keys),
         )
         link.attach(connection)
         engine.attach(link)
@@ -247,7 +264,17 @@ class Gateway:
                 return await self._serve(self._leaving)
             finally:
                 self._executor.shutdown(wait=True)
-                self._opened.store.close()
+                self._end_store()
+
+    def _end_store(self) -> None:
+        """The last of all; a run that was asked to leave says so."""
+        store = self._opened.store
+        try:
+            if self._leaving is not None and self._leaving.done():
+                store.set_value(RUNNING, None)
+        except StoreError as error:
+            _log.warning("the end of this run was not kept: %s", error)
+        store.close()
 
     async def _serve(self, leaving: asyncio.Future[int]) -> int:
         tasks = [asyncio.create_task(unit.engine.run(), name=f"engine {id}") for id, unit in self._units.items()]
@@ -332,9 +359,9 @@ class Gateway:
 
     def _csms_view(self, unit: _Unit) -> CsmsView:
         return CsmsView(
-            url=unit.settings.csms.url,
+            url=unit.connection.settings.url,
             version=unit.link.subprotocol if unit.link.connected else None,
-            security_profile=unit.settings.csms.security_profile,
+            security_profile=access.security_profile(unit.engine.station),
             state="connected" if unit.link.connected else "connecting",
             reason=unit.link.reason or None,
         )
@@ -378,7 +405,8 @@ class Gateway:
                     unit.engine.station,
                     degraded=unit.engine.degraded,
                     link={
-                        "url": unit.settings.csms.url,
+                        "url": unit.connection.settings.url,
+                        "security_profile": access.security_profile(unit.engine.station),
                         "connected": unit.link.connected,
                         "reason": unit.link.reason or None,
                     },

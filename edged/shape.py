@@ -5,6 +5,8 @@ Knows settings and the core. What the chargers can do comes in as `ChargerFacts`
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +17,7 @@ from edged.domain.hardware import Capability, Measurand
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station, Vendor
 from edged.domain.types import Now
 from edged.ocpp.dialect import Dialect
-from edged.settings.model import GatewaySettings, StationSettings, TimeSource
+from edged.settings.model import CsmsSettings, GatewaySettings, PasswordEncoding, StationSettings, TimeSource
 
 DEFAULT_MAX_MA = 32_000
 NO_VENDORS: Mapping[str, Vendor] = MappingProxyType({})
@@ -91,6 +93,12 @@ def fresh_station(
             offline_tokens=settings.offline_tokens,
             hard_reset=gateway.hard_reset,
             time_from_csms=gateway.time_source is TimeSource.CSMS,
+            security_profile=settings.csms.security_profile,
+            has_password=settings.csms.password is not None,
+            has_root=settings.csms.ca_file is not None,
+            has_client_certificate=settings.csms.client_certificate is not None,
+            credentials_digest=credentials_digest(settings.csms),
+            hex_password=settings.csms.password_encoding is PasswordEncoding.HEX,
             vendors=vendors,
         ),
         boot=boot,
@@ -99,6 +107,22 @@ def fresh_station(
         wall_kept=boot.floor,
         clock=now,
     )
+
+
+def credentials_digest(csms: CsmsSettings) -> str:
+    """Changes when the installer changes where to go or what shows who we are; not with a key that is not written,
+    so that a later edged with more of them does not mistake itself for an installer."""
+    certificate = csms.client_certificate
+    words = {
+        "url": csms.url,
+        "secure_url": csms.secure_url,
+        "security_profile": csms.security_profile,
+        "password": None if csms.password is None else csms.password.reveal(),
+        "hex": csms.password_encoding is PasswordEncoding.HEX or None,
+        "client_certificate": None if certificate is None else [str(certificate.cert), str(certificate.key)],
+    }
+    written = {name: word for name, word in words.items() if word is not None}
+    return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
 
 
 def first_values(

@@ -36,6 +36,7 @@ def visible(station: Station) -> tuple[object, ...]:
         station.transactions,
         station.configuration,
         station.link,
+        station.access,
         station.operative,
         station.reset,
         station.queued,

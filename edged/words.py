@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit, urlunsplit
+
 from edged.chargers.line import BusSpec, LineKind
 from edged.csms.endpoint import ConnectionSettings
+from edged.domain import access
+from edged.domain.certificate import trusted
+from edged.domain.station import Station
 from edged.settings import Line, SerialLine, StationSettings, TcpLine
+from edged.settings.model import CsmsSettings, PasswordEncoding
+
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 def bus_spec(line: Line) -> BusSpec:
@@ -21,14 +30,40 @@ def bus_spec(line: Line) -> BusSpec:
     return BusSpec(kind=kind, host=line.host, tcp_port=line.port)
 
 
-def connection_settings(settings: StationSettings, subprotocols: tuple[str, ...]) -> ConnectionSettings:
-    """How to reach a station's CSMS. Raises `CsmsSettingsError`."""
-    password = settings.csms.password
+def connection_settings(
+    settings: StationSettings, subprotocols: tuple[str, ...], station: Station
+) -> ConnectionSettings:
+    """How to reach a station's CSMS: the site's word, and what the CSMS has made of it. Raises `CsmsSettingsError`."""
+    csms, way, profile = settings.csms, access.way_of(station), access.security_profile(station)
+    own = None if csms.password is None else csms.password.reveal()
+    password = own if way.password is None else way.password.value
+    key_id = access.client_key(station) if profile == access.HIGHEST_PROFILE else None
+    certificate, signed = csms.client_certificate, station.client_certificates.get(key_id or "")
     return ConnectionSettings(
-        url=settings.csms.url,
+        url=csms_url(csms, profile),
         identity=settings.id,
         subprotocols=subprotocols,
-        security_profile=settings.csms.security_profile,
-        password=None if password is None else password.reveal().encode(),
-        ca_file=settings.csms.ca_file,
+        security_profile=profile,
+        password=None if password is None else password_bytes(password, csms.password_encoding),
+        ca_file=csms.ca_file,
+        roots=trusted(station),
+        client_files=None if certificate is None else (certificate.cert, certificate.key),
+        client=None if signed is None else signed.shown,
+        access=station.access.number,
     )
+
+
+def csms_url(csms: CsmsSettings, profile: int) -> str:
+    """The address at a security profile: from 2 on with TLS. Never without TLS where the installer wrote wss://."""
+    if profile < 2:
+        return csms.url
+    if csms.secure_url is not None:
+        return csms.secure_url
+    return urlunsplit(urlsplit(csms.url)._replace(scheme="wss"))
+
+
+def password_bytes(text: str, encoding: PasswordEncoding) -> bytes:
+    """What a password's text stands for in the Basic header (16-J-05)."""
+    if encoding is PasswordEncoding.HEX and _HEX.fullmatch(text):
+        return bytes.fromhex(text)
+    return text.encode()

@@ -94,7 +94,8 @@ class _Line(ClientConnection):
 class Connection:
     """One station's line. `run` it in a task until `stop`; an exception out of it is a bug of ours or the listener's.
 
-    `ping_interval_s` 0 means no pings (16-J-08). `client_files`: where edged's own keys are. `sleep` waits between attempts and is there to be replaced in tests.
+    `ping_interval_s` 0 means no pings (16-J-08). `client_files`: where edged's own keys are. `sleep` waits between
+    attempts and is there to be replaced in tests.
     """
 
     def __init__(

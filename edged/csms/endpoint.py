@@ -101,6 +101,7 @@ class ConnectionSettings:
         if not self.secure:
             return None
         context = ssl.create_default_context(cafile=self.ca_file, cadata="\n".join(self.roots) or None)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a root that another one signed is trusted for itself
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_TLS12_CIPHERS)
         if self.security_profile == 3:
@@ -110,8 +111,9 @@ class ConnectionSettings:
     def _show_ourselves(self, context: ssl.SSLContext, files: ClientFiles) -> None:
         try:
             own = self.client_files if self.client is None else files(self.client)
-            if own is not None:
-                context.load_cert_chain(*own, password=lambda: "")  # a key with a password must not ask at a terminal
+            if own is None:
+                raise FileNotFoundError(2, "there is none")
+            context.load_cert_chain(*own, password=lambda: "")  # a key with a password must not ask at a terminal
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ClientFileError(f"the client certificate cannot be used: {reason}") from error
@@ -150,8 +152,6 @@ def _profile_problem(settings: ConnectionSettings) -> str | None:
         return f"security profile {profile} needs a wss:// url"
     if profile in (1, 2) and not settings.password:
         return f"security profile {profile} needs a password"
-    if profile == 3 and settings.client is None and settings.client_files is None:
-        return "security profile 3 needs a client certificate"
     if profile in (1, 2) and ":" in settings.identity:
         return "an identity with a colon cannot be used with Basic authentication"  # 16-J-06
     return None

@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edged.csms.connection import Connection
+from edged.csms.course import Course, SettingsFor
 from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
 from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem, StatusItem
 from edged.csms.reports import Reports
+from edged.csms.suspicions import Suspicions
 from edged.csms.waiting import Waiting
 from edged.domain.effects import (
     Ask,
@@ -38,17 +40,21 @@ from edged.domain.events import (
     BootFailed,
     Event,
     LinkDown,
+    LinkFailed,
     LinkUp,
     QuestionAnswered,
+    RecordDelivered,
     RecordGivenUp,
     Registration,
     RegistrationLost,
     TokenAnswered,
 )
+from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
 from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet
 from edged.ocpp.framing import LocalProtocolError
+from edged.ocpp.masking import masked
 from edged.ocpp.message_id import record_message_id
 from edged.ocpp.outbox import Outbox, OutboxRow, Parked
 from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, ResultReceived, Session
@@ -57,6 +63,7 @@ _log = logging.getLogger(__name__)
 _wire = logging.getLogger("edged.wire")
 
 CSMS = "csms"
+_NO_SUCH_MESSAGE = frozenset({ErrorCode.NOT_IMPLEMENTED, ErrorCode.NOT_SUPPORTED})
 
 ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
 
@@ -73,6 +80,7 @@ class Link:
         new_id: Callable[[], str],
         monotonic: Callable[[], float],
         read_outbox: ReadOutbox,
+        settings_for: SettingsFor | None = None,
         max_frame_bytes: int = 512 * 1024,
     ) -> None:
         self._station = station
@@ -91,7 +99,11 @@ class Link:
             lambda: self._station.configuration.number("TransactionMessageAttempts"),
             lambda: self._station.configuration.number("TransactionMessageRetryInterval"),
             self._refill,
+            guaranteed=(Lane.SECURITY.value,),
         )
+        self._course = Course(settings_for)
+        self._suspicions = Suspicions(post, monotonic)
+        self._deaf = False  # to security events
         self._reports = Reports(dialect)
         self._waiting = Waiting(self.outbox, monotonic)
         self._serving = False
@@ -121,7 +133,8 @@ class Link:
 
     def opened(self, subprotocol: str) -> None:
         self.reason = ""
-        self._post(LinkUp())
+        self._deaf = False
+        self._post(LinkUp(self._course.number(self._connection)))
 
     def closed(self, reason: str) -> None:
         """Nothing that was under way counts any more; durable rows keep their place and their attempts."""
@@ -140,9 +153,11 @@ class Link:
 
     def failed(self, failure: Failure) -> None:
         self.reason = str(failure.reason)
+        self._post(LinkFailed(self._course.number(self._connection), failure.security, failure.reason))
 
     def received(self, frame: str | bytes) -> None:
-        _wire.debug("%s <- %s", self._station.identity.id, frame)
+        self._show_on_wire("<-", frame)
+        unasked = self.session.counters.unasked
         for event in self.session.receive(frame, self._monotonic()):
             match event:
                 case CallReceived():
@@ -153,6 +168,9 @@ class Link:
                     self._refused(event.ref, event.code, event.description)
                 case _:
                     _log.warning("%s: a frame of the CSMS is refused: %s", self._station.identity.id, event)
+                    self._suspicions.note(SecurityEvent.INVALID_MESSAGES, event.reason)
+        if self.session.counters.unasked > unasked:
+            self._suspicions.note(SecurityEvent.REPLAY, "an answer to something that was not asked")
         self._pump()
 
     # --- the CSMS asks
@@ -206,6 +224,7 @@ class Link:
         for timed_out in self.session.poll(now.monotonic_s):
             _log.warning("%s: the CSMS did not answer in time", station.identity.id)
             self._without_answer(timed_out.ref, "no answer in time")
+        self._course.follow(station, self._connection, now.monotonic_s, busy=not self.session.idle)
         self._undated = not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects)
         if self._undated:
             return  # the time becomes known behind this step: what is told next is dated by it
@@ -276,7 +295,7 @@ class Link:
     # --- one CALL at a time
 
     def _pump(self) -> None:
-        while self.connected and self.session.idle and not (self._forgotten or self._undated):
+        while self.connected and self.session.idle and not (self._forgotten or self._undated or self._course.moving):
             item = self._waiting.choose(
                 serving=self._serving, registration=self._registration, live_from=self._live_from
             )
@@ -298,6 +317,9 @@ class Link:
         if isinstance(request, Inexpressible):
             self._post(RecordGivenUp(item.row.seq, item.row.record, "this OCPP version has no message for it"))
             return True
+        if self._deaf and item.row.lane == Lane.SECURITY.value:
+            self._post(RecordDelivered(item.row.seq, item.row.record))  # it has been said once that they are dropped
+            return True
         seq, record = item.row.seq, item.row.record
         message_id = record_message_id(self._station.identity.id, seq, record, refusals=self._refusals.get(seq, 0))
         self.session.call(request, item, self._monotonic(), message_id=message_id)
@@ -305,9 +327,13 @@ class Link:
 
     def _flush_frames(self) -> None:
         for frame in self.session.take_outgoing():
-            _wire.debug("%s -> %s", self._station.identity.id, frame)
+            self._show_on_wire("->", frame)
             if self._connection is None or not self._connection.send(frame):
                 return
+
+    def _show_on_wire(self, arrow: str, frame: str | bytes) -> None:
+        if _wire.isEnabledFor(logging.DEBUG):
+            _wire.debug("%s %s %s", self._station.identity.id, arrow, masked(frame))
 
     async def flush(self, timeout_s: float) -> None:
         if self._connection is not None and self._connection.connected:
@@ -349,6 +375,10 @@ class Link:
                 self.outbox.unsent(item.row.seq)
                 return
         _log.warning("%s: the CSMS refuses a message: %s %s", self._station.identity.id, code, description)
+        if isinstance(item, RowItem) and item.row.lane == Lane.SECURITY.value and code in _NO_SUCH_MESSAGE:
+            self._deaf = True
+            self._post(RecordGivenUp(item.row.seq, item.row.record, "the CSMS knows no security events"))
+            return
         if isinstance(item, RowItem):
             self._refusals[item.row.seq] = self._refusals.get(item.row.seq, 0) + 1
         self._without_answer(item, f"CALLERROR {code}")

@@ -83,13 +83,17 @@ def missing(station: Station, profile: int) -> str | None:
 # --- orders
 
 
-def change_password(draft: Draft, password: str) -> None:
-    """From the next line on; the caller has asked whether it is `usable`."""
+def change_password(draft: Draft, password: str) -> str | None:
+    """From the next line on. Returns why not (A01.FR.01)."""
+    if not usable(draft.station, password):
+        return "not a password"
     _order(draft, replace(draft.station.access.way, password=SecretText(password)), "AuthorizationKey")
+    return None
 
 
-def change_profile(draft: Draft, profile: int) -> str | None:
-    """From the next line on. Returns why not (A05.FR.01 to .05)."""
+def change_profile(draft: Draft, value: str) -> str | None:
+    """From the next line on. `value`: a whole number. Returns why not (A05.FR.01 to .05)."""
+    profile = int(value)
     if not security_profile(draft.station) < profile <= HIGHEST_PROFILE:
         return "a security profile can only be raised"
     problem = missing(draft.station, profile)

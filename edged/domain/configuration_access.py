@@ -58,12 +58,10 @@ def _change_access(draft: Draft, event: SetConfiguration, key: ConfigKey) -> Non
     """Accepted means kept: the CSMS believes in the new password from then on. The value is told to nobody."""
     value = checked(draft.station, key, event.value)
     if value is None:
-        problem: str | None = "not a value that the key allows"
-    elif key.name == PASSWORD:
-        problem = None
-        access.change_password(draft, value)
-    else:
-        problem = access.change_profile(draft, int(value))
+        draft.reply(event.request, ConfigurationStatus.REJECTED, "not a value that the key allows")
+        return
+    change_way = access.change_password if key.name == PASSWORD else access.change_profile
+    problem = change_way(draft, value)
     if problem is not None:
         draft.reply(event.request, ConfigurationStatus.REJECTED, problem)
         return

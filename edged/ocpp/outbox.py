@@ -2,8 +2,8 @@
 
 Owns: which row of a lane may leave now, and what a failure means. Refuses to know: storage, encoding, sockets, clocks.
 Invariants: rows of a lane leave in the order of `seq` · at most one row of a lane is in flight · a lane that waits for
-a retry lets nothing pass and holds no other lane up · every row ends delivered or parked, never both · at most
-`window` rows of a lane are in memory.
+a retry lets nothing pass and holds no other lane up · every row ends delivered or parked, never both · a row of a lane
+with guaranteed delivery is never parked · at most `window` rows of a lane are in memory.
 
 The caller commits a row to disk before `add` and takes it from disk after `delivered` or `Parked`. Misuse raises
 `LocalProtocolError`.
@@ -12,13 +12,16 @@ The caller commits a row to disk before `add` and takes it from disk after `deli
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from edged.ocpp.framing import LocalProtocolError
 
 BEFORE_ALL: Final = -1
+GUARANTEED_MIN_S: Final = 30.0
+GUARANTEED_MAX_S: Final = 3600.0
+_MOST_DOUBLINGS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,18 @@ class _Lane:
 class Outbox:
     """Queues in lanes. `attempts` and `interval_s` are asked at each failure (1.6 TransactionMessageAttempts and
     TransactionMessageRetryInterval, 16-TX-07); fewer than one attempt counts as one. A lane needs no announcement: its
-    first `next` reads it from disk.
+    first `next` reads it from disk. Rows of `guaranteed` lanes are tried for ever, at intervals that double up to an
+    hour (16-J-33).
     """
 
     def __init__(
-        self, attempts: Callable[[], int], interval_s: Callable[[], float], refill: Refill, *, window: int = 64
+        self,
+        attempts: Callable[[], int],
+        interval_s: Callable[[], float],
+        refill: Refill,
+        *,
+        window: int = 64,
+        guaranteed: Collection[str] = (),
     ) -> None:
         if window < 1:
             raise LocalProtocolError("a window holds at least one row")
@@ -76,6 +86,7 @@ class Outbox:
         self._interval_s = interval_s
         self._refill = refill
         self._window = window
+        self._guaranteed = frozenset(guaranteed)
         self._lanes: dict[str, _Lane] = {}
 
     def load(self, rows: Iterable[OutboxRow]) -> None:
@@ -128,12 +139,13 @@ class Outbox:
         """A CALLERROR or a time-out: that was a transmission. Wait `interval_s` x transmissions, or give the row up."""
         queue = self._flying(seq)
         row = replace(queue.rows[0], attempts=queue.rows[0].attempts + 1)
-        if row.attempts >= self._attempts():
+        guaranteed = row.lane in self._guaranteed
+        if row.attempts >= self._attempts() and not guaranteed:
             self._leave(queue)
             return Parked(row)
         queue.rows[0] = row
         queue.in_flight = False
-        at_s = now_s + max(0.0, self._interval_s()) * row.attempts
+        at_s = now_s + (_patience_s(row.attempts) if guaranteed else max(0.0, self._interval_s()) * row.attempts)
         queue.not_before_s = at_s
         return RetryAt(row, at_s)
 
@@ -172,3 +184,8 @@ class Outbox:
                 raise LocalProtocolError("the disk gave rows of another lane or out of order")
             self._append(queue, row)
         queue.more_on_disk = len(rows) >= self._window
+
+
+def _patience_s(attempts: int) -> float:
+    """The wait of a row that is never given up."""
+    return min(GUARANTEED_MIN_S * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS), GUARANTEED_MAX_S)

@@ -16,7 +16,7 @@ repeated CALL.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 MIN_CALL_TIMEOUT_S: Final = 1.0
+_GIVEN_UP_IDS: Final = 32
 _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
@@ -155,7 +156,8 @@ Event = CallReceived | ResultReceived | ErrorReceived | FrameRefused
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the session was made."""
+    """What happened since the session was made. `late` counts every answer that nobody waited for, `unasked` those of
+    them to something that was never asked, or was answered already."""
 
     calls_in: int = 0
     calls_out: int = 0
@@ -165,6 +167,7 @@ class Counters:
     timeouts: int = 0
     refused: int = 0
     late: int = 0
+    unasked: int = 0
     duplicates: int = 0
     busy: int = 0
     unknown_types: int = 0
@@ -222,6 +225,7 @@ class Session:
         self._recent_bytes = recent_bytes
         self._recent_s = recent_s
         self._own: _OwnCall | None = None
+        self._given_up: deque[str] = deque(maxlen=_GIVEN_UP_IDS)
         self._pending: dict[str, _PendingCall] = {}
         self._recent: OrderedDict[str, _Answered] = OrderedDict()
         self._recent_size = 0
@@ -267,12 +271,15 @@ class Session:
         if own is None or now_s < own.deadline_s:
             return []
         self._own = None
+        self._given_up.append(own.id)
         self.counters.timeouts += 1
         return [TimedOut(own.ref)]
 
     def lost(self) -> Any | None:
         """The line is gone: nothing waits any longer. Returns the reference of the CALL that was in flight."""
         own, self._own = self._own, None
+        if own is not None:
+            self._given_up.append(own.id)
         self._outgoing.clear()
         for pending in self._pending.values():
             pending.reachable = False
@@ -358,6 +365,7 @@ class Session:
             return self._refuse("answer without a usable id")
         if own is None or message_id != own.id:
             self.counters.late += 1
+            self.counters.unasked += message_id not in self._given_up
             return []
         self._own = None
         if message[0] == _RESULT:

@@ -34,7 +34,6 @@ from edged.settings import (
     GatewaySettings,
     Parity,
     RtuOverTcpLine,
-    Secret,
     SerialLine,
     StationSettings,
     TcpLine,
@@ -44,7 +43,7 @@ from edged.shape import DEFAULT_MAX_MA, ChargerFacts, first_values, fresh_statio
 from edged.store.memory import MemoryStore
 from edged.store.port import Store
 from edged.views import Watcher, status_document
-from edged.words import bus_spec, connection_settings
+from edged.words import bus_spec
 from tests.fakes.site import START, Site
 
 NOW = Now(START, 5.0, True)
@@ -147,15 +146,6 @@ def test_each_line_of_the_settings_is_a_line_of_the_bus(line: Any, kind: LineKin
         assert (spec.port, spec.baudrate, spec.parity, spec.stopbits) == ("/dev/ttyUSB0", 9600, "none", 2)
     else:
         assert (spec.host, spec.tcp_port) == (line.host, line.port)
-
-
-def test_the_connection_gets_the_password_as_bytes_and_the_identity():
-    secret = Secret("swordfish-42-swordfish")
-    csms = replace(CSMS, url="wss://csms.example.com/ocpp", security_profile=2, password=secret)
-    made = connection_settings(settings(csms=csms), ("ocpp1.6",))
-    assert made.password == b"swordfish-42-swordfish"
-    assert (made.identity, made.subprotocols, made.security_profile) == ("DEPOT-7", ("ocpp1.6",), 2)
-    assert connection_settings(settings(), ("ocpp1.6",)).password is None
 
 
 # --- views

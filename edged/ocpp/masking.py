@@ -1,0 +1,65 @@
+"""Frames as a log may show them: without passwords. Pure.
+
+Masked are the values beside the name of a key that nobody may read, however the frame spells it, and the credentials in
+addresses. Invariant: a frame that cannot be read as JSON and may hold such a name is not shown at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+MASK: Final = "***"
+SECRET_KEYS: Final = ("authorizationkey", "basicauthpassword")
+"""The keys that are written and never read, in 1.6 and 2.x, in small letters."""
+_NAMES: Final = frozenset({"key", "name", "status", "attributeStatus", "vendorId", "messageId"})
+_USER_INFO: Final = re.compile(r"://[^/@\s\"]*@")
+
+
+def masked(frame: str | bytes) -> str:
+    """A frame for people."""
+    if isinstance(frame, bytes):
+        return f"{len(frame)} bytes"
+    text = _USER_INFO.sub(f"://{MASK}@", frame)
+    if not _suspicious(text):
+        return text
+    try:
+        message = json.loads(text)
+        if not _mentions(message):
+            return text
+        return json.dumps(_without_secrets(message), separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return f"{len(frame)} characters that may hold a password"
+
+
+def _suspicious(text: str) -> bool:
+    """Whether a secret's name may be in it: also an escape could spell one."""
+    folded = text.casefold()
+    return "\\u" in folded or any(name in folded for name in SECRET_KEYS)
+
+
+def _mentions(value: Any) -> bool:
+    return _suspicious(json.dumps(value, ensure_ascii=False))
+
+
+def _is_secret(name: Any) -> bool:
+    return isinstance(name, str) and any(secret in name.casefold() for secret in SECRET_KEYS)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    nested = [inner for inner in value.values() if isinstance(inner, Mapping)]
+    named = any(_is_secret(word) for one in (value, *nested) for word in one.values())
+    return {key: _shown(key, item, hidden=named or _is_secret(key)) for key, item in value.items()}
+
+
+def _shown(key: str, item: Any, *, hidden: bool) -> Any:
+    """`hidden`: a secret's name stands beside it."""
+    if not hidden or (key in _NAMES and not _is_secret(key)):
+        return _without_secrets(item)
+    return _without_secrets(item) if isinstance(item, Mapping | list) else MASK
