@@ -145,7 +145,7 @@ class Codec:
         """The words to write for `value`; `CodecError` where it has the wrong type or does not fit."""
         match self.kind:
             case Kind.BIT | Kind.UNSIGNED | Kind.SIGNED | Kind.BITS:
-                raw = self.to_raw(value)
+                raw = self.to_raw(value) << (self.bits[0] if self.bits is not None else 0)
                 size = 2 * self.words
                 return self._ordered(_to_words(raw.to_bytes(size, "big", signed=self.kind is Kind.SIGNED)))
             case Kind.FLOAT:

@@ -152,8 +152,9 @@ def test_an_impossible_register_is_named_with_its_line(definition: str, message:
 
 
 def test_fields_of_one_word_are_registers_of_their_own_unless_they_share_a_bit() -> None:
-    fields = "  low: {table: H, address: 20, type: u16, bits: [0, 3]}\n  high: {table: H, address: 20, type: u16, bits: %s}\n"
-    apart, shared = (MINIMAL.replace("  name:", fields % bits + "  name:") for bits in ("[4, 15]", "[3, 15]"))
+    low = "  low: {table: H, address: 20, type: u16, bits: [0, 3]}\n"
+    high = "  high: {table: H, address: 20, type: u16, bits: [%s, 15]}\n"
+    apart, shared = (MINIMAL.replace("  name:", low + high % first + "  name:") for first in (4, 3))
     registers = parse_profile(apart, "test.yaml").registers_at(None)
     assert [registers[name].codec.decode([0xABCD]) for name in ("low", "high")] == [0xD, 0xABC]
     assert "already belongs to" in errors_of(shared)[0][2]

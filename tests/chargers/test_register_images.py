@@ -345,7 +345,7 @@ def test_a_sheet_shows_every_write_that_the_charger_takes(sheet: Sheet) -> None:
         wires |= {wire_of(text)[:2] for entry in sheet[section].values() for text in entry["expect"]}
     for part in (profile.permit, profile.limit, profile.availability, profile.lock_control):
         if part is not None:
-            register = profile.registers_at(None)[part.register]
+            register = profile.registers[part.register][0]
             at = address_of(register, profile.points, sheet.point)
             assert any(address == at for _, address in wires), part.register
     shown = {entry.get("action", key) for key, entry in sheet["actions"].items()}

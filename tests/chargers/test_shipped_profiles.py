@@ -58,9 +58,15 @@ def test_a_register_that_is_written_is_never_polled_when_it_cannot_be_read(profi
         assert register.access is not Access.WRITE or not register.readable
 
 
+def says(profile: DeviceProfile, words: str) -> bool:
+    """Whether a note tells an installer what this device lacks."""
+    return any(words in note for note in profile.notes)
+
+
 def test_every_state_is_reached_by_a_raw_value_and_charging_is_one_of_them(profile: DeviceProfile) -> None:
     reached = set(profile.state.states.values()) | {rule.means for rule in profile.state.overlays}
-    assert {ChargerState.AVAILABLE, ChargerState.CHARGING, ChargerState.FAULTED} <= reached
+    assert {ChargerState.AVAILABLE, ChargerState.CHARGING} <= reached
+    assert ChargerState.FAULTED in reached or says(profile, "reports no fault")
 
 
 def test_a_reservation_can_be_enforced_on_it(profile: DeviceProfile) -> None:
@@ -75,8 +81,14 @@ def test_capabilities_agree_with_each_other(profile: DeviceProfile) -> None:
     assert Capability.AVAILABILITY in offered or Capability.AVAILABILITY_SENSE not in offered
 
 
-def test_it_measures_energy_and_power(profile: DeviceProfile) -> None:
-    assert {Measurand.ENERGY, Measurand.POWER, Measurand.CURRENT} <= profile.measurands
+def test_it_measures_energy_and_power_or_says_that_it_has_no_meter(profile: DeviceProfile) -> None:
+    measured = {Measurand.ENERGY, Measurand.POWER, Measurand.CURRENT} & profile.measurands
+    assert len(measured) == 3 or (not measured and says(profile, "has no meter"))
+
+
+def test_a_counter_that_begins_anew_with_each_session_is_told(profile: DeviceProfile) -> None:
+    session = any("session" in name for name in profile.meter.energy_wh)
+    assert session is says(profile, "counted from the beginning of a session")
 
 
 def test_withholding_writes_something_first(profile: DeviceProfile) -> None:
@@ -96,7 +108,9 @@ def test_unlocking_opens_the_contactor_first(profile: DeviceProfile) -> None:
     steps = profile.actions["unlock"].steps
     writes = [i for i, step in enumerate(steps) if isinstance(step, WriteStep)]
     first, last = steps[writes[0]], writes[-1]
-    assert isinstance(first, WriteStep) and profile.permit is not None and first.register == profile.permit.register
+    withhold = profile.permit or profile.limit
+    assert isinstance(first, WriteStep) and withhold is not None and first.register == withhold.register
+    assert first.value == (profile.permit.off if profile.permit is not None else profile.limit.withhold_a)
     before = [step.condition.register for step in steps[: last + 1] if isinstance(step, WaitStep)]
     assert profile.state.register in before
 
