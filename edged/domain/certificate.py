@@ -13,7 +13,7 @@ from dataclasses import replace
 from edged.domain import access, signing
 from edged.domain.answers import CertificateStatus
 from edged.domain.commands import DeleteCertificate, GetInstalledCertificates, InstallCertificate
-from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate
+from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate, LinkFailure
 from edged.domain.effects import Commission
 from edged.domain.events import JobDone
 from edged.domain.jobs import Cause, Failed, Outcome, ReadRoot, RootRead
@@ -29,10 +29,12 @@ __all__ = [
     "delete",
     "done",
     "install",
+    "link_up",
     "proven",
     "refresh",
     "tell_installed",
     "trigger",
+    "trusted",
 ]
 
 TLS_PROFILE = 2
@@ -114,6 +116,21 @@ def _keep(draft: Draft, pending: PendingCertificate, root: InstalledCertificate)
     draft.update(certificates=put(kept, root.key, root))
     draft.announce("certificate.installed", None, use=root.use, subject=root.subject)
     draft.reply(pending.request, CertificateStatus.ACCEPTED)
+
+
+def trusted(station: Station) -> tuple[str, ...]:
+    """By which roots (PEM) the CSMS is known at the next attempt: the former one helps out only where the CSMS's
+    certificate was refused in this outage (M05.FR.11-12)."""
+    failing = LinkFailure.CERTIFICATE in station.link.alarms
+    return tuple(one.pem for one in roots(station, CertificateUse.CSMS_ROOT) if failing or not one.fallback)
+
+
+def link_up(draft: Draft) -> None:
+    """To be told before the alarms of the outage are forgotten: a line with TLS and without a refusal before it came
+    about by the new root (M05.FR.13)."""
+    secure = access.security_profile(draft.station) >= TLS_PROFILE
+    if secure and LinkFailure.CERTIFICATE not in draft.station.link.alarms:
+        proven(draft)
 
 
 def proven(draft: Draft) -> None:

@@ -6,7 +6,7 @@ certificate room reads, known by `key_id`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -67,6 +67,11 @@ class ClientCertificate:
     offered: bool = False
     superseded_at: datetime | None = None
     renewal_at: datetime | None = None
+
+    @property
+    def shown(self) -> ClientCertificate:
+        """What of it concerns a line: equal as long as the same key and chain are shown."""
+        return replace(self, offered=False, superseded_at=None, renewal_at=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,7 @@ def _happening(draft: Draft, event: Happening) -> None:
         case Started():
             provisioning.started(draft, event)
         case LinkUp():
+            certificate.link_up(draft)
             access.link_up(draft, event)
             provisioning.link_up(draft)
         case LinkFailed():

@@ -23,10 +23,11 @@ from edged.domain.credentials import (
     CertificateUse,
     ClientCertificate,
     InstalledCertificate,
+    LinkFailure,
     Way,
 )
 from edged.domain.effects import Ask, Commission, Enqueue, Reply, SecurityRecord, SigningQuestion
-from edged.domain.events import JobDone, QuestionAnswered, SigningAnswer, Tick
+from edged.domain.events import JobDone, LinkFailed, LinkUp, QuestionAnswered, SigningAnswer, Tick
 from edged.domain.jobs import Cause, ChainFits, CheckChain, Failed, MakeRequest, ReadRoot, RequestMade, RootRead
 from edged.domain.pending import PendingCertificate, PendingSigning
 from edged.domain.signing import MAX_CHAINS, MAX_JUDGED, MAX_WAITING
@@ -703,3 +704,45 @@ def test_nothing_is_renewed_without_what_it_takes(lacking: str) -> None:
         site.now = replace(site.now, synchronized=False)
     site.do(Tick())
     assert _renewals(site) == []
+
+
+# --- by which root the CSMS is known
+
+
+def _fail(site: Site) -> None:
+    """The CSMS's certificate is refused."""
+    site.do(LinkFailed(site.station.access.number, LinkFailure.CERTIFICATE, "unknown authority"))
+
+
+@pytest.mark.req("M05.FR.11", "M05.FR.12")
+def test_the_former_root_helps_out_only_after_the_new_one_has_failed() -> None:
+    site = Site.build(configuration=CHECKED, rules=SiteRules(security_profile=2))
+    install(site, "one")
+    install(site, "two")
+    site.offline()
+    assert certificate.trusted(site.station) == ("pem two",)
+    _fail(site)
+    assert certificate.trusted(site.station) == ("pem one", "pem two")
+    site.do(LinkUp(site.station.access.number))
+    assert listed(site, CSMS)[1] == ["one", "two"], "nothing was shown of the new one"
+    site.offline()
+    assert certificate.trusted(site.station) == ("pem two",)
+    site.do(LinkUp(site.station.access.number))
+    assert listed(site, CSMS)[1] == ["two"]
+
+
+def test_a_line_without_tls_shows_nothing_of_a_root() -> None:
+    site = Site.build(configuration=CHECKED)
+    install(site, "one")
+    install(site, "two")
+    site.offline()
+    site.do(LinkUp(site.station.access.number))
+    assert listed(site, CSMS)[1] == ["one", "two"]
+
+
+def test_bookkeeping_does_not_change_what_a_line_shows() -> None:
+    site = Site.build(configuration=CPO, rules=PROFILE_3)
+    signed(site)
+    kept = own(site)["a1"]
+    assert kept.offered and kept.shown == replace(kept, renewal_at=START, superseded_at=START).shown
+    assert kept.shown != replace(kept, chain="another").shown
