@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from edged.certificates.key_files import client_files, key_path, remove_keys
+from edged.certificates.key_files import client_files, forget_keys, key_path, remove_keys
 from edged.domain.jobs import (
     Cause,
     ChainFits,
@@ -35,6 +35,7 @@ __all__ = [
     "check_chain",
     "check_signer",
     "client_files",
+    "forget_keys",
     "key_path",
     "make_request",
     "read_root",

@@ -63,6 +63,15 @@ def remove_keys(folder: Path, keep: Collection[str]) -> None:
                 path.unlink()
 
 
+def forget_keys(folder: Path, key_ids: Collection[str]) -> None:
+    """Remove these keys and their chains, as soon as it is committed that nobody needs them. What cannot be removed
+    stays until `remove_keys`."""
+    for key_id in filter(is_key_id, key_ids):
+        for name in (f"{key_id}.pem", f"{key_id}.chain.pem", f"{key_id}.chain.pem.new"):
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+
+
 def client_files(certificate: ClientCertificate, folder: Path) -> tuple[Path, Path]:
     """The chain's file and the key's, for `ssl.SSLContext.load_cert_chain`; the chain is written where it differs.
 

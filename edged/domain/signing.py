@@ -285,7 +285,7 @@ def _change(draft: Draft, certificate: ClientCertificate) -> None:
 
 
 def _forget(draft: Draft, key_ids: Collection[str]) -> None:
-    """The key's file goes when the certificate room next tidies up."""
+    """The key's file goes once that is committed; who has the files sees to it."""
     kept = draft.station.client_certificates
     for key_id in key_ids:
         kept = drop(kept, key_id)

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edged.certificates import check_chain, client_files, key_path, make_request, remove_keys
+from edged.certificates import check_chain, client_files, forget_keys, key_path, make_request, remove_keys
 from edged.domain.credentials import ClientCertificate
 from edged.domain.jobs import Cause, ChainFits, CheckChain, Failed, MakeRequest, RequestMade
 from tests.fakes.issuing import DAY, authority, issue, name, sign_request, usage
@@ -246,6 +246,14 @@ def test_keys_that_nobody_needs_are_removed_and_nothing_else(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [f"{kept.key_id}.pem", f"{kept.key_id}.chain.pem", "readme.pem"]
     )
+
+
+def test_a_key_that_is_forgotten_goes_with_its_chain_and_alone(tmp_path: Path) -> None:
+    kept, gone = made(tmp_path), made(tmp_path)
+    for request in (kept, gone):
+        client_files(ClientCertificate(key_id=request.key_id, requested_at=NOW, chain="chain"), tmp_path)
+    forget_keys(tmp_path, {gone.key_id, "0" * 16, "../" + tmp_path.name})
+    assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {kept.key_id}
 
 
 def test_a_folder_that_is_not_there_has_no_keys_to_remove(tmp_path: Path) -> None:
