@@ -71,6 +71,10 @@ class FileTransfer:
             try:
                 part.open()
                 return _fetched(attempt, location, part)
+            except TransferError as error:
+                if not error.again:
+                    part.discard()
+                raise
             finally:
                 part.close()
 
@@ -86,7 +90,7 @@ class FileTransfer:
 
         def once(attempt: Attempt) -> Done:
             try:
-                cargo = Cargo(source, _UNSAFE.sub("_", filename)[:255] or "log", source.stat().st_size)
+                cargo = Cargo(source, _UNSAFE.sub("_", filename).lstrip(".")[:255] or "log", source.stat().st_size)
                 with cargo.open():
                     pass
             except OSError as error:

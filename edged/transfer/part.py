@@ -63,6 +63,7 @@ class PartFile:
         self._file: BinaryIO | None = None
         self._looked_at = 0
         self._kept_at = 0
+        self._ours = False
         self.offset = 0
         self.validator = ""
         self.total: int | None = None
@@ -79,6 +80,7 @@ class PartFile:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._file = os.fdopen(os.open(self._path, flags, 0o600), "r+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a thread that was given up may still be at it
+            self._ours = True
             size = os.fstat(self._file.fileno()).st_size
             note = self._noted()
             durable = note.get("durable")
@@ -145,9 +147,10 @@ class PartFile:
 
     def finish(self) -> Fetched:
         """The file is whole: durable, hashed, and under its name."""
-        self._pulse.at_home()
         if self.total is not None and self.offset != self.total:
             raise TransferError(f"the file ended after {self.offset} of {self.total} bytes")
+        self._pulse.at_home()
+        self.keep()
         with _disk():
             os.fsync(self._opened.fileno())
             self._opened.seek(0)
@@ -157,6 +160,7 @@ class PartFile:
                 digest.update(block)
             self._pulse.check()
             self._path.replace(self._target)
+            self._ours = False
             self._note.unlink(missing_ok=True)
             folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -167,16 +171,21 @@ class PartFile:
 
     def discard(self) -> None:
         """Nothing of it is wanted: give the space back."""
+        self.offset = self._kept_at = 0
+        self.validator, self.total = "", None
+        if not self._ours or self._file is None:
+            return
         with contextlib.suppress(OSError):
-            if self._file is not None:
-                self._file.truncate(0)
+            self._file.truncate(0)
             self._path.unlink(missing_ok=True)
             self._note.unlink(missing_ok=True)
-        self.offset, self.validator, self.total = 0, "", None
 
     def close(self) -> None:
+        """Let go of it; what no later attempt could go on with is removed."""
         if self._file is None:
             return
+        if not self._kept_at:
+            self.discard()
         with contextlib.suppress(OSError):
             self._file.close()
         self._file = None

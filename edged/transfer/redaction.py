@@ -34,7 +34,11 @@ _YAML = re.compile(
     rf"^(?P<indent>[ \t]*(?:-[ \t]+)*)(?P<name>['\"]?{_NAME}['\"]?[ \t]*[:=])(?P<space>[ \t]*)(?P<value>.*)$",
     re.IGNORECASE,
 )
-_ASSIGNED = re.compile(rf"((?<![\w.-]){_NAME}=)[^\s&,;'\"]+", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"((?<![\w.-]){_NAME}(?:=|['\"]?[ \t]{{0,4}}[:=][ \t]{{1,4}}|['\"]:))(?!['\"]?\*\*\*)"
+    r"(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s&,;'\"{}\[\]]+)",
+    re.IGNORECASE,
+)
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----|\Z)", re.DOTALL
 )

@@ -140,6 +140,7 @@ def ftp_server(
     password: str = "s3cret/word",
     pair: tuple[Path, Path] | None = None,
     implicit: bool = False,
+    host: str = "127.0.0.1",
     **settings: Any,
 ) -> Iterator[FTPServer]:
     """User `edged`, who may read and write `folder`. `pair`: certificate and key for TLS, which is then required;
@@ -160,7 +161,7 @@ def ftp_server(
         kind.certfile, kind.keyfile = map(str, pair)
         kind.tls_control_required = kind.tls_data_required = True
     loop = IOLoop()
-    server = FTPServer(("127.0.0.1", 0), kind, ioloop=loop)
+    server = FTPServer((host, 0), kind, ioloop=loop)
     ending = threading.Event()
 
     def serve() -> None:

@@ -133,6 +133,11 @@ async def test_a_file_that_is_too_large_is_not_begun(bench, served):
     assert list(bench.folder.iterdir()) == []
 
 
+async def test_a_server_with_an_address_of_version_six_is_reached(bench, served):
+    with ftp_server(served, host="::1") as server:
+        assert is_whole(await bench.fetch(url(server).replace("127.0.0.1", "[::1]")), bench)
+
+
 # --- uploads
 
 

@@ -64,6 +64,7 @@ async def test_two_downloads_to_one_file_do_not_mix(bench):
     with pytest.raises(TransferError, match="the disk did not take the file"):
         second.open()
     second.close()
+    assert bench.part.exists()
     first.close()
 
 

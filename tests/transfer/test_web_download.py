@@ -124,7 +124,7 @@ async def test_a_range_that_cannot_be_satisfied_starts_from_zero(bench):
 async def test_ranges_that_are_answered_without_being_asked_for_are_a_failure(bench):
     with WebServer(lambda call: call.say(206, b"part", Content_Range="bytes 5-8/100")) as server:
         assert "206" in failed(await bench.fetch(server.url())).reason
-    assert not bench.target.exists()
+    assert list(bench.folder.iterdir()) == []
 
 
 async def test_another_address_does_not_go_on_with_this_ones_bytes(bench):
@@ -224,6 +224,16 @@ async def test_what_will_not_pass_is_not_tried_again(bench, code):
         assert str(code) in failed(await bench.fetch(server.url(), retries=3)).reason
         assert len(server.calls) == 1
     assert bench.pauses == []
+
+
+async def test_what_no_attempt_can_go_on_with_takes_no_space(bench):
+    with WebServer(broken_after(CONTENT, 50_000), broken_after(CONTENT, 50_000, ETag='"1"'), status(404)) as server:
+        failed(await bench.fetch(server.url()))
+        assert list(bench.folder.iterdir()) == []
+        failed(await bench.fetch(server.url()))
+        assert len(list(bench.folder.iterdir())) == 2
+        failed(await bench.fetch(server.url()))
+    assert list(bench.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -409,6 +419,15 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(bench):
     with WebServer(serving(CONTENT), host="127.0.0.1") as server:
         bench.resolve_to(["::1", "127.0.0.2", "127.0.0.1"])
         assert is_whole(await bench.fetch(server.url(host="two.example")), bench)
+
+
+async def test_a_server_with_an_address_of_version_six_is_reached(bench):
+    class Six(WebServer):
+        address_family = socket.AF_INET6
+
+    with Six(serving(CONTENT), host="::1") as server:
+        assert is_whole(await bench.fetch(server.url(host="[::1]")), bench)
+        assert server.calls[0].headers["Host"] == f"[::1]:{server.port}"
 
 
 # --- credentials
