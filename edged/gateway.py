@@ -35,6 +35,7 @@ from edged.domain.events import Started
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine
+from edged.jobs import StationJobs
 from edged.local.control import ControlServer
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
@@ -53,13 +54,13 @@ from edged.system.host import SystemHost
 from edged.system.notify import Notifier
 from edged.views import Watcher, status_document
 from edged.words import bus_spec, connection_settings
+from edged.workshop import Workshop
 
 _log = logging.getLogger(__name__)
 
 DATABASE = "edged.db"
 HOST_BOOT = "host_boot"
 RUNNING = "running"
-KEYS = "keys"
 STOP_S = 4.5
 POLL_INTERVAL_S = 1.0
 SHOW_AFTER_S = 0.05
@@ -77,6 +78,7 @@ class _Unit:
     link: Link
     connection: Connection
     drivers: Mapping[int, ChargerDriver]
+    jobs: StationJobs
     ticked: bool = False
     showing: asyncio.TimerHandle | None = None
 
@@ -109,6 +111,7 @@ class Gateway:
         history = TransferHistory(self._opened.store, self._executor, self._clock)
         self._view = StationsView(self._names, self._id_token_policy(), history)
         self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status)
+        self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self.status)
 
     # --- putting together
 
@@ -136,15 +139,14 @@ class Gateway:
                 run_id=self._run_id,
                 store=StoredReplies(self._opened.store, self._clock),
             )
-        drivers = {name: self._build_driver(name) for name in self._used_chargers()}
+        used = [evse.charger for station in self.settings.stations for evse in station.evses]
+        drivers = {name: self._build_driver(name) for name in used}
         continued, unexpected = self._continued(), self._ended_unexpectedly()
         for station in self.settings.stations:
             self._units[station.id] = self._build_station(station, drivers)
+        self._workshop.clean_up(unit.engine.station for unit in self._units.values())
         for unit in self._units.values():
             unit.engine.post(Started(continued=continued, unexpected=unexpected))
-
-    def _used_chargers(self) -> Sequence[str]:
-        return [evse.charger for station in self.settings.stations for evse in station.evses]
 
     def _build_driver(self, name: str) -> ChargerDriver:
         settings = self.settings.chargers[name]
@@ -200,6 +202,7 @@ class Gateway:
             now=now,
             firmware_version=f"edged {__version__}",
             vendors=self.settings.vendors,
+            installs_firmware=bool(self.settings.firmware.install),
         )
         loaded = loading.load(self._opened.store.load(settings.id), fresh)
         for warning in loaded.warnings:
@@ -213,7 +216,7 @@ class Gateway:
             for connector in station.connectors.values()
             if connector.layout.connector_id == 1
         }
-        unit: _Unit
+        jobs = self._workshop.jobs_of(settings, station)
         engine = Engine(
             station,
             store=store,
@@ -221,7 +224,8 @@ class Gateway:
             drivers=of_connector,
             host=self._host,
             executor=self._executor,
-            mirrors=(Watcher(self._show_soon),),
+            mirrors=(Watcher(self._show_soon), jobs),
+            jobs=jobs,
             desks=(self._local, MirrorDesk(self._mirror)) if self._mirror is not None else (self._local,),
             alive=lambda: self._alive(settings.id),
         )
@@ -235,16 +239,16 @@ class Gateway:
             read_outbox=store.outbox,
             settings_for=settings_for,
         )
-        keys = self._state_dir / KEYS
         connection = Connection(
             settings_for(station),
             link,
             BackOff(lambda: BACK_OFF, random.random),
-            client_files=lambda certificate: certificates.client_files(certificate, keys),
+            client_files=lambda certificate: certificates.client_files(certificate, self._workshop.keys),
         )
         link.attach(connection)
         engine.attach(link)
-        unit = _Unit(settings, engine, link, connection, of_connector)
+        jobs.attach(engine.post)
+        unit = _Unit(settings, engine, link, connection, of_connector, jobs)
         self._view.add(settings.id, engine, self._csms_view(unit))
         return unit
 
@@ -304,6 +308,7 @@ class Gateway:
         for unit in self._units.values():
             self._show(unit)
         goodbyes: list[Any] = [unit.connection.stop() for unit in self._units.values()]
+        goodbyes += [unit.jobs.stop() for unit in self._units.values()]
         goodbyes += [driver.stop() for unit in self._units.values() for driver in unit.drivers.values()]
         if self._mirror is not None:
             goodbyes.append(self._mirror.stop())

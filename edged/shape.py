@@ -74,6 +74,7 @@ def fresh_station(
     now: Now,
     firmware_version: str,
     vendors: Mapping[str, Vendor] = NO_VENDORS,
+    installs_firmware: bool = False,
 ) -> Station:
     """The station as its file describes it, before anything was ever kept of it."""
     shapes = layouts(settings, facts)
@@ -100,6 +101,7 @@ def fresh_station(
             credentials_digest=credentials_digest(settings.csms),
             hex_password=settings.csms.password_encoding is PasswordEncoding.HEX,
             vendors=vendors,
+            installs_firmware=installs_firmware,
         ),
         boot=boot,
         configuration=Configuration(changed={}, site=site, computed=computed),

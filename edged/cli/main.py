@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from edged import __version__
-from edged.cli import check, ctl, output, run, simulate, status
+from edged.cli import check, ctl, firmware_install, output, run, simulate, status
 from edged.ports import EdgedError
 from edged.settings import SettingsErrors
 
 log = logging.getLogger(__name__)
 
 COMMANDS: dict[str, ModuleType] = {"run": run, "check": check, "status": status, "ctl": ctl, "simulate": simulate}
+HIDDEN: dict[str, ModuleType] = {"firmware-install": firmware_install}
+"""Not for people: what units and edged itself call."""
 DEMO = "demo"
 DEMO_SUMMARY = "a whole site on loopback with nothing to install, and a live view of what happens"
 DEBUG_VARIABLE = "EDGED_DEBUG"
@@ -38,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=module.SUMMARY, description=sentence)
         module.configure(command)
         command.set_defaults(run=module.run)
+    for name, module in HIDDEN.items():
+        hidden = commands.add_parser(name, description=f"{module.SUMMARY[:1].upper()}{module.SUMMARY[1:]}.")
+        module.configure(hidden)
+        hidden.set_defaults(run=module.run)
     commands.add_parser(DEMO, help=DEMO_SUMMARY, add_help=False)
     return top
 

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
@@ -53,6 +54,34 @@ class Redaction:
         if "BasicAuthPassword" in text:
             text = _PASSWORD_VARIABLE.sub(rf'\1"{MASK}"', text)
         return text
+
+
+class Recent(logging.Handler):
+    """The last entries, in memory and bounded: what is left where there is no journal."""
+
+    MAX_ENTRIES = 5000
+    MAX_CHARS = 2000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entries: deque[tuple[float, str]] = deque(maxlen=self.MAX_ENTRIES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._entries.append((record.created, self.format(record)[: self.MAX_CHARS]))
+        except (TypeError, ValueError, KeyError, AttributeError):  # an entry that its author has garbled
+            self.handleError(record)
+
+    def lines(self, oldest: float | None = None, latest: float | None = None) -> list[str]:
+        """Those between two moments (seconds since 1970, both included)."""
+        return [
+            line
+            for at, line in list(self._entries)
+            if (oldest is None or at >= oldest) and (latest is None or at <= latest)
+        ]
+
+
+recent = Recent()
 
 
 class OneLine(logging.Formatter):
@@ -107,7 +136,8 @@ def set_up(
 ) -> None:
     """Log to `stream` (None: standard error) from `level` on; `wire`: frames too, whatever the level.
 
-    May be called again when the configuration has changed: it replaces what it set up before and nothing else.
+    May be called again when the configuration has changed: it replaces what it set up before and nothing else. The last
+    entries stay in `recent`.
     """
     target = sys.stderr if stream is None else stream
     journal = is_journal(target, os.environ if environ is None else environ)
@@ -117,6 +147,8 @@ def set_up(
     for previous in [each for each in root.handlers if isinstance(each.formatter, OneLine)]:
         root.removeHandler(previous)
     root.addHandler(output)
+    recent.setFormatter(OneLine(Redaction(secrets), journal=False))
+    root.addHandler(recent)
     root.setLevel(logging.WARNING)
     logging.getLogger("edged").setLevel(level.upper())
     logging.getLogger(WIRE_LOGGER).setLevel(logging.DEBUG if wire else logging.CRITICAL + 1)
