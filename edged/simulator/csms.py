@@ -25,15 +25,25 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
 from edged.simulator.csms_answers import Answer, Answers, CallFromStation, ErrorAnswer, Later, Silence, Token
+from edged.simulator.csms_doors import Doors
 from edged.simulator.csms_record import Direction, Frame, Kind, Record
 from edged.simulator.csms_rules import Rules, StationView, Waiting
-from edged.simulator.csms_session import CsmsCallError, CsmsError, CsmsOffline, CsmsTimeout, Session, authentic, parse
+from edged.simulator.csms_session import (
+    CsmsCallError,
+    CsmsError,
+    CsmsOffline,
+    CsmsTimeout,
+    Login,
+    Session,
+    authentic,
+    login_of,
+    parse,
+)
 
 __all__ = [
     "Csms",
@@ -43,11 +53,11 @@ __all__ = [
     "CsmsTimeout",
     "ErrorAnswer",
     "Later",
+    "Login",
     "Silence",
     "Token",
 ]
 
-MAX_FRAME_BYTES = 1_048_576
 MAX_CONNECTIONS = 256
 
 
@@ -56,6 +66,9 @@ class Csms:
 
     `credentials`: identity -> password for Basic authentication; None = nobody is asked. `station_timeout_s`: how
     long a station waits for an answer before it may send its next CALL, for the judgement of answers that never come.
+    `tls` makes the one door secure; `second_tls` adds a secure door beside a plain one (`secure_url`), as a CSMS has
+    that raises its stations' security profiles. A context that demands client certificates makes it profile 3.
+    `logins`: who came through which door, and how.
     """
 
     def __init__(
@@ -69,6 +82,8 @@ class Csms:
         heartbeat_interval_s: int = 300,
         tokens: Mapping[str, Token] | None = None,
         tls: ssl.SSLContext | None = None,
+        second_tls: ssl.SSLContext | None = None,
+        second_port: int = 0,
         station_timeout_s: float | None = None,
     ) -> None:
         self.host = host
@@ -79,8 +94,10 @@ class Csms:
         self.record = Record()
         self.answers = Answers(tokens=tokens or {}, heartbeat_interval_s=heartbeat_interval_s)
         self.refused_logins = 0
+        self.logins: list[Login] = []
         self._rules = Rules()
         self._tls = tls
+        self._second_tls = second_tls
         self._station_timeout_s = station_timeout_s
         self._stations: dict[str, StationView] = {}
         self._sessions: dict[str, Session] = {}
@@ -89,35 +106,22 @@ class Csms:
         self._cut = False
         self._broken_scripts: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
-        self._server: Server | None = None
+        self._doors = Doors(self._serve, self._admit, host=host, subprotocols=self.subprotocols)
+        self._secure_port = second_port
 
     # --- running ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._server = await serve(
-            self._serve,
-            self.host,
-            self.port,
-            ssl=self._tls,
-            subprotocols=[Subprotocol(name) for name in self.subprotocols],
-            process_request=self._admit,
-            compression=None,
-            ping_interval=None,
-            close_timeout=1,
-            max_size=MAX_FRAME_BYTES,
-        )
-        self.port = int(next(iter(self._server.sockets)).getsockname()[1])
+        self.port = await self._doors.open(self.port, self._tls)
+        if self._second_tls is not None:
+            self._secure_port = await self._doors.open(self._secure_port, self._second_tls)
 
     async def stop(self) -> None:
         """Break all connections and close. Raises what a scripted answer raised: a broken script is the test's
         mistake."""
-        if self._server is None:
-            return
         for session in list(self._all):
             session.abort()
-        self._server.close()
-        await self._server.wait_closed()
-        self._server = None
+        await self._doors.close()
         for task in self._broken_scripts:
             task.result()
 
@@ -134,6 +138,11 @@ class Csms:
     def url(self) -> str:
         """What a station is configured with; it appends its identity."""
         return f"{'wss' if self._tls else 'ws'}://{self.host}:{self.port}{self.path}"
+
+    @property
+    def secure_url(self) -> str:
+        """The address of the second door."""
+        return f"wss://{self.host}:{self._secure_port}{self.path}"
 
     @property
     def violations(self) -> list[str]:
@@ -297,6 +306,7 @@ class Csms:
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         identity = self._identity(socket.request.path)
+        self.logins.append(login_of(socket, identity))
         station = self._stations.setdefault(identity, StationView(identity=identity))
         self._connections += 1
         station.connections += 1

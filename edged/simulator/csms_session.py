@@ -12,6 +12,7 @@ import binascii
 import hmac
 import json
 import time
+from dataclasses import dataclass
 
 from websockets.asyncio.server import ServerConnection
 
@@ -48,6 +49,18 @@ class CsmsOffline(CsmsError):
 
 class CsmsTimeout(CsmsError):
     """No answer in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How a station came in. `user`: of Basic authentication; `client`: the common name in its certificate; `serial`:
+    that certificate's number; `tls`: the version, None for a plain door."""
+
+    station: str
+    user: str | None
+    tls: str | None
+    client: str | None = None
+    serial: str | None = None
 
 
 class Session:
@@ -155,3 +168,28 @@ def authentic(header: str, identity: str, password: str | bytes | None) -> bool:
         return False
     wanted = password.encode() if isinstance(password, str) else password
     return user == identity.encode() and hmac.compare_digest(given, wanted)
+
+
+def login_of(socket: ServerConnection, identity: str) -> Login:
+    """How a connection that was let in shows who it is."""
+    assert socket.request is not None
+    tls = socket.transport.get_extra_info("ssl_object")
+    certificate = (tls.getpeercert() if tls is not None else None) or {}
+    names = dict(pair for part in certificate.get("subject", ()) for pair in part)
+    return Login(
+        station=identity,
+        user=_user(socket.request.headers.get("Authorization", "")),
+        tls=None if tls is None else tls.version(),
+        client=names.get("commonName"),
+        serial=certificate.get("serialNumber"),
+    )
+
+
+def _user(header: str) -> str | None:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).partition(b":")[0].decode(errors="replace")
+    except binascii.Error:
+        return None
