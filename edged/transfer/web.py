@@ -4,8 +4,8 @@ Owns requests, redirects, ranges and what a status means. Refuses to know retrie
 addresses only, at each hop anew; TLS is checked against the name; nothing is decoded; no URL and no header is logged.
 
 Uploads: OCPP leaves the method open (2.0.1 N01.FR.19 tells how a POST looks). Stations in the field POST to the
-location as it is or PUT to LOCATION/FILENAME, object stores sign a PUT to the location as it is. So: POST first, and
-PUT where the server has no POST there.
+location as it is or PUT to LOCATION/FILENAME, object stores sign a PUT to the location as it is. So: POST first,
+and PUT where the server says that it does not take it so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_REDIRECTS = 3
 MAX_RETRY_AFTER_S = 3600
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _MOVED_WITH_BODY = _MOVED - {303}  # 303 says that the file was taken, and where to read about it
-_NO_POST_HERE = frozenset({404, 405, 411, 412, 501})
+_NOT_SO = frozenset({404, 405, 411, 412, 501})
 _LATER = frozenset({408, 425, 429})
 _CLOSED = frozenset({401, 403, 407})
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
@@ -116,15 +116,25 @@ def send(attempt: Attempt, location: Location, cargo: Cargo) -> None:
         "Content-Disposition": f'attachment; filename="{cargo.filename}"',
         "Content-Length": str(cargo.size_bytes),
     }
-    with _answer(attempt, "POST", location, headers, cargo) as (response, _):
-        status, problem = response.status, _refusal(location.host, response)
-    signed = bool(location.query)
-    if problem is not None and (status in _NO_POST_HERE or (signed and status == 403)):
-        place = location if signed else _under(location, cargo.filename)
-        with _answer(attempt, "PUT", place, headers, cargo) as (response, _):
+    problem: TransferError | None = None
+    for method, place in _ways(location, cargo.filename):
+        with _answer(attempt, method, place, headers, cargo) as (response, _):
             problem = _refusal(place.host, response)
+            wrong_way = response.status in _NOT_SO or (location.query and response.status == 403)
+        if problem is None or not wrong_way:
+            break
     if problem is not None:
         raise problem
+
+
+def _ways(location: Location, filename: str) -> Iterator[tuple[str, Location]]:
+    """A location with a query may be signed for PUT: then it is left as it is, and 403 is what a POST gets."""
+    yield "POST", location
+    under = _under(location, filename)
+    if not location.query and under != location:
+        yield "PUT", under
+    if location.query or not location.path.endswith("/"):
+        yield "PUT", location
 
 
 def _under(location: Location, filename: str) -> Location:

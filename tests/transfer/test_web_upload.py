@@ -36,6 +36,18 @@ async def test_where_there_is_no_post_the_log_is_put_under_its_name(bench, code,
         assert server.calls[1].body == LOG
 
 
+async def test_where_there_is_nothing_under_the_location_it_is_put_to_as_it_is(bench):
+    with WebServer(status(405), status(404), status(200)) as server:
+        assert await bench.send(server.url("/logs/1f3a"), LOG, "l.tgz") == Done()
+        assert methods(server) == [("POST", "/logs/1f3a"), ("PUT", "/logs/1f3a/l.tgz"), ("PUT", "/logs/1f3a")]
+
+
+async def test_a_server_that_takes_it_in_no_way_is_not_asked_for_ever(bench):
+    with WebServer(status(405)) as server:
+        assert isinstance(await bench.send(server.url("/logs"), LOG, retries=3), Failed)
+        assert len(server.calls) == 3
+
+
 @pytest.mark.parametrize("code", [403, 405])
 async def test_an_address_that_is_signed_for_put_is_put_to_as_it_is(bench, code):
     with WebServer(status(code), status(200)) as server:
