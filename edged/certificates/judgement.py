@@ -18,7 +18,7 @@ from OpenSSL import crypto
 
 from edged.certificates.key_files import read_key
 from edged.certificates.names import hashes
-from edged.certificates.reading import Certificate, Unfit, extension, read_all, read_one
+from edged.certificates.reading import Certificate, Unfit, extension, parsing, read_all, read_one
 from edged.domain.credentials import ClientCertificate, InstalledCertificate
 from edged.domain.jobs import Cause, ChainFits, CheckChain, CheckSigner, Done, Failed, ReadRoot, RootRead
 
@@ -191,7 +191,7 @@ def _check_subject(leaf: Certificate, job: CheckChain) -> None:
         (NameOID.COMMON_NAME, job.common_name, "common name"),
         (NameOID.ORGANIZATION_NAME, job.organization, "organization"),
     ):
-        found = [str(name.value) for name in leaf.parsed.subject.get_attributes_for_oid(oid)]
+        found = [str(name.value) for name in parsing(lambda: leaf.parsed.subject).get_attributes_for_oid(oid)]
         if found != [wanted]:
             raise Unfit(f"the certificate has another {what} than was asked for")
 

@@ -8,7 +8,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edged.certificates.reading import Certificate, Unfit
+from edged.certificates.reading import Certificate, Unfit, parsing
 from edged.domain.credentials import CertificateHash
 
 ALGORITHMS: Final = ("SHA256", "SHA384", "SHA512")
@@ -17,7 +17,7 @@ ALGORITHMS: Final = ("SHA256", "SHA384", "SHA512")
 def hashes(certificate: Certificate, issuer: Certificate | None = None) -> tuple[CertificateHash, ...]:
     """One name for each algorithm. `issuer` None: it signed itself, or nobody here knows who did; then its own key
     stands for the issuer's, and the CSMS finds the name in our list."""
-    name = certificate.parsed.issuer.public_bytes()
+    name = parsing(parsing(lambda: certificate.parsed.issuer).public_bytes)
     key = key_bits(issuer or certificate)
     return tuple(
         CertificateHash(
@@ -32,7 +32,7 @@ def hashes(certificate: Certificate, issuer: Certificate | None = None) -> tuple
 
 def key_bits(certificate: Certificate) -> bytes:
     """The public key as it stands in the certificate, without its type: what RFC 6960 hashes."""
-    key = certificate.parsed.public_key()
+    key = parsing(certificate.parsed.public_key)
     if isinstance(key, rsa.RSAPublicKey):
         return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     if isinstance(key, ec.EllipticCurvePublicKey):

@@ -67,7 +67,7 @@ class Certificate:
     @property
     def subject(self) -> str:
         """For people: bounded, and printable."""
-        name: str = _parsing(self.parsed.subject.rfc4514_string)
+        name: str = parsing(parsing(lambda: self.parsed.subject).rfc4514_string)
         return "".join(char if char.isprintable() else "?" for char in name)[:MAX_NAME_CHARS]
 
     @property
@@ -78,7 +78,9 @@ class Certificate:
     @property
     def public_key(self) -> bytes:
         """The whole public key in DER: equal for equal keys."""
-        key: bytes = _parsing(self.parsed.public_key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        key: bytes = parsing(
+            lambda: self.parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        )
         return key
 
 
@@ -113,17 +115,18 @@ def _read(block: str) -> Certificate:
     except (binascii.Error, ValueError):
         raise Unfit("the certificate's PEM is damaged") from None
     # OpenSSL first: it also reads serial numbers over which the other parser complains to the whole process
-    openssl = _parsing(lambda: crypto.load_certificate(crypto.FILETYPE_ASN1, der))
+    openssl = parsing(lambda: crypto.load_certificate(crypto.FILETYPE_ASN1, der))
     serial = openssl.get_serial_number()
     if serial < 0 or serial.bit_length() > SERIAL_MAX_BITS:
         raise Unfit("the certificate's serial number is negative or longer than twenty octets")
-    parsed = _parsing(lambda: x509.load_der_x509_certificate(der))
-    certificate = Certificate(der, parsed, openssl, *_parsing(lambda: validity(parsed)))
+    parsed = parsing(lambda: x509.load_der_x509_certificate(der))
+    certificate = Certificate(der, parsed, openssl, *parsing(lambda: validity(parsed)))
     _check_strength(certificate)
     return certificate
 
 
-def _parsing(read: Callable[[], Any]) -> Any:
+def parsing(read: Callable[[], Any]) -> Any:
+    """What a look into a certificate finds: parts of it are read only when they are looked at."""
     try:
         return read()
     except _PARSING:
@@ -139,7 +142,7 @@ def validity(parsed: x509.Certificate) -> tuple[datetime, datetime]:
 
 def _check_strength(certificate: Certificate) -> None:
     """A00.FR.501 and its neighbours: RSA from 2048 bits, EC from 224; nothing signed by way of MD5 or SHA-1."""
-    key = _parsing(certificate.parsed.public_key)
+    key = parsing(certificate.parsed.public_key)
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < RSA_MIN_BITS:
             raise Unfit(f"an RSA key of {key.key_size} bits is too short: {RSA_MIN_BITS} are needed")
@@ -148,7 +151,7 @@ def _check_strength(certificate: Certificate) -> None:
             raise Unfit(f"an EC key of {key.curve.key_size} bits is too short: {EC_MIN_BITS} are needed")
     else:
         raise Unfit("the certificate's key is neither RSA nor EC")
-    algorithm = _parsing(lambda: certificate.parsed.signature_hash_algorithm)
+    algorithm = parsing(lambda: certificate.parsed.signature_hash_algorithm)
     if algorithm is None or algorithm.name not in GOOD_HASHES:
         raise Unfit("the certificate is signed in a way that is not safe or not known: SHA-256 or better is needed")
 
@@ -162,4 +165,4 @@ def extension(certificate: Certificate, kind: Callable[[x509.Extensions], Any]) 
         except x509.ExtensionNotFound:
             return None
 
-    return _parsing(look)
+    return parsing(look)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import ssl
 import subprocess
@@ -17,6 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.certificates import read_root
+from edged.certificates.judgement import check_ca, check_path
+from edged.certificates.names import hashes as hashes_of
+from edged.certificates.reading import Unfit, read_one
 from edged.domain.credentials import CertificateUse, InstalledCertificate
 from edged.domain.jobs import Cause, Failed, ReadRoot, RootRead
 from tests.fakes.issuing import DAY, Issued, authority, ec_key, issue, name, rsa_key, usage
@@ -216,6 +220,19 @@ def test_a_damaged_certificate_is_an_answer_and_never_an_exception(at: int, byte
     der = bytearray(ROOT.der)
     der[at] = byte
     read(ssl.DER_cert_to_PEM_cert(bytes(der[: len(der) - cut])))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, len(ROOT.der) - 1), st.integers(0, 255), st.integers(0, len(ROOT.der) - 1), st.integers(0, 255))
+def test_no_look_into_a_damaged_certificate_lets_a_parsers_exception_out(at: int, byte: int, also: int, b: int) -> None:
+    """Whoever signs with a key of their own can have anything in a certificate whose signature holds."""
+    der = bytearray(ROOT.der)
+    der[at], der[also] = byte, b
+    with contextlib.suppress(Unfit):
+        found = read_one(ssl.DER_cert_to_PEM_cert(bytes(der)))
+        assert found.subject.isprintable() and found.public_key and hashes_of(found)
+        check_ca(found)
+        check_path([found], [found], NOW)
 
 
 @settings(max_examples=100, deadline=None)
