@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +113,16 @@ class ImageBus:
         self.cells.update(self.then.get(wire, {}))
 
 
+@cache
+def read_sheet(name: str) -> tuple[DeviceProfile, dict[str, Any]]:
+    return load_profile(name), yaml.safe_load((IMAGES / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
 class Sheet:
     """One image file."""
 
     def __init__(self, name: str) -> None:
-        self.profile = load_profile(name)
-        self.data: dict[str, Any] = yaml.safe_load((IMAGES / f"{name}.yaml").read_text(encoding="utf-8"))
+        self.profile, self.data = read_sheet(name)
         self.point = self.data.get("point", 1)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
