@@ -409,7 +409,7 @@ class Link:
         self._refusals.pop(seq, None)
         self._doubts.settle(seq)
         if self.outbox.in_flight(seq):
-            self.outbox.delivered(seq)
+            self.outbox.gone(seq)
 
     def _refill(self, *, lane: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
         rows = self._read_outbox(Lane(lane), after_seq, limit)

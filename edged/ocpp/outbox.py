@@ -3,10 +3,10 @@
 Owns: which row of a lane may leave now, and what a failure means. Refuses to know: storage, encoding, sockets, clocks.
 Invariants: rows of a lane leave in the order of `seq` · at most one row of a lane is in flight · a lane that waits for
 a retry lets nothing pass and holds no other lane up · every row ends delivered or parked, never both · a row of a lane
-with guaranteed delivery is never parked · at most `window` rows of a lane are in memory.
+with guaranteed delivery is never parked · nothing passes a row that the disk still has, for a restart would send it
+again behind what passed · at most `window` rows of a lane are in memory.
 
-The caller commits a row to disk before `add` and takes it from disk after `delivered` or `Parked`. Misuse raises
-`LocalProtocolError`.
+The caller commits a row to disk before `add`, and takes it from disk before `gone`. Misuse raises `LocalProtocolError`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """All attempts are used up: the row has left the queue and the next one goes on."""
+    """All attempts are used up: the row goes once the disk has forgotten it (`gone`)."""
 
     row: OutboxRow
 
@@ -130,20 +130,21 @@ class Outbox:
                 return
         raise LocalProtocolError("only the head of a lane may be sent")
 
-    def delivered(self, seq: int) -> OutboxRow:
-        """The CSMS has answered; the row has left the queue."""
+    def gone(self, seq: int) -> OutboxRow:
+        """The CSMS has answered or the row is parked, and the disk has forgotten it: the next one goes on."""
         queue = self._flying(seq)
-        return self._leave(queue)
+        queue.in_flight = False
+        queue.not_before_s = None
+        return queue.rows.popleft()
 
     def failed(self, seq: int, now_s: float) -> Parked | RetryAt:
         """A CALLERROR or a time-out: that was a transmission. Wait `interval_s` x transmissions, or give the row up."""
         queue = self._flying(seq)
         row = replace(queue.rows[0], attempts=queue.rows[0].attempts + 1)
         guaranteed = row.lane in self._guaranteed
-        if row.attempts >= self._attempts() and not guaranteed:
-            self._leave(queue)
-            return Parked(row)
         queue.rows[0] = row
+        if row.attempts >= self._attempts() and not guaranteed:
+            return Parked(row)
         queue.in_flight = False
         at_s = now_s + (_patience_s(row.attempts) if guaranteed else max(0.0, self._interval_s()) * row.attempts)
         queue.not_before_s = at_s
@@ -165,12 +166,6 @@ class Outbox:
             if queue.in_flight and queue.rows[0].seq == seq:
                 return queue
         raise LocalProtocolError("this row is not in flight")
-
-    @staticmethod
-    def _leave(queue: _Lane) -> OutboxRow:
-        queue.in_flight = False
-        queue.not_before_s = None
-        return queue.rows.popleft()
 
     @staticmethod
     def _append(queue: _Lane, row: OutboxRow) -> None:

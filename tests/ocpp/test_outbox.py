@@ -39,7 +39,7 @@ def drain(box: Outbox, lane: str = TX) -> list[int]:
     seqs = []
     while (head := box.next(0.0, lane)) is not None:
         box.sending(head.seq)
-        seqs.append(box.delivered(head.seq).seq)
+        seqs.append(box.gone(head.seq).seq)
     return seqs
 
 
@@ -49,7 +49,7 @@ def test_rows_leave_in_order_and_one_at_a_time() -> None:
     assert box.next(0.0, TX) == row(1)
     box.sending(1)
     assert box.next(0.0, TX) is None
-    box.delivered(1)
+    box.gone(1)
     assert box.next(0.0, TX) == row(2)
 
 
@@ -67,7 +67,18 @@ def test_three_attempts_sixty_seconds_apart_wait_sixty_then_a_hundred_and_twenty
     assert box.next(180.0, TX) == row(1, attempts=2)
     box.sending(1)
     assert box.failed(1, 180.0) == Parked(row(1, attempts=3))
+    box.gone(1)
     assert box.next(180.0, TX) == row(2)
+
+
+def test_nothing_passes_a_parked_row_until_the_disk_has_forgotten_it() -> None:
+    box = outbox(Disk(row(1), row(2)), attempts=1)
+    box.next(0.0, TX)
+    box.sending(1)
+    box.failed(1, 0.0)
+    assert box.next(1000.0, TX) is None
+    box.gone(1)
+    assert box.next(1000.0, TX) == row(2)
 
 
 @pytest.mark.parametrize("attempts", [0, -1, 1])
@@ -182,7 +193,7 @@ def test_misuse_is_told_at_once() -> None:
     for misuse in (
         lambda: box.sending(2),
         lambda: box.sending(9),
-        lambda: box.delivered(1),
+        lambda: box.gone(1),
         lambda: box.failed(1, 0.0),
         lambda: box.unsent(1),
         lambda: box.load([row(2), row(1)]),

@@ -69,7 +69,7 @@ class OutboxHistory(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
         lane = data.draw(st.sampled_from(sorted(self.flying)))
-        self.box.delivered(self.flying[lane])
+        self.box.gone(self.flying[lane])
         self.forget(lane)
 
     @precondition(lambda self: self.flying)
@@ -81,6 +81,8 @@ class OutboxHistory(RuleBasedStateMachine):
         match self.box.failed(seq, self.now_s):
             case Parked(row):
                 assert (row.seq, row.attempts) == (seq, count) and count == max(1, self.attempts)
+                assert self.box.next(self.now_s, lane) is None
+                self.box.gone(seq)
                 self.forget(lane)
             case RetryAt(row, at_s):
                 assert count < max(1, self.attempts) and at_s == self.now_s + self.interval_s * count
