@@ -66,10 +66,10 @@ def named(result: Result) -> dict[str, Any]:
     return {"status": result.status, "line": result.line, "boot": result.boot}
 
 
-def kernel_boot(kernel: Path = KERNEL_BOOT_ID) -> str:
-    """ "" where the sandbox hides it."""
+def kernel_boot(kernel: Path | None = None) -> str:
+    """"" where the sandbox hides it."""
     try:
-        return kernel.read_text(encoding="ascii").strip()
+        return (kernel or KERNEL_BOOT_ID).read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
