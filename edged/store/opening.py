@@ -27,6 +27,7 @@ WAL_LIMIT_BYTES = 1 << 20
 BUSY_MS = 2000
 VERSION_MAX = 10_000  # above it the number is no version of ours but damage
 COMPANIONS = ("-wal", "-journal", "-shm")
+PRIVATE = 0o600
 
 REFUSALS = frozenset(
     {
@@ -219,6 +220,8 @@ def _set_aside(path: Path, wall: datetime) -> Path | None:
 def _restore(backup: Path, path: Path) -> None:
     """Put a copy of the backup in the database's place; the backup itself stays."""
     draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
     shutil.copyfile(backup, draft)
     sync_file(draft)
     draft.replace(path)
@@ -232,6 +235,7 @@ def _connect(path: Path, migrations: Sequence[Migration]) -> tuple[sqlite3.Conne
     """A connection to a sound database of this version, and the version that it had. Raises `_Damaged`."""
     connection: sqlite3.Connection | None = None
     try:
+        _make_private(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
         connection.text_factory = as_text
         migrated_from = _prepare(connection, path, migrations)
@@ -246,6 +250,18 @@ def _connect(path: Path, migrations: Sequence[Migration]) -> tuple[sqlite3.Conne
         _close_quietly(connection)
         raise
     return connection, migrated_from
+
+
+def _make_private(path: Path) -> None:
+    """Only our own user reads what is kept: there are passwords in it. SQLite gives its companions the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+    for end in ("", *COMPANIONS):
+        companion = path.with_name(f"{path.name}{end}")
+        try:
+            if companion.stat().st_mode & 0o077:
+                companion.chmod(PRIVATE)
+        except FileNotFoundError:
+            continue
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> int | None:

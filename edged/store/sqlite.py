@@ -291,6 +291,7 @@ class SqliteStore:
         try:
             with self._reading("copy the database") as db:
                 draft.unlink(missing_ok=True)
+                os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 copy = sqlite3.connect(draft, isolation_level=None)
                 try:
                     copy.execute("PRAGMA synchronous = OFF")  # flushed below, once
