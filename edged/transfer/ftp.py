@@ -32,6 +32,7 @@ IMPLICIT_PORT = 990
 EXPLICIT_PORT = 21
 MAX_REPLY_LINES = 200
 MIN_DATA_PORT = 1024
+MAX_DATA_PORT = 65535
 _BLOCK_BYTES = 16 * 1024
 _CLOSED = frozenset({"530", "532", "331", "332"})
 _NOT_WRITABLE = frozenset({"550", "553"})
@@ -162,8 +163,8 @@ class Session(ftplib.FTP_TLS):
     def _data(self, command: str, rest: int | None = None) -> Iterator[tuple[socket, socket]]:
         """A data connection on which the command's file passes."""
         peer, port = self._peer(), self.makepasv()[1]
-        if port < MIN_DATA_PORT:
-            raise TransferError(f"the server {self.host} names data port {port}, which belongs to another service")
+        if not MIN_DATA_PORT <= port <= MAX_DATA_PORT:
+            raise TransferError(f"the server {self.host} names data port {port}, which is none for data")
         line, guard = self._attempt.lifeline.connect(self.host, [peer], port)
         try:
             if rest is not None:

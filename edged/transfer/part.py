@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -42,7 +41,8 @@ class Pulse(Protocol):
 
 def free_bytes_of(folder: Path) -> int:
     """What this user may still write there."""
-    return shutil.disk_usage(folder).free
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 class PartFile:

@@ -259,19 +259,29 @@ async def test_data_comes_from_the_servers_own_address_whatever_it_says(bench):
             data.accept()[0].close()
 
 
-@pytest.mark.parametrize(
-    "replies", [{"EPSV": "229 here (|||25|)"}, {"PASV": "227 go (127,0,0,1,0,25)"}, {"EPSV": "229 nonsense"}]
-)
+@pytest.mark.parametrize("replies", [{"EPSV": "229 here (|||25|)"}, {"PASV": "227 go (127,0,0,1,0,25)"}])
 async def test_a_data_port_that_belongs_to_another_service_is_not_connected_to(bench, replies):
+    with CheatingFtp(replies) as server:
+        reason = failed(await bench.fetch(f"ftp://{IN}127.0.0.1:{server.port}/x")).reason
+    assert reason == "the server 127.0.0.1 names data port 25, which is none for data"
+
+
+@pytest.mark.parametrize("replies", [{"EPSV": "229 nonsense"}, {"PASV": "227 go (1,2)"}, {"EPSV": "229 (|||99999|)"}])
+async def test_a_data_port_that_is_none_is_a_failure(bench, replies):
     with CheatingFtp(replies) as server:
         failed(await bench.fetch(f"ftp://{IN}127.0.0.1:{server.port}/x"))
         assert not any(command.startswith("RETR") for command in server.commands)
 
 
+async def test_a_reply_without_end_is_left_after_some_lines(bench):
+    with CheatingFtp({}, welcome="220-" + "\r\n220-more" * 1000) as server:
+        reason = failed(await bench.fetch(f"ftp://{IN}127.0.0.1:{server.port}/x")).reason
+    assert reason == "the server 127.0.0.1 gave a reply that is none"
+
+
 @pytest.mark.parametrize(
     "welcome",
     [
-        "220-" + "\r\n220-more" * 5000,
         "220 " + "x" * 100_000,
         "what?",
         "220 \udcff".encode("utf-8", "replace").decode(),
