@@ -9,7 +9,8 @@ starts from, `after` one that was seen before. A write is "FC6 address = word"; 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from edged.chargers.modbus import ExceptionReply, NoAnswer, Table
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.planning import address_of
 from edged.chargers.profile import DeviceProfile
+from edged.chargers.registers import WordOrder
 from edged.domain.hardware import (
     Action,
     ActionOutcome,
@@ -121,8 +123,9 @@ def read_sheet(name: str) -> tuple[DeviceProfile, dict[str, Any]]:
 class Sheet:
     """One image file."""
 
-    def __init__(self, name: str) -> None:
-        self.profile, self.data = read_sheet(name)
+    def __init__(self, name: str, profile: DeviceProfile | None = None) -> None:
+        own, self.data = read_sheet(name)
+        self.profile = own if profile is None else profile
         self.point = self.data.get("point", 1)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
@@ -186,31 +189,34 @@ def nearly(wanted: Any) -> Any:
     return pytest.approx(wanted, rel=1e-5, abs=1e-6) if isinstance(wanted, float) else wanted
 
 
-@pytest.mark.parametrize(("name", "key"), entries("images"))
-async def test_an_image_means_what_the_documents_say(name: str, key: str, clock) -> None:
-    sheet = Sheet(name)
+async def wrong_in_image(sheet: Sheet, key: str, clock) -> list[str]:
+    """What an image shows otherwise than its document says."""
     entry = sheet["images"][key]
     charger, bus = sheet.charger(entry, clock)
     if "after" in entry:
         await charger.observe()
         bus.cells.update(cells_of(entry))
     seen = await charger.observe()
+    wrong = []
     expect = {"faults": [], **entry["expect"]}
     for word in expect.keys() - {"lacks", "identity"}:
         assert word in KNOWN | set(METER) | set(PHASES), word
         wanted = sorted(expect[word]) if word == "faults" else nearly(expect[word])
-        assert told(seen, word) == wanted, word
+        if told(seen, word) != wanted:
+            wrong.append(f"{word}: {told(seen, word)!r} instead of {expect[word]!r}")
     offered = sheet.profile.capabilities if seen.capabilities is None else seen.capabilities
-    assert not offered & {Capability(word) for word in expect.get("lacks", ())}
-    assert charger.identity.items() >= expect.get("identity", {}).items()
+    wrong += [f"it still has {word}" for word in expect.get("lacks", ()) if Capability(word) in offered]
+    identity = expect.get("identity", {})
+    wrong += [
+        f"{word}: {charger.identity.get(word)!r}" for word in identity if charger.identity.get(word) != identity[word]
+    ]
+    return wrong
 
 
-@pytest.mark.parametrize(("name", "key"), entries("writes"))
-async def test_a_desired_state_takes_exactly_these_writes(name: str, key: str, clock) -> None:
-    sheet = Sheet(name)
+async def wrong_in_write(sheet: Sheet, key: str, clock) -> list[str]:
+    """What is written otherwise than a desired state takes."""
     entry = sheet["writes"][key]
-    maximum = entry.get("max_a")
-    charger, bus = sheet.charger(entry, clock, max_current_ma=None if maximum is None else maximum * 1000)
+    charger, bus = sheet.charger(entry, clock)
     await charger.observe()
     bus.wrote.clear()
     desired = dict(entry["desired"])
@@ -220,17 +226,22 @@ async def test_a_desired_state_takes_exactly_these_writes(name: str, key: str, c
         current_limit_ma=None if limit_a is None else round(limit_a * 1000),
         **desired,
     )
-    try:
-        await charger.apply(wanted)
-    except ChargerError as error:
-        assert entry.get("refused"), error
-    else:
-        assert not entry.get("refused")
-    assert bus.wrote == [wire_of(text) for text in entry["expect"]]
-    if not entry.get("refused"):
-        bus.wrote.clear()
-        await charger.apply(wanted)
-        assert bus.wrote == [], "what has been reached is not written again"
+    await charger.apply(wanted)
+    if bus.wrote != [wire_of(text) for text in entry["expect"]]:
+        return [f"{bus.wrote} instead of {entry['expect']}"]
+    bus.wrote.clear()
+    await charger.apply(wanted)
+    return [f"{bus.wrote}, although it has been reached"] if bus.wrote else []
+
+
+@pytest.mark.parametrize(("name", "key"), entries("images"))
+async def test_an_image_means_what_the_documents_say(name: str, key: str, clock) -> None:
+    assert await wrong_in_image(Sheet(name), key, clock) == []
+
+
+@pytest.mark.parametrize(("name", "key"), entries("writes"))
+async def test_a_desired_state_takes_exactly_these_writes(name: str, key: str, clock) -> None:
+    assert await wrong_in_write(Sheet(name), key, clock) == []
 
 
 @pytest.mark.parametrize(("name", "key"), entries("actions"))
@@ -361,3 +372,56 @@ def test_a_sheet_shows_every_write_that_the_charger_takes(sheet: Sheet) -> None:
         assert {True, False} <= {side.get("operative") for side in sides}
     if profile.lock_control is not None:
         assert {True, False} <= {side.get("locked") for side in sides}
+
+
+# --- would a sheet notice?
+
+
+def used(profile: DeviceProfile) -> set[str]:
+    """The registers that an observation or a desired state depends on."""
+    rules = (*profile.plugged, *profile.lock, *profile.state.overlays)
+    names = {rule.condition.register for rule in rules} | {fault.condition.register for fault in profile.faults}
+    names |= profile.meter.registers | {profile.state.register}
+    for part in (profile.permit, profile.availability, profile.lock_control, profile.limit):
+        names |= {part.register} if part is not None else set()
+    names |= {profile.token.register} if profile.token is not None else set()
+    return names
+
+
+def mistaken(profile: DeviceProfile, name: str) -> Iterator[tuple[str, DeviceProfile]]:
+    """The profile with a likely mistake in a register: the next address, the other word order, another scale."""
+    variants = profile.registers[name]
+    codec = variants[0].codec
+
+    def with_changes(**changes: Any) -> DeviceProfile:
+        return replace(profile, registers={**profile.registers, name: tuple(replace(v, **changes) for v in variants)})
+
+    yield "address", with_changes(address=variants[0].address + 1)
+    if codec.words > 1 and codec.is_number:
+        other = WordOrder.LITTLE if codec.word_order is WordOrder.BIG else WordOrder.BIG
+        yield "word order", with_changes(codec=replace(codec, word_order=other))
+    if codec.is_number and variants[0].unit:
+        yield "scale", with_changes(codec=replace(codec, scale=codec.scale * 10))
+
+
+async def test_a_sheet_notices_a_mistake_in_any_register_that_matters(sheet: Sheet, clock) -> None:
+    name = sheet.profile.name
+    unnoticed = []
+    for register in sorted(used(sheet.profile)):
+        for mistake, profile in mistaken(sheet.profile, register):
+            if not await is_noticed(Sheet(name, profile), clock):
+                unnoticed.append(f"{register}: {mistake}")
+    assert unnoticed == []
+
+
+async def is_noticed(sheet: Sheet, clock) -> bool:
+    try:
+        for key in sorted(sheet["images"], key=lambda key: key != "charging"):
+            if await wrong_in_image(sheet, key, clock):
+                return True
+        for key in sheet["writes"]:
+            if await wrong_in_write(sheet, key, clock):
+                return True
+    except ChargerError:
+        return True
+    return False
