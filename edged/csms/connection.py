@@ -377,7 +377,7 @@ class Connection:
 
     def _note_outage(self, reason: str) -> None:
         """One line for each outage, however many attempts it takes."""
-        if self._stopping or self._outage:
+        if self._stopping or self._hurry or self._outage:
             _log.debug("%s: no line to the CSMS: %s", self._settings.identity, reason)
             return
         self._outage = True

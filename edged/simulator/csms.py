@@ -41,6 +41,7 @@ from edged.simulator.csms_session import (
     Login,
     Session,
     authentic,
+    certified,
     login_of,
     parse,
 )
@@ -293,8 +294,9 @@ class Csms:
             return connection.respond(http.HTTPStatus.NOT_FOUND, "no station identity in the path\n")
         if len(self._all) >= MAX_CONNECTIONS:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections\n")
-        login = request.headers.get("Authorization", "")
-        if self.credentials is not None and not authentic(login, identity, self.credentials.get(identity)):
+        login, credentials = request.headers.get("Authorization", ""), self.credentials
+        known = credentials is None or certified(connection)
+        if not known and not authentic(login, identity, (credentials or {}).get(identity)):
             self.refused_logins += 1
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "wrong identity or password\n")
         return None

@@ -170,6 +170,12 @@ def authentic(header: str, identity: str, password: str | bytes | None) -> bool:
     return user == identity.encode() and hmac.compare_digest(given, wanted)
 
 
+def certified(socket: ServerConnection) -> bool:
+    """Whether TLS has found out who it is: then nobody asks for a password."""
+    tls = socket.transport.get_extra_info("ssl_object")
+    return tls is not None and bool(tls.getpeercert())
+
+
 def login_of(socket: ServerConnection, identity: str) -> Login:
     """How a connection that was let in shows who it is."""
     assert socket.request is not None
