@@ -31,6 +31,7 @@ from edged.domain.station import Station
 from edged.settings import Settings
 from edged.store.port import JOURNAL_MAX, Store
 from edged.system.logs import recent
+from edged.threads import in_thread
 from edged.transfer.archive import Part, build
 from edged.transfer.redaction import redact
 
@@ -61,13 +62,13 @@ class Diagnostics:
         """The file that an order asks for. Raises `EdgedError` or `OSError`, and then leaves nothing."""
         secrets = _secrets(self.settings, station)
         if order.kind is LogKind.SECURITY:
-            await asyncio.to_thread(self._write_security_log, order, station, target, secrets)
+            await in_thread(self._write_security_log, order, station, target, secrets)
             return
         status = json.dumps(self.status(), indent=2, default=str)
         journal = target.with_name(target.name + ".journal")
         try:
             found = await self._journal(order, journal)
-            await asyncio.to_thread(self._build, order, station, target, status, journal if found else None, secrets)
+            await in_thread(self._build, order, station, target, status, journal if found else None, secrets)
         finally:
             journal.unlink(missing_ok=True)
 

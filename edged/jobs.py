@@ -43,6 +43,7 @@ from edged.domain.types import Now
 from edged.ports import Clock, EdgedError
 from edged.system.install_hook import NAME
 from edged.system.installer import OWN_RESULTS, REQUESTS
+from edged.threads import in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -174,11 +175,11 @@ class StationJobs:
         tools, now = self._tools, self._tools.clock.now().utc
         match job:
             case CheckSigner():
-                return await asyncio.to_thread(certificates.check_signer, job, now)
+                return await in_thread(certificates.check_signer, job, now)
             case FetchFirmware(order=order):
                 return await self._fetch(ticket, order)
             case VerifyFirmware(file=file):
-                return await asyncio.to_thread(certificates.verify_firmware, job, _in(tools.folder, file), now)
+                return await in_thread(certificates.verify_firmware, job, _in(tools.folder, file), now)
             case InstallFirmware(file=file, resume=resume):
                 _in(tools.folder, file)
                 return await tools.installer.install(
@@ -187,11 +188,11 @@ class StationJobs:
             case SendLog(order=order):
                 return await self._send(ticket, order, station)
             case ReadRoot():
-                return await asyncio.to_thread(certificates.read_root, job, now)
+                return await in_thread(certificates.read_root, job, now)
             case MakeRequest():
-                return await asyncio.to_thread(certificates.make_request, job, tools.keys)
+                return await in_thread(certificates.make_request, job, tools.keys)
             case CheckChain():
-                return await asyncio.to_thread(certificates.check_chain, job, tools.keys, now)
+                return await in_thread(certificates.check_chain, job, tools.keys, now)
             case _:
                 assert_never(job)
 

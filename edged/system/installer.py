@@ -67,7 +67,7 @@ def named(result: Result) -> dict[str, Any]:
 
 
 def kernel_boot(kernel: Path | None = None) -> str:
-    """"" where the sandbox hides it."""
+    """ "" where the sandbox hides it."""
     try:
         return (kernel or KERNEL_BOOT_ID).read_text(encoding="ascii").strip()
     except OSError:
@@ -111,7 +111,7 @@ class Installer:
         try:
             if not (resume and (self._folder / (name + ASKED)).exists()):
                 self._ask(name)
-            if self._start is not None and self._request(name).exists() and not self._locked():
+            if self._start is not None and self._request(name).exists():
                 await self._start()
         except OSError as error:
             return Failed(f"the installation cannot be asked for: {error.strerror}")
@@ -189,9 +189,10 @@ class Installer:
 
     def _has_rebooted(self, result: Result) -> bool:
         here = self._boot()
-        if not here and self._runtime is not None:
-            here = kernel_boot(self._runtime / BOOT)  # no file: the hook has not run since the computer started
-        return here != result.boot
+        if here:
+            return here != result.boot
+        # Nobody may look, so the hook says it in memory: no file, and it has not run since the computer started.
+        return self._runtime is not None and kernel_boot(self._runtime / BOOT) != result.boot
 
     def forget(self, name: str) -> None:
         """The file and the mark are of no use any more."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edged.cli.main import parser
 from edged.cli.output import BAD_CONFIGURATION
+from edged.jobs import FOLDER
 from edged.settings import DEFAULT_PATH
 from edged.system.host import EXIT_RESTART, REQUEST_NAME
+from edged.system.installer import COMMAND_S, REQUESTS, SYSTEM_RESULTS, SYSTEM_RUNTIME
 
 UNITS = Path(__file__).parents[2] / "systemd"
 
@@ -27,6 +30,24 @@ def test_the_request_to_reboot_is_watched_where_it_is_written():
     runtime = f"/run/{values('edged.service', 'RuntimeDirectory')[0]}"
     assert values("edged-reboot.path", "PathExists") == [f"{runtime}/{REQUEST_NAME}"]
     assert values("edged-reboot.service", "ExecStart")[0].endswith(f" {runtime}/{REQUEST_NAME}")
+
+
+def test_requests_for_firmware_are_watched_where_they_are_written():
+    folder = f"/var/lib/{values('edged.service', 'StateDirectory')[0]}/{FOLDER}"
+    assert values("edged-firmware.path", "DirectoryNotEmpty") == [f"{folder}/{REQUESTS}"]
+    command = values("edged-firmware.service", "ExecStart")[0].split()[1:]
+    assert parser().parse_args(command).folder == Path(folder)
+
+
+def test_results_of_firmware_lie_where_edged_looks():
+    assert values("edged-firmware.service", "StateDirectory") == [SYSTEM_RESULTS.name]
+    assert values("edged-firmware.service", "RuntimeDirectory") == [SYSTEM_RUNTIME.name]
+    assert values("edged-firmware.service", "RuntimeDirectoryPreserve") == ["yes"]
+    assert float(values("edged-firmware.service", "TimeoutStartSec")[0]) > COMMAND_S
+
+
+def test_a_restart_of_the_service_alone_can_be_told_from_one_of_the_computer():
+    assert values("edged.service", "RuntimeDirectoryPreserve") == ["restart"]
 
 
 def test_credentials_and_configuration_lie_where_edged_looks():

@@ -26,6 +26,8 @@ from edged.ocpp.rpc import ErrorCode, Request
 
 MAX_RETRIES: Final = 100
 MAX_INTERVAL_S: Final = 86_400
+INTERVAL_S: Final = 30
+"""Between attempts, where the CSMS leaves it to the station. How often it leaves as well: once, for it can ask again."""
 
 NAMELESS_STATUSES: Final = frozenset(
     {
@@ -154,7 +156,7 @@ def _retries(payload: Payload) -> int:
 
 
 def _interval_s(payload: Payload) -> int:
-    return min(max(int(payload.get("retryInterval", 0)), 0), MAX_INTERVAL_S)
+    return min(max(int(payload.get("retryInterval", INTERVAL_S)), 0), MAX_INTERVAL_S)
 
 
 DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefused]]] = {
