@@ -1,0 +1,175 @@
+"""What the profile language offers is used by a shipped profile, or it is said here why it stays without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edged.chargers.library import PACKAGED_DIR, load_profile
+from edged.chargers.modbus import Table
+from edged.chargers.profile import DeviceProfile, KeepAliveBy, TokenFormat
+from edged.chargers.profile_terms import (
+    Access,
+    CheckStep,
+    Condition,
+    GapScope,
+    Otherwise,
+    PauseStep,
+    PointsBy,
+    Poll,
+    Relation,
+    RestartStep,
+    Transport,
+    WaitStep,
+    WriteFunction,
+    WriteStep,
+)
+from edged.chargers.registers import Kind, WordOrder
+from edged.domain.hardware import Capability, ChargerState, FaultCode, LockState, Measurand
+
+PROFILES = [load_profile(path.stem) for path in sorted(PACKAGED_DIR.glob("*.yaml"))]
+
+WITHOUT_A_CHARGER = {
+    "table D": "no discrete input was found in any register map",
+    "gap_scope bus": "Heidelberg's pause is its own as far as is known; a site may say otherwise",
+    "condition no_bit": "the opposite of any_bit",
+    "repeat_first": "only ABL eMH1 sleeps like that, and it speaks Modbus ASCII",
+    "boot": "restarts show in counters, or in failsafe settings that are gone",
+    "wait otherwise timeout": "a lock that does not open in time is told as failed",
+    "state otherwise": "a state that no document names stays unknown",
+    "meter: several registers added up": "each shipped device has a total",
+    "measurand SoC": "no AC charger of the list tells it surely",
+    "fault ReaderFailure": "no source names one",
+    "fault ResetFailure": "no source names one",
+    "fault WeakSignal": "no source names one",
+    "fault OverVoltage": "no source names one",
+    "measurand Energy.Active.Import.Interval": "counted by the core",
+    "lock unknown": "what no rule says is unknown",
+}
+
+
+def conditions(profile: DeviceProfile) -> Iterator[Condition]:
+    for rules in (profile.plugged, profile.lock, profile.state.overlays):
+        yield from (rule.condition for rule in rules)
+    yield from (fault.condition for fault in profile.faults)
+    for toggle in (profile.permit, profile.availability, profile.lock_control):
+        yield from (rule.condition for rule in (toggle.sense if toggle is not None else ()))
+    if isinstance(profile.detachable, Condition):
+        yield profile.detachable
+
+
+def registers_use(profile: DeviceProfile) -> Iterator[str]:
+    for variants in profile.registers.values():
+        for register in variants:
+            codec = register.codec
+            yield f"table {register.table}"
+            yield f"kind {codec.kind}"
+            yield f"access {register.access}"
+            yield f"poll {register.poll}"
+            if codec.words > 1 and codec.kind in (Kind.UNSIGNED, Kind.SIGNED, Kind.FLOAT):
+                yield f"word_order {codec.word_order}"
+            for word, used in (
+                ("scale", codec.scale != 1),
+                ("offset", codec.offset != 0),
+                ("invalid", codec.invalid),
+                ("bits", codec.bits),
+                ("names", register.names),
+                ("when", register.when),
+                ("shared", register.shared),
+            ):
+                if used:
+                    yield f"register {word}"
+
+
+def parts_use(profile: DeviceProfile) -> Iterator[str]:
+    bus = profile.bus
+    yield from (f"transport {transport}" for transport in bus.transports)
+    yield f"write_function {bus.write_function}"
+    if bus.min_gap_s:
+        yield f"gap_scope {bus.gap_scope}"
+    for word, used in (
+        ("forbidden", bus.forbidden),
+        ("holes", bus.holes),
+        ("repeat_first", bus.repeat_first),
+        ("response_timeout_ms", bus.response_timeout_s),
+        ("wake", profile.wake),
+        ("init", profile.init),
+        ("init that may be refused", any(not init.required for init in profile.init)),
+        ("boot", profile.boot),
+        ("boot_falls", profile.boot_falls),
+        ("points present", profile.points.present),
+        ("state otherwise", profile.state.otherwise is not ChargerState.UNKNOWN),
+        ("overlay while", any(rule.condition.states for rule in profile.state.overlays)),
+        ("plugged", profile.plugged),
+        ("fault that blocks nothing", any(not fault.blocking for fault in profile.faults)),
+        ("fault otherwise", any(fault.catch_all for fault in profile.faults)),
+        ("limit max_from", profile.limit is not None and profile.limit.max_from),
+        ("limit withhold_a", profile.limit is not None and profile.limit.withhold_a is not None),
+        ("emulated", profile.availability is not None and profile.availability.emulated),
+        ("token clear", profile.token is not None and profile.token.clear),
+        ("token empty", profile.token is not None and profile.token.empty),
+        ("detachable told by a register", isinstance(profile.detachable, Condition)),
+        ("detachable false", profile.detachable is False),
+        ("meter: several registers added up", len(profile.meter.energy_wh) > 1 or len(profile.meter.power_w) > 1),
+        ("affects_all_points", any(action.affects_all_points for action in profile.actions.values())),
+    ):
+        if used:
+            yield word
+    if profile.points.count > 1:
+        yield f"points by {profile.points.by}"
+    if profile.keep_alive is not None:
+        yield f"keep_alive {profile.keep_alive.by}"
+    if profile.token is not None:
+        yield f"token {profile.token.format}"
+    yield from (f"condition {condition.relation}" for condition in conditions(profile))
+    for action in profile.actions.values():
+        for step in action.steps:
+            yield f"step {type(step).__name__}"
+            if isinstance(step, WaitStep):
+                yield f"wait otherwise {step.otherwise}"
+    yield from (f"state {state}" for state in profile.state.states.values())
+    yield from (f"fault {fault.code}" for fault in profile.faults)
+    yield from (f"lock {rule.means}" for rule in profile.lock)
+    yield from (f"capability {capability}" for capability in profile.capabilities)
+    yield from (f"measurand {measurand}" for measurand in profile.measurands)
+
+
+OFFERED = {
+    *(f"table {table}" for table in Table),
+    *(f"kind {kind}" for kind in Kind),
+    *(f"access {access}" for access in Access),
+    *(f"poll {poll}" for poll in Poll),
+    *(f"word_order {order}" for order in WordOrder),
+    *(f"register {word}" for word in ("scale", "offset", "invalid", "bits", "names", "when", "shared")),
+    *(f"transport {transport}" for transport in Transport),
+    *(f"write_function {function}" for function in WriteFunction),
+    *(f"gap_scope {scope}" for scope in GapScope),
+    *(f"points by {by}" for by in PointsBy),
+    *(f"keep_alive {by}" for by in KeepAliveBy),
+    *(f"token {form}" for form in TokenFormat),
+    *(f"condition {relation}" for relation in Relation),
+    *(f"step {step.__name__}" for step in (WriteStep, WaitStep, CheckStep, PauseStep, RestartStep)),
+    *(f"wait otherwise {otherwise}" for otherwise in Otherwise),
+    *(f"state {state}" for state in ChargerState),
+    *(f"fault {code}" for code in FaultCode),
+    *(f"lock {state}" for state in LockState),
+    *(f"capability {capability}" for capability in Capability),
+    *(f"measurand {measurand}" for measurand in Measurand),
+    *("forbidden", "holes", "repeat_first", "response_timeout_ms", "wake", "init", "init that may be refused", "boot"),
+    *("boot_falls", "points present", "state otherwise", "overlay while", "plugged", "fault that blocks nothing"),
+    *("fault otherwise", "limit max_from", "limit withhold_a", "emulated", "token clear", "token empty"),
+    *("detachable told by a register", "detachable false", "meter: several registers added up", "affects_all_points"),
+}
+
+
+def test_everything_that_the_language_offers_is_used_or_said_to_wait_for_its_charger() -> None:
+    used = {word for profile in PROFILES for word in (*registers_use(profile), *parts_use(profile))}
+    assert used <= OFFERED
+    assert OFFERED - used == set(WITHOUT_A_CHARGER)
+    assert all(WITHOUT_A_CHARGER.values())
+
+
+def test_at_least_sixteen_devices_are_served_and_each_says_how_sure_it_is() -> None:
+    assert len(PROFILES) >= 16
+    assert sum(profile.certainty == "A" for profile in PROFILES) >= 11
+    for profile in PROFILES:
+        assert profile.certainty == "A" or profile.unproven, f"{profile.name} is {profile.certainty} and doubts nothing"
