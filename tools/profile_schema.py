@@ -1,0 +1,353 @@
+"""Writes docs/profile.schema.json: the JSON Schema of a charger profile, for editors and for checks without edged.
+
+    python tools/profile_schema.py            write the file
+    python tools/profile_schema.py --check    exit with 1 when the file is not what it would write
+
+The words come from the code that reads profiles, so that both know the same. What a schema cannot say (whether a
+register that is named exists, whether a value fits into it, whether waits end in time) only `edged check` finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from edged.chargers.modbus import Table
+from edged.chargers.profile import KeepAliveBy, TokenFormat
+from edged.chargers.profile_parts import MAX_STEPS, MAX_WAIT_S
+from edged.chargers.profile_reader import ACTIONS, CERTAINTIES, MAX_REGISTERS
+from edged.chargers.profile_terms import (
+    Access,
+    GapScope,
+    Otherwise,
+    PointsBy,
+    Poll,
+    Relation,
+    Transport,
+    WriteFunction,
+)
+from edged.chargers.registers import WordOrder
+from edged.domain.hardware import ChargerState, FaultCode, LockState
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "profile.schema.json"
+Schema = dict[str, Any]
+
+TYPE = r"^(u(16|32|48|64)|s(16|32|48|64)|f(32|64)|bits(16|32)|char|bit|(str|utf16_|bytes)[1-9][0-9]{0,2})$"
+TEXT_TYPE = r"^(char|str|utf16_|bytes)"
+REGISTER: Schema = {"type": "string", "minLength": 1}
+TEXT: Schema = {"type": ["string", "number"], "minLength": 1}
+SCALAR: Schema = {"type": ["string", "number", "boolean"], "minLength": 1}
+SCALARS: Schema = {"anyOf": [SCALAR, {"type": "array", "items": SCALAR}]}
+SOME_SCALARS: Schema = {"anyOf": [SCALAR, {"type": "array", "items": SCALAR, "minItems": 1}]}
+FLAG: Schema = {"type": "boolean"}
+NAMES: Schema = {"anyOf": [REGISTER, {"type": "array", "items": REGISTER}]}
+
+
+def words(choices: Iterable[StrEnum] | Iterable[str]) -> Schema:
+    return {"enum": [str(choice) for choice in choices]}
+
+
+def number(low: float, high: float) -> Schema:
+    return {"type": "number", "minimum": low, "maximum": high}
+
+
+def whole(low: int, high: int) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def mapping(properties: Schema, required: Iterable[str] = (), **more: Any) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def listing(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": items, **more}
+
+
+def pair(low: int, high: int) -> Schema:
+    one = whole(low, high)
+    return {"anyOf": [one, listing(one, minItems=1, maxItems=2)]}
+
+
+def condition(properties: Schema | None = None, required: Iterable[str] = ()) -> Schema:
+    """A question to one register, with the keys that its place adds."""
+    bits: Schema = {"anyOf": [whole(0, 63), listing(whole(0, 63), minItems=1)]}
+    operands: dict[str, Schema] = {
+        Relation.IS: SOME_SCALARS,
+        Relation.IS_NOT: SOME_SCALARS,
+        Relation.BELOW: {"type": "number"},
+        Relation.AT_LEAST: {"type": "number"},
+        Relation.ANY_BIT: bits,
+        Relation.NO_BIT: bits,
+    }
+    state = words(ChargerState)
+    keys: Schema = {
+        "register": REGISTER,
+        **{str(relation): operands[relation] for relation in Relation},
+        "while": {"anyOf": [state, listing(state)]},
+        **(properties or {}),
+    }
+    one_relation = [{"required": [str(relation)]} for relation in Relation]
+    return mapping(keys, ["register", *required], oneOf=one_relation)
+
+
+def rules(meanings: Iterable[Any]) -> Schema:
+    return listing(condition({"means": {"enum": list(meanings)}}, ["means"]))
+
+
+def toggle(on: str, off: str) -> Schema:
+    keys = {
+        "register": REGISTER,
+        on: SCALAR,
+        off: SCALAR,
+        "sense": rules([on, off, "unknown"]),
+        "settle_s": number(0, 120),
+        "emulated": FLAG,
+    }
+    return mapping(keys, ["register", on, off])
+
+
+def write() -> Schema:
+    return {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": SCALAR}
+
+
+def bus() -> Schema:
+    transport = words(Transport)
+    span = mapping(
+        {"table": words(Table), "first": whole(0, 65535), "last": whole(0, 65535)},
+        ["first", "last"],
+    )
+    keys = {
+        "transports": {"anyOf": [transport, listing(transport, minItems=1)]},
+        "port": whole(1, 65535),
+        "unit_id": whole(0, 255),
+        "unit_ids": pair(0, 255),
+        "baudrate": whole(300, 4_000_000),
+        "parity": words(("none", "even", "odd")),
+        "stopbits": whole(1, 2),
+        "word_order": words(WordOrder),
+        "max_block": whole(1, 125),
+        "holes": FLAG,
+        "forbidden": listing(span),
+        "write_function": words(WriteFunction),
+        "min_gap_ms": number(0, 10_000),
+        "gap_scope": words(GapScope),
+        "response_timeout_ms": number(20, 10_000),
+        "repeat_first": FLAG,
+    }
+    return mapping(keys, ["transports"])
+
+
+def register() -> Schema:
+    bits_table = {"properties": {"table": {"enum": [str(table) for table in Table if table.is_bits]}}}
+    read_only = {"properties": {"table": {"enum": [str(Table.INPUT), str(Table.DISCRETE)]}}}
+    text = {"properties": {"type": {"pattern": TEXT_TYPE}}, "required": ["type"]}
+    unsigned = {"type": {"pattern": "^(u|bits)"}}
+    keys = {
+        "table": words(Table),
+        "address": whole(0, 65535),
+        "type": {"type": "string", "pattern": TYPE},
+        "scale": {**number(-1e12, 1e12), "not": {"const": 0}},
+        "offset": number(-1e12, 1e12),
+        "invalid": {"anyOf": [{"type": "integer"}, listing({"type": "integer"})]},
+        "bits": pair(0, 63),
+        "word_order": words(WordOrder),
+        "access": words(Access),
+        "unit": TEXT,
+        "poll": words(Poll),
+        "shared": FLAG,
+        "names": {"type": "object", "additionalProperties": {"type": ["integer", "string"]}},
+        "when": {"type": "string", "pattern": r"^firmware\s*(>=|<=|==|>|<)\s*[0-9][0-9A-Za-z.\-]*$"},
+        "note": TEXT,
+    }
+    only_reads = {"properties": {"access": {"const": "r"}}}
+    agreements = [
+        {
+            "if": bits_table,
+            "then": {"properties": {"type": {"const": "bit"}}},
+            "else": {"properties": {"type": {"not": {"const": "bit"}}}},
+        },
+        {"if": read_only, "then": only_reads},
+        {"if": {"required": ["bits"]}, "then": {"properties": {**unsigned, **only_reads["properties"]}}},
+        {
+            "if": text,
+            "then": {
+                "properties": {
+                    "scale": {"const": 1},
+                    "offset": {"const": 0},
+                    "invalid": {"type": "array", "maxItems": 0},
+                }
+            },
+        },
+    ]
+    return mapping(keys, ["table", "address"], allOf=agreements)
+
+
+def actions() -> Schema:
+    deadline = number(0.05, MAX_WAIT_S)
+    wait = condition({"timeout_s": deadline, "otherwise": words(Otherwise)}, ["timeout_s"])
+    steps = {
+        "write": write(),
+        "wait": wait,
+        "fails_if": condition(),
+        "pause_s": number(0, MAX_WAIT_S),
+        "restart": mapping({"timeout_s": deadline, "sign": condition()}, ["timeout_s"]),
+    }
+    step = {"oneOf": [mapping({kind: schema}, [kind]) for kind, schema in steps.items()]}
+    has_write = {"contains": {"required": ["write"]}}
+    action = mapping(
+        {
+            "steps": listing(step, minItems=1, maxItems=MAX_STEPS, **has_write),
+            "affects_all_points": FLAG,
+            "needs_socket": FLAG,
+        },
+        ["steps"],
+    )
+    return mapping(dict.fromkeys(ACTIONS, action))
+
+
+def state() -> Schema:
+    keys = {
+        "register": REGISTER,
+        "map": {"type": "object", "additionalProperties": words(ChargerState)},
+        "otherwise": words(ChargerState),
+        "overlays": rules(str(one) for one in ChargerState),
+    }
+    return mapping(keys, ["register", "map"])
+
+
+def limit() -> Schema:
+    ampere = number(0, 1000)
+    keys = {
+        "register": REGISTER,
+        "min_a": ampere,
+        "max_a": ampere,
+        "step_a": number(0.0001, 100),
+        "withhold_a": ampere,
+        "sense": REGISTER,
+        "max_from": REGISTER,
+        "settle_s": number(0, 120),
+    }
+    return mapping(keys, ["register", "max_a"])
+
+
+def keep_alive() -> Schema:
+    keys = {
+        "by": words(KeepAliveBy),
+        "timeout_s": number(0.5, 86_400),
+        "interval_s": number(0.1, 86_400),
+        "write": write(),
+    }
+    by_write = {"properties": {"by": {"const": str(KeepAliveBy.WRITE)}}}
+    return mapping(keys, ["by", "timeout_s"], allOf=[{"if": by_write, "then": {"required": ["write"]}}])
+
+
+def parts() -> Schema:
+    fault = {
+        "code": words(FaultCode),
+        "vendor_code": TEXT,
+        "info": TEXT,
+        "blocking": FLAG,
+        "otherwise": FLAG,
+    }
+    per_phase = {"anyOf": [REGISTER, listing(REGISTER, maxItems=3)]}
+    meter = {
+        "energy_wh": NAMES,
+        "power_w": NAMES,
+        "current_a": per_phase,
+        "voltage_v": per_phase,
+        **dict.fromkeys(("frequency_hz", "temperature_c", "soc_pct"), REGISTER),
+    }
+    init = mapping(
+        {"register": REGISTER, "value": SCALAR, "sense": REGISTER, "required": FLAG},
+        ["register", "value"],
+    )
+    points = {"count": whole(1, 255), "by": words(PointsBy), "stride": whole(1, 32767), "present": REGISTER}
+    definition = {"$ref": "#/$defs/register"}
+    return {
+        "profile": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$"},
+        "vendor": TEXT,
+        "model": TEXT,
+        "certainty": words(CERTAINTIES),
+        "sources": SOME_SCALARS,
+        "setup": SCALARS,
+        "notes": SCALARS,
+        "unproven": SCALARS,
+        "connector": TEXT,
+        "phases": whole(1, 3),
+        "bus": bus(),
+        "points": mapping(points, ["count", "by", "stride"]),
+        "identity": mapping(dict.fromkeys(("firmware", "serial_number", "model"), REGISTER)),
+        "registers": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,47}$"},
+            "maxProperties": MAX_REGISTERS,
+            "additionalProperties": {
+                "if": {"type": "array"},
+                "then": listing(definition, minItems=1),
+                "else": definition,
+            },
+        },
+        "state": state(),
+        "plugged": rules([True, False, "true", "false", "unknown"]),
+        "faults": listing(condition(fault, ["code"])),
+        "lock": rules(str(one) for one in LockState),
+        "lock_control": toggle("lock", "unlock"),
+        "meter": mapping(meter),
+        "permit": toggle("allow", "withhold"),
+        "limit": limit(),
+        "availability": toggle("in_service", "out_of_service"),
+        "token": mapping(
+            {"register": REGISTER, "format": words(TokenFormat), "empty": SCALARS, "clear": write()}, ["register"]
+        ),
+        "detachable": {"if": {"type": "object"}, "then": condition(), "else": FLAG},
+        "wake": listing(write()),
+        "init": listing(init),
+        "keep_alive": keep_alive(),
+        "boot": listing(condition()),
+        "boot_falls": REGISTER,
+        "actions": actions(),
+    }
+
+
+def schema() -> Schema:
+    """The whole schema; keys of a profile's mappings are texts, as its reader takes them."""
+    required = ["profile", "vendor", "model", "certainty", "sources", "bus", "registers", "state", "detachable"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "edged charger profile",
+        "description": "docs/profiles.md explains each key; `edged check` finds what a schema cannot.",
+        **mapping(parts(), required),
+        "$defs": {"register": register()},
+    }
+
+
+def text() -> str:
+    return json.dumps(schema(), indent=1) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only compare")
+    options = parser.parse_args(arguments)
+    if options.check:
+        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text():
+            return 0
+        sys.stderr.write(f"{PAGE.name} is stale: run python tools/profile_schema.py\n")
+        return 1
+    PAGE.write_text(text(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
