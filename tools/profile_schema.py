@@ -48,6 +48,9 @@ FLAG: Schema = {"type": "boolean"}
 NAMES: Schema = {"anyOf": [REGISTER, {"type": "array", "items": REGISTER}]}
 
 
+STATE: Schema = {"$ref": "#/$defs/state"}
+
+
 def words(choices: Iterable[StrEnum] | Iterable[str]) -> Schema:
     return {"enum": [str(choice) for choice in choices]}
 
@@ -81,6 +84,16 @@ def pair(low: int, high: int) -> Schema:
 
 def condition(properties: Schema | None = None, required: Iterable[str] = ()) -> Schema:
     """A question to one register, with the keys that its place adds."""
+    return {
+        "$ref": "#/$defs/condition",
+        "properties": properties or {},
+        "required": list(required),
+        "unevaluatedProperties": False,
+    }
+
+
+def question() -> Schema:
+    """What every condition has."""
     bits: Schema = {"anyOf": [whole(0, 63), listing(whole(0, 63), minItems=1)]}
     operands: dict[str, Schema] = {
         Relation.IS: SOME_SCALARS,
@@ -90,15 +103,17 @@ def condition(properties: Schema | None = None, required: Iterable[str] = ()) ->
         Relation.ANY_BIT: bits,
         Relation.NO_BIT: bits,
     }
-    state = words(ChargerState)
     keys: Schema = {
         "register": REGISTER,
         **{str(relation): operands[relation] for relation in Relation},
-        "while": {"anyOf": [state, listing(state)]},
-        **(properties or {}),
+        "while": {"anyOf": [STATE, listing(STATE)]},
     }
-    one_relation = [{"required": [str(relation)]} for relation in Relation]
-    return mapping(keys, ["register", *required], oneOf=one_relation)
+    return {
+        "type": "object",
+        "properties": keys,
+        "required": ["register"],
+        "oneOf": [{"required": [str(relation)]} for relation in Relation],
+    }
 
 
 def rules(meanings: Iterable[Any]) -> Schema:
@@ -219,8 +234,8 @@ def actions() -> Schema:
 def state() -> Schema:
     keys = {
         "register": REGISTER,
-        "map": {"type": "object", "additionalProperties": words(ChargerState)},
-        "otherwise": words(ChargerState),
+        "map": {"type": "object", "additionalProperties": STATE},
+        "otherwise": STATE,
         "overlays": rules(str(one) for one in ChargerState),
     }
     return mapping(keys, ["register", "map"])
@@ -328,7 +343,7 @@ def schema() -> Schema:
         "title": "edged charger profile",
         "description": "docs/profiles.md explains each key; `edged check` finds what a schema cannot.",
         **mapping(parts(), required),
-        "$defs": {"register": register()},
+        "$defs": {"register": register(), "condition": question(), "state": words(ChargerState)},
     }
 
 
