@@ -27,7 +27,7 @@ START = {"idTag": "ALICE", "connectorId": 1}
     [
         ("NoSuchAction", {}, {"NotImplemented"}),
         ("GetDiagnostics", {"location": "ftp://example.com"}, {"NotSupported"}),
-        ("SetChargingProfile", {}, {"NotSupported"}),
+        ("SetChargingProfile", {"connectorId": 1}, {"OccurenceConstraintViolation", "ProtocolError"}),
         ("BootNotification", {"chargePointVendor": "a", "chargePointModel": "b"}, {"NotSupported"}),
         ("RemoteStartTransaction", {"connectorId": 1}, {"OccurenceConstraintViolation", "ProtocolError"}),
         ("RemoteStartTransaction", {**START, "idTag": 7}, {"TypeConstraintViolation"}),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +11,23 @@ from hypothesis import strategies as st
 from edged.dialects.v16.inbound import SUPPORTED_ACTIONS, decode_call
 from edged.dialects.v16.keys import PROFILES
 from edged.dialects.v16.schemas import KNOWN_ACTIONS, MAX_DATA_CHARS
+from edged.domain.charging import (
+    ChargingProfile,
+    ChargingSchedule,
+    ProfileKind,
+    ProfilePurpose,
+    RateUnit,
+    SchedulePeriod,
+)
 from edged.domain.commands import (
     AcceptSignedChain,
     CancelReservation,
     ChangeAvailability,
     ClearCache,
+    ClearChargingProfile,
     Command,
     DeleteCertificate,
+    GetCompositeSchedule,
     GetConfiguration,
     GetInstalledCertificates,
     GetLocalListVersion,
@@ -30,6 +41,7 @@ from edged.domain.commands import (
     ResetKind,
     ResetStation,
     SendLocalList,
+    SetChargingProfile,
     SetConfiguration,
     Target,
     TriggerMessage,
@@ -58,6 +70,13 @@ PROFILE: dict[str, Any] = {
         "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.1}],
     },
 }
+PROFILED = ChargingProfile(
+    id=1,
+    stack_level=0,
+    purpose=ProfilePurpose.TX,
+    kind=ProfileKind.RELATIVE,
+    schedule=ChargingSchedule(unit=RateUnit.AMPERES, periods=(SchedulePeriod(start_s=0, limit=16.1),)),
+)
 RESERVED = ReserveNow(
     request=REF,
     reservation_id=7,
@@ -76,6 +95,12 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
     ("ChangeConfiguration", {"key": "k" * 50, "value": "v" * 500}, SetConfiguration(REF, "k" * 50, "v" * 500)),
     ("ChangeConfiguration", {"key": "", "value": ""}, SetConfiguration(REF, "", "")),
     ("ClearCache", {}, ClearCache(REF)),
+    ("ClearChargingProfile", {}, ClearChargingProfile(request=REF)),
+    (
+        "ClearChargingProfile",
+        {"id": 3, "connectorId": 0, "chargingProfilePurpose": "ChargePointMaxProfile", "stackLevel": 1},
+        ClearChargingProfile(request=REF, profile_id=3, connector=0, purpose=ProfilePurpose.STATION_MAX, stack_level=1),
+    ),
     ("DataTransfer", {"vendorId": "com.example"}, ReceiveData(REF, "com.example", None, None)),
     ("DataTransfer", {"vendorId": "v", "messageId": "m", "data": "d"}, ReceiveData(REF, "v", "m", "d")),
     (
@@ -123,6 +148,11 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
             ),
         ),
     ),
+    (
+        "GetCompositeSchedule",
+        {"connectorId": 9, "duration": -1, "chargingRateUnit": "W"},
+        GetCompositeSchedule(request=REF, connector=9, duration_s=-1, unit=RateUnit.WATTS),
+    ),
     ("GetConfiguration", {}, GetConfiguration(REF, ())),
     ("GetConfiguration", {"key": []}, GetConfiguration(REF, ())),
     ("GetConfiguration", {"key": ["a"] * 300}, GetConfiguration(REF, ("a",) * 300)),
@@ -133,7 +163,7 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
         {"idTag": "Tag1", "connectorId": 0},
         RequestStart(request=REF, id_token=IdToken("Tag1"), connector=0),
     ),
-    ("RemoteStartTransaction", {"idTag": "Tag1", "chargingProfile": PROFILE}, START),
+    ("RemoteStartTransaction", {"idTag": "Tag1", "chargingProfile": PROFILE}, replace(START, profile=PROFILED)),
     ("RemoteStopTransaction", {"transactionId": 0}, RequestStop(request=REF, external_ref=0)),
     ("RemoteStopTransaction", {"transactionId": -5}, RequestStop(request=REF, external_ref=-5)),
     ("ReserveNow", RESERVE, RESERVED),
@@ -143,6 +173,11 @@ GOOD: list[tuple[str, dict[str, Any], Command]] = [
         "SendLocalList",
         {"listVersion": 3, "updateType": "Differential", "localAuthorizationList": [{"idTag": "Tag1"}]},
         SendLocalList(request=REF, version=3, full=False, changes=(ListChange(IdToken("Tag1"), None),)),
+    ),
+    (
+        "SetChargingProfile",
+        {"connectorId": 1, "csChargingProfiles": {**PROFILE, "transactionId": 5}},
+        SetChargingProfile(request=REF, connector=1, profile=PROFILED, external_ref=5),
     ),
     (
         "SignedUpdateFirmware",
@@ -286,7 +321,7 @@ REQUIRED = {
     "UnlockConnector": ["connectorId"],
     "UpdateFirmware": ["location", "retrieveDate"],
 }
-NESTED = frozenset({"certificateHashData", "chargingProfile", "firmware", "log"})
+NESTED = frozenset({"csChargingProfiles", "certificateHashData", "chargingProfile", "firmware", "log"})
 LAST_GOOD = {action: payload for action, payload, _ in GOOD if payload}
 
 

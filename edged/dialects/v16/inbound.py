@@ -82,15 +82,18 @@ def _receive_data(payload: Payload, request: RequestRef) -> Event:
     return ReceiveData(request, payload["vendorId"], payload.get("messageId"), payload.get("data"))
 
 
-def _start(payload: Payload, request: RequestRef) -> Event:
-    """A profile must be a TxProfile for a transaction that does not exist yet (TC_060); else it is left aside."""
-    profile = payload.get("chargingProfile")
+def _start(payload: Payload, request: RequestRef) -> Event | CallRefused:
+    """A profile must be a TxProfile for a transaction that does not exist yet (TC_060)."""
+    told = payload.get("chargingProfile")
+    profile = None if told is None else charging.read_profile(told, "chargingProfile")
+    if isinstance(profile, CallRefused):
+        return profile
     return RequestStart(
         request=request,
         id_token=IdToken(payload["idTag"]),
         connector=payload.get("connectorId"),
-        acceptable=profile is None
-        or (profile["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in profile),
+        profile=profile,
+        acceptable=told is None or (told["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in told),
     )
 
 
