@@ -19,13 +19,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol, TypeVar
 
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
@@ -33,7 +31,7 @@ from edged import __version__
 from edged.csms.backoff import BackOff
 from edged.csms.endpoint import ClientFileError, ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
 from edged.csms.failure import Failure, FailureKind, failure_of
-from edged.ocpp.framing import shown
+from edged.csms.line import Connect, Line, reason_of, watch_by_kernel
 
 __all__ = ["Connection", "ConnectionListener", "ConnectionSettings", "CsmsSettingsError", "Failure", "FailureKind"]
 
@@ -43,7 +41,6 @@ _library_log: Final = logging.getLogger("edged.csms.websockets")
 _library_log.setLevel(logging.WARNING)
 
 _CLOSE_REASON_BYTES: Final = 123
-_KERNEL_TIMEOUT_MS: Final = 60_000
 
 Result = TypeVar("Result")
 
@@ -58,37 +55,6 @@ class ConnectionListener(Protocol):
     def closed(self, reason: str) -> None: ...
 
     def failed(self, failure: Failure) -> None: ...
-
-
-class _Connect(connect):
-    """Follows no redirect: credentials go where the installer said, or nowhere."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
-class _Line(ClientConnection):
-    """Ends by itself when the peer starts to close and then does not finish."""
-
-    _doom: asyncio.TimerHandle | None = None
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.protocol.close_expected():
-            self._must_end()
-
-    def eof_received(self) -> None:
-        super().eof_received()
-        self._must_end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._doom is not None:
-            self._doom.cancel()
-        super().connection_lost(exc)
-
-    def _must_end(self) -> None:
-        if self._doom is None:
-            self._doom = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
 
 
 class Connection:
@@ -115,7 +81,7 @@ class Connection:
         self._sleep = sleep
         self._ping_interval_s = ping_interval_s
         self._ping_changed = asyncio.Event()
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._ending: str | None = None  # why we end the line
         self._tasks: asyncio.TaskGroup | None = None
         self._helpers: list[asyncio.Task[None]] = []
@@ -241,7 +207,7 @@ class Connection:
         try:
             line = await self._unless_interrupted(self._open(settings, tls))
         except (WebSocketException, OSError, EOFError, UnicodeError) as error:
-            self._fail(failure_of(error))
+            self._fail(failure_of(error, certified=settings.security_profile == 3))
             return
         if line is None:
             return
@@ -253,10 +219,10 @@ class Connection:
         else:
             await self._serve(line, line.subprotocol)
 
-    async def _open(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> _Line:
-        line = await _Connect(
+    async def _open(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
+        line = await Connect(
             settings.address,
-            create_connection=_Line,
+            create_connection=Line,
             subprotocols=[Subprotocol(name) for name in settings.subprotocols],
             additional_headers=settings.headers(),
             user_agent_header=f"edged/{__version__}",
@@ -270,11 +236,11 @@ class Connection:
             happy_eyeballs_delay=0.25,  # a broken IPv6 must not eat the whole time-out
             ssl=tls,
         )
-        assert isinstance(line, _Line)
-        _watch_by_kernel(line)
+        assert isinstance(line, Line)
+        watch_by_kernel(line)
         return line
 
-    async def _serve(self, line: _Line, subprotocol: str) -> None:
+    async def _serve(self, line: Line, subprotocol: str) -> None:
         self._line = line
         self._ending = None
         self._settled = False
@@ -301,18 +267,18 @@ class Connection:
         self._note_outage(reason)
         self._listener.closed(reason)
 
-    async def _receive(self, line: _Line) -> str:
+    async def _receive(self, line: Line) -> str:
         """Hand every frame on; returns why there are no more."""
         while True:
             try:
                 frame = await line.recv()
             except ConnectionClosed as closed:
-                return self._ending or _reason_of(closed)
+                return self._ending or reason_of(closed)
             if self._ending is None:
                 self._listener.received(frame)
             await asyncio.sleep(0)  # frames that came in one piece do not starve the sender of their answers
 
-    async def _send_queued(self, line: _Line) -> None:
+    async def _send_queued(self, line: Line) -> None:
         while True:
             await self._outgoing_ready.wait()
             while self._outgoing:
@@ -328,7 +294,7 @@ class Connection:
             self._outgoing_ready.clear()
             self._flushed.set()
 
-    async def _ping(self, line: _Line) -> None:
+    async def _ping(self, line: Line) -> None:
         """Ping in the current interval; a pong that does not come shows that the peer is gone (16-J-08)."""
         while True:
             self._ping_changed.clear()
@@ -349,7 +315,7 @@ class Connection:
             except ConnectionClosed:
                 return
 
-    async def _close(self, line: _Line, reason: str) -> None:
+    async def _close(self, line: Line, reason: str) -> None:
         text = reason.encode()[:_CLOSE_REASON_BYTES].decode(errors="ignore")
         try:
             async with asyncio.timeout(self._settings.close_timeout_s):
@@ -394,22 +360,3 @@ class Connection:
             task.cancel()
             await asyncio.wait({task, interruption})
         return None if task.cancelled() else task.result()
-
-
-def _reason_of(closed: ConnectionClosed) -> str:
-    """Who ended the line and with which words."""
-    if closed.sent is not None and not closed.rcvd_then_sent:
-        return f"the CSMS broke the protocol ({closed.sent.code} {shown(closed.sent.reason)})".replace(" )", ")")
-    if closed.rcvd is not None:
-        return f"closed by the CSMS ({closed.rcvd.code} {shown(closed.rcvd.reason)})".replace(" )", ")")
-    return "the line broke"
-
-
-def _watch_by_kernel(line: _Line) -> None:
-    """Let the kernel notice a dead peer too: pings may be off, and unsent data must not wait a quarter of an hour."""
-    peer = line.transport.get_extra_info("socket")
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _KERNEL_TIMEOUT_MS)

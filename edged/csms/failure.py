@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 
-from websockets.exceptions import InvalidStatus, NegotiationError
+from websockets.exceptions import InvalidMessage, InvalidStatus, NegotiationError
 
 from edged.domain.credentials import LinkFailure
 from edged.ocpp.framing import shown
@@ -28,7 +28,6 @@ _OURS_REFUSED = frozenset(
 """Alerts that a server has for a client's certificate."""
 _OTHER_NAME = frozenset({62, 64})
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
-_MAX_CAUSES = 8
 
 
 class FailureKind(StrEnum):
@@ -76,10 +75,17 @@ _SECURITY = {
 }
 
 
-def failure_of(error: Exception) -> Failure:
-    """Sort what the WebSocket library, TLS or the system raised while connecting."""
-    error = _tls_error_behind(error) or error
+_NOT_OURS = Failure(FailureKind.CLIENT_CERTIFICATE, "the CSMS refuses the station's certificate, or misses one")
+
+
+def failure_of(error: Exception, *, certified: bool = False) -> Failure:
+    """Sort what the WebSocket library, TLS or the system raised while connecting.
+
+    `certified`: the station has shown a certificate; a server that then leaves without a word does not like it.
+    """
     match error:
+        case InvalidMessage() if certified and isinstance(error.__cause__, EOFError):
+            return _NOT_OURS
         case InvalidStatus():
             return _http_failure(error.response.status_code)
         case NegotiationError():
@@ -97,16 +103,6 @@ def failure_of(error: Exception) -> Failure:
             return Failure(FailureKind.NETWORK, "the CSMS's host name is not a name")
         case _:
             return Failure(FailureKind.PROTOCOL, f"not a WebSocket handshake: {shown(str(error))}")
-
-
-def _tls_error_behind(error: BaseException) -> ssl.SSLError | None:
-    """An alert after the handshake (TLS 1.3 judges the client's certificate so late) comes wrapped."""
-    behind: BaseException | None = error
-    for _ in range(_MAX_CAUSES):
-        if behind is None or isinstance(behind, ssl.SSLError):
-            return behind
-        behind = behind.__cause__ or behind.__context__
-    return None
 
 
 def _http_failure(status: int) -> Failure:
@@ -130,5 +126,5 @@ def _tls_failure(error: ssl.SSLError) -> Failure:
     if name in _NO_CIPHER:
         return Failure(FailureKind.TLS_CIPHER, "the CSMS offers no acceptable TLS cipher suite")
     if name in _OURS_REFUSED:
-        return Failure(FailureKind.CLIENT_CERTIFICATE, "the CSMS refuses the station's certificate, or misses one")
+        return _NOT_OURS
     return Failure(FailureKind.TLS, f"TLS failed: {shown(name or str(error))}")

@@ -1,0 +1,78 @@
+"""The WebSocket library's connection, made safer: no redirects, an end that comes, and why it came.
+
+Owns what the library leaves open. Refuses to know when and why there should be a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidMessage
+
+from edged.ocpp.framing import shown
+
+_KERNEL_TIMEOUT_MS: Final = 60_000
+
+
+class Connect(connect):
+    """Follows no redirect: credentials go where the installer said, or nowhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class Line(ClientConnection):
+    """Ends by itself when the peer starts to close and then does not finish; tells an alert of TLS for what it is."""
+
+    _doom: asyncio.TimerHandle | None = None
+    _lost_by: Exception | None = None
+
+    async def handshake(self, *args: Any, **more: Any) -> None:
+        try:
+            await super().handshake(*args, **more)
+        except InvalidMessage as error:  # TLS 1.3 judges the client's certificate behind the client's handshake
+            if isinstance(self._lost_by, ssl.SSLError):
+                raise self._lost_by from error
+            raise
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.close_expected():
+            self._must_end()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self._must_end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost_by = exc
+        if self._doom is not None:
+            self._doom.cancel()
+        super().connection_lost(exc)
+
+    def _must_end(self) -> None:
+        if self._doom is None:
+            self._doom = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
+
+
+def reason_of(closed: ConnectionClosed) -> str:
+    """Who ended the line and with which words."""
+    if closed.sent is not None and not closed.rcvd_then_sent:
+        return f"the CSMS broke the protocol ({closed.sent.code} {shown(closed.sent.reason)})".replace(" )", ")")
+    if closed.rcvd is not None:
+        return f"closed by the CSMS ({closed.rcvd.code} {shown(closed.rcvd.reason)})".replace(" )", ")")
+    return "the line broke"
+
+
+def watch_by_kernel(line: Line) -> None:
+    """Let the kernel notice a dead peer too: pings may be off, and unsent data must not wait a quarter of an hour."""
+    peer = line.transport.get_extra_info("socket")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _KERNEL_TIMEOUT_MS)
