@@ -1,0 +1,296 @@
+"""Writes docs/chargers/: a page for each shipped profile, and a table of all of them.
+
+    python tools/charger_pages.py            write the pages
+    python tools/charger_pages.py --check    exit with 1 when a page is not what it would write, or is one too many
+
+A page says what works over OCPP, what to wire and set, what to know and how sure it is. All of it comes from the
+profile itself: what is not written there is not promised here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edged.chargers.library import PACKAGED_DIR, load_profile
+from edged.chargers.profile import DeviceProfile, KeepAliveBy, Toggle
+from edged.chargers.profile_terms import CheckStep, Condition, PointsBy, Transport, WriteStep
+from edged.domain.hardware import Capability, Measurand
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "chargers"
+INDEX = "README.md"
+CERTAINTY = {
+    "A": "vendor document and an independent implementation agree",
+    "B": "one maintained implementation, or one vendor document",
+    "C": "secondary listing only",
+}
+NEVER_MET = "No profile has been tried on the device itself unless its notes say so."
+GENERATED = "<!-- written by tools/charger_pages.py -->"
+
+
+def page(profile: DeviceProfile) -> str:
+    """The page of one profile."""
+    parts = [
+        GENERATED,
+        f"# {profile.vendor} {profile.model}",
+        f"`profile: {profile.name}`, certainty {profile.certainty}: {CERTAINTY[profile.certainty]}.",
+        "## What works over OCPP",
+        table(("what", "how"), works(profile)),
+        "## To wire and to set",
+        bullets([*wiring(profile), *profile.setup]),
+        f"```yaml\n{example(profile)}\n```",
+        "## When edged falls silent",
+        bullets(failsafe(profile)),
+        "## To know",
+        bullets(profile.notes),
+        *(("## Left alone, because it is unproven", bullets(profile.unproven)) if profile.unproven else ()),
+        "## Sources",
+        bullets([*profile.sources, NEVER_MET]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def index(profiles: Sequence[DeviceProfile]) -> str:
+    """The table of all profiles."""
+    rows = [
+        (
+            f"[{profile.vendor} {profile.model}]({profile.name}.md)",
+            profile.certainty,
+            ", ".join(profile.bus.transports),
+            f"{profile.limit.step_a:g} A" if profile.limit is not None else "-",
+            availability(profile.availability, short=True),
+            "yes" if Capability.UNLOCK in profile.capabilities else "-",
+            ", ".join(name.removeprefix("reset_") for name in profile.actions if name.startswith("reset")) or "-",
+            "yes" if Capability.LOCK_SENSE in profile.capabilities else "-",
+            energy(profile),
+        )
+        for profile in profiles
+    ]
+    head = ("charger", "certainty", "lines", "limit", "out of service", "unlock", "reset", "lock sensed", "energy")
+    grades = bullets(f"{grade}: {meaning}" for grade, meaning in CERTAINTY.items())
+    intro = (
+        f"The chargers that edged serves out of the box. Another one is [a profile](../profiles.md) away. {NEVER_MET}"
+    )
+    return "\n\n".join((GENERATED, "# Chargers", intro, table(head, rows), "Certainty of the facts:", grades)) + "\n"
+
+
+# --- what works
+
+
+def works(profile: DeviceProfile) -> Iterator[tuple[str, str]]:
+    offered = profile.capabilities
+    yield "Start and stop", energy_control(profile)
+    yield "ReserveNow", "enforced: without a matching token no energy flows"
+    yield "Current limit", limit(profile)
+    yield "ChangeAvailability", availability(profile.availability)
+    yield "UnlockConnector", unlock(profile)
+    yield "Reset", reset(profile)
+    yield "Lock", lock(profile)
+    yield "Meter values", meter(profile)
+    cards = "read by the charger are authorized by edged" if Capability.TOKEN_READER in offered else "are not reported"
+    yield "Cards", cards
+    yield "Faults", faults(profile)
+
+
+def energy_control(profile: DeviceProfile) -> str:
+    seen = "read back" if Capability.PERMIT_SENSE in profile.capabilities else "not read back in every state"
+    if profile.permit is not None:
+        return f"by the register `{profile.permit.register}`, {seen}"
+    if profile.limit is None or profile.limit.withhold_a is None:
+        return "cannot be refused"
+    seen = "read back" if Capability.PERMIT_SENSE in profile.capabilities else "not read back"
+    return f"by a limit of {profile.limit.withhold_a:g} A, {seen}"
+
+
+def limit(profile: DeviceProfile) -> str:
+    limit = profile.limit
+    if limit is None:
+        return "none"
+    text = f"{limit.min_a:g} to {limit.max_a:g} A in steps of {limit.step_a:g} A"
+    text += ", read back" if limit.sense is not None else ", not read back"
+    return text + (", never more than the charger's own maximum" if limit.max_from is not None else "")
+
+
+def availability(toggle: Toggle | None, *, short: bool = False) -> str:
+    if toggle is None:
+        return "edged" if short else "by edged alone: it authorizes nobody and withholds energy"
+    if short:
+        return "emulated" if toggle.emulated else "native"
+    return f"{'emulated' if toggle.emulated else 'in the charger'}, by the register `{toggle.register}`"
+
+
+def unlock(profile: DeviceProfile) -> str:
+    action = profile.actions.get("unlock")
+    if action is None:
+        return "NotSupported: the charger has no command for it"
+    proof = "no lock error follows" if isinstance(action.steps[-1], CheckStep) else "the charger reports it"
+    tethered = ""
+    if profile.detachable is not True:
+        tethered = "; NotSupported with a fixed cable"
+    return f"energy is withheld first; done when {proof}{tethered}"
+
+
+def reset(profile: DeviceProfile) -> str:
+    kinds = [name.removeprefix("reset_") for name in ("reset_soft", "reset_hard") if name in profile.actions]
+    if not kinds:
+        return "of edged alone: the charger has no command for it"
+    everyone = any(action.affects_all_points for name, action in profile.actions.items() if name.startswith("reset"))
+    reach = ", with all points of the device" if everyone else ""
+    return f"{' and '.join(kinds)}: restarts the charger{reach}, done when it answers again"
+
+
+def lock(profile: DeviceProfile) -> str:
+    offered = profile.capabilities
+    told = "its position is reported" if Capability.LOCK_SENSE in offered else "not reported"
+    if Capability.LOCK_SENSE not in offered and profile.lock:
+        told = "only its errors are reported"
+    return told + ("; edged locks and releases it" if Capability.LOCK_CONTROL in offered else "")
+
+
+def meter(profile: DeviceProfile) -> str:
+    names = sorted(str(one) for one in profile.measurands if one is not Measurand.CURRENT_OFFERED)
+    if not names:
+        return "none"
+    kinds = {"total": "; energy is the charger's total", "session": "; energy is counted by session and added up"}
+    return ", ".join(names) + kinds.get(energy(profile), "")
+
+
+def energy(profile: DeviceProfile) -> str:
+    if not profile.meter.energy_wh:
+        return "-"
+    return "session" if any("session" in name for name in profile.meter.energy_wh) else "total"
+
+
+def faults(profile: DeviceProfile) -> str:
+    codes = sorted({str(fault.code) for fault in profile.faults})
+    return f"as {', '.join(codes)}" if codes else "none are reported"
+
+
+# --- wiring, failsafe
+
+
+def wiring(profile: DeviceProfile) -> Iterator[str]:
+    bus = profile.bus
+    if Transport.RTU in bus.transports:
+        parity = {"none": "N", "even": "E", "odd": "O"}[bus.parity]
+        yield f"RS-485, {bus.baudrate} Bd, 8{parity}{bus.stopbits} unless its own settings say otherwise."
+    if Transport.TCP in bus.transports:
+        yield f"Modbus TCP, port {bus.port}."
+    if Transport.RTU_OVER_TCP in bus.transports:
+        yield "Also behind a converter from serial to Ethernet that carries RTU frames."
+    low, high = bus.unit_ids
+    yield f"Unit id {bus.unit_id} unless set otherwise, {low} to {high} are possible."
+    if profile.points.count > 1:
+        how = {
+            PointsBy.ADDRESS: f"told apart by addresses, {profile.points.stride} apart",
+            PointsBy.UNIT_ID: "each with a unit id of its own, counted up from that of point 1",
+            PointsBy.PORT: "each at a TCP port of its own, counted up from that of point 1",
+        }
+        count = profile.points.count
+        yield f"Up to {count} points behind one device, {how[profile.points.by]}: write `point: 1` and so on."
+    if bus.min_gap_s:
+        yield f"It rests {bus.min_gap_s * 1000:g} ms after each request."
+    if isinstance(profile.detachable, Condition):
+        yield "Whether it has a socket or a fixed cable is read from the charger."
+    else:
+        yield "It is taken to have a socket." if profile.detachable else "It is taken to have a fixed cable."
+
+
+def example(profile: DeviceProfile) -> str:
+    bus = profile.bus
+    point = ["    point: 1"] if profile.points.count > 1 else []
+    if bus.transports[0] is Transport.RTU:
+        lines = [
+            "buses:",
+            "  yard:",
+            "    serial: /dev/serial/by-id/usb-FTDI_FT232R_A50285BI-if00-port0",
+            f"    baudrate: {bus.baudrate}",
+            f"    parity: {bus.parity}",
+            f"    stopbits: {bus.stopbits}",
+            "chargers:",
+            "  left:",
+            f"    profile: {profile.name}",
+            "    bus: yard",
+            f"    unit_id: {bus.unit_id}",
+        ]
+        return "\n".join(lines + point)
+    lines = ["chargers:", "  left:", f"    profile: {profile.name}", f"    tcp: 10.0.0.21:{bus.port}"]
+    return "\n".join([*lines, f"    unit_id: {bus.unit_id}", *point])
+
+
+def failsafe(profile: DeviceProfile) -> Iterator[str]:
+    for write in profile.wake:
+        yield f"Written after each connect: {written(profile, write)}."
+    for init in profile.init:
+        kind = "" if init.required else ", where the charger takes it"
+        yield f"Set after each connect: {written(profile, WriteStep(init.register, init.value))}{kind}."
+    alive = profile.keep_alive
+    if alive is None:
+        yield "edged keeps nothing alive: as far as is known the charger stays as it was told last."
+        return
+    how = {
+        KeepAliveBy.ANY_READ: "any request keeps it alive",
+        KeepAliveBy.SETPOINT: "the limit is repeated",
+        KeepAliveBy.WRITE: f"{written(profile, alive.write)} is written" if alive.write is not None else "",
+    }
+    yield f"{how[alive.by].capitalize()} at least every {alive.interval_s:g} s; it waits {alive.timeout_s:g} s."
+
+
+def written(profile: DeviceProfile, write: WriteStep) -> str:
+    unit = profile.registers[write.register][0].unit
+    value = write.value.hex() if isinstance(write.value, bytes) else write.value
+    return f"`{write.register}` = {value}{' ' + unit if unit else ''}"
+
+
+# --- Markdown
+
+
+def bullets(entries: Iterator[str] | Sequence[str]) -> str:
+    return "\n".join(f"- {entry}" for entry in entries)
+
+
+def table(head: Sequence[str], rows: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+# --- files
+
+
+def pages() -> dict[str, str]:
+    """What the folder should hold: name of the file and text."""
+    profiles = [load_profile(path.stem) for path in PACKAGED_DIR.glob("*.yaml")]
+    profiles.sort(key=lambda profile: (profile.vendor.lower(), profile.model.lower()))
+    return {INDEX: index(profiles), **{f"{profile.name}.md": page(profile) for profile in profiles}}
+
+
+def stale(folder: Path) -> list[str]:
+    """The files that are missing, are otherwise or are one too many."""
+    wanted = pages()
+    have = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*")} if folder.is_dir() else {}
+    return sorted(name for name in wanted.keys() | have.keys() if wanted.get(name) != have.get(name))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="only tell whether the pages are current")
+    options = parser.parse_args(arguments)
+    if options.check:
+        names = stale(FOLDER)
+        if names:
+            sys.stderr.write(f"stale: {', '.join(names)}; run python tools/charger_pages.py\n")
+        return 1 if names else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in stale(FOLDER):
+        text = pages().get(name)
+        if text is None:
+            (FOLDER / name).unlink()
+        else:
+            (FOLDER / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
