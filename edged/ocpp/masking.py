@@ -62,4 +62,12 @@ def _shown(key: str, item: Any, *, hidden: bool) -> Any:
     """`hidden`: a secret's name stands beside it."""
     if not hidden or (key in _NAMES and not _is_secret(key)):
         return _without_secrets(item)
-    return _without_secrets(item) if isinstance(item, Mapping | list) else MASK
+    return _hidden(item)
+
+
+def _hidden(item: Any) -> Any:
+    if isinstance(item, list):
+        return [_hidden(one) for one in item]
+    if isinstance(item, Mapping):
+        return {key: word if key in _NAMES else _hidden(word) for key, word in item.items()}
+    return item if isinstance(item, bool) or item is None else MASK

@@ -13,21 +13,26 @@ import pytest
 from edged.csms.failure import Failure, FailureKind
 from edged.csms.items import NoticeItem
 from edged.csms.link import Link
+from edged.csms.suspicions import QUIET_S
 from edged.csms.waiting import MAX_WAITING
 from edged.dialects.v16 import POLICY, Ocpp16
+from edged.domain.credentials import LinkFailure
 from edged.domain.effects import AskAuthorization, Lane, Record, RecordKind, Reply
 from edged.domain.events import (
     BootFailed,
     Event,
     LinkDown,
+    LinkFailed,
     LinkUp,
     PresentToken,
     RecordGivenUp,
     RegistrationLost,
+    SuspicionRaised,
     Tick,
     TokenAnswered,
 )
 from edged.domain.hardware import ChargerState, Meter
+from edged.domain.security_event import SecurityEvent
 from edged.domain.types import IdToken
 from tests.fakes.site import Site
 
@@ -154,6 +159,12 @@ class Wire:
         """Online, accepted, everything told."""
         self.up()
         self.boot()
+        self.answer_all()
+        return self
+
+    def serve_again(self) -> Wire:
+        """The line is back; everything told."""
+        self.up()
         self.answer_all()
         return self
 
@@ -773,3 +784,100 @@ def test_nothing_is_dated_by_a_clock_that_is_about_to_be_set(wire: Wire):
     mark = len(wire.calls)
     wire.ask("GetConfiguration", {"key": ["Nothing"]})
     assert "StartTransaction" not in wire.since(mark)
+
+
+# --- the way, and what looks like an attack
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (Failure(FailureKind.NETWORK, "no route"), LinkFailure.UNREACHABLE),
+        (Failure(FailureKind.TIMEOUT, "silence"), LinkFailure.UNREACHABLE),
+        (Failure(FailureKind.HTTP, "no", 401), LinkFailure.AUTHENTICATION),
+        (Failure(FailureKind.HTTP, "no", 403), LinkFailure.AUTHENTICATION),
+        (Failure(FailureKind.HTTP, "no", 503), LinkFailure.OTHER),
+        (Failure(FailureKind.CLIENT_CERTIFICATE, "no"), LinkFailure.AUTHENTICATION),
+        (Failure(FailureKind.CERTIFICATE, "expired"), LinkFailure.CERTIFICATE),
+        (Failure(FailureKind.OTHER_HOST, "elsewhere"), LinkFailure.OTHER_HOST),
+        (Failure(FailureKind.TLS_VERSION, "old"), LinkFailure.TLS_VERSION),
+        (Failure(FailureKind.TLS_CIPHER, "weak"), LinkFailure.TLS_CIPHER),
+        (Failure(FailureKind.SUBPROTOCOL, "none"), LinkFailure.OTHER),
+    ],
+)
+def test_a_failed_attempt_is_told_to_the_core_in_its_words(wire: Wire, failure: Failure, told: LinkFailure):
+    wire.link.failed(failure)
+    assert wire.posted[-1] == LinkFailed(0, told, failure.reason)
+
+
+def suspicions(wire: Wire) -> list[str]:
+    return [event.event_type for event in wire.everything if isinstance(event, SuspicionRaised)]
+
+
+@pytest.mark.req("16-SEC-EVENTS")
+def test_frames_that_are_none_are_a_security_event_once_in_a_while(wire: Wire):
+    wire.serve()
+    for _ in range(50):
+        wire.link.received("this is no frame")
+    assert suspicions(wire) == [SecurityEvent.INVALID_MESSAGES]
+    wire.wait(int(QUIET_S) + 1)
+    wire.link.received("this is no frame")
+    assert suspicions(wire) == [SecurityEvent.INVALID_MESSAGES] * 2
+    assert "49 more" in next(e.info for e in reversed(wire.everything) if isinstance(e, SuspicionRaised))
+
+
+@pytest.mark.req("16-SEC-EVENTS")
+def test_an_answer_to_what_was_never_asked_is_a_security_event_and_a_late_one_is_not(wire: Wire):
+    wire.up()
+    late = wire.last[1]
+    wire.wait(40)
+    wire.receive(3, late, {})
+    assert not suspicions(wire)
+    wire.receive(3, "nobody-asked", {})
+    assert suspicions(wire) == [SecurityEvent.REPLAY]
+
+
+def security_events(wire: Wire) -> list[str]:
+    return [call[3]["type"] for call in wire.calls if call[2] == "SecurityEventNotification"]
+
+
+@pytest.mark.req("16-J-33")
+def test_a_security_event_is_told_until_the_csms_has_taken_it(wire: Wire):
+    wire.serve()
+    wire.do(SuspicionRaised(SecurityEvent.TAMPER, "the lid"))
+    for _ in range(5):  # more than TransactionMessageAttempts
+        wire.refuse("InternalError")
+        mark = len(wire.calls)
+        while not wire.since(mark).count("SecurityEventNotification"):
+            wire.wait(20)
+            while wire.waiting and wire.last[2] != "SecurityEventNotification":
+                wire.answer({"currentTime": now_text()} if wire.last[2] == "Heartbeat" else {})
+    wire.answer()
+    assert wire.site.station.queued == 0
+    assert not any(isinstance(event, RecordGivenUp) for event in wire.everything)
+    assert set(security_events(wire)) == {"TamperDetectionActivated"}
+
+
+@pytest.mark.req("16-J-33")
+@pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
+def test_a_csms_that_knows_no_security_events_is_spared_the_others_of_this_line(wire: Wire, code: str):
+    wire.serve()
+    wire.do(SuspicionRaised(SecurityEvent.TAMPER, "one"))
+    wire.do(SuspicionRaised(SecurityEvent.TAMPER, "two"))
+    wire.refuse(code)
+    wire.do(SuspicionRaised(SecurityEvent.TAMPER, "three"))
+    assert len(security_events(wire)) == 1
+    assert wire.site.station.queued == 0
+    assert sum(isinstance(event, RecordGivenUp) for event in wire.everything) == 1
+    wire.down()
+    wire.serve_again()
+    wire.do(SuspicionRaised(SecurityEvent.TAMPER, "four"))
+    assert len(security_events(wire)) == 2, "another line may be to a CSMS that was renewed"
+
+
+def test_what_is_on_the_wire_is_logged_without_passwords(wire: Wire, caplog: pytest.LogCaptureFixture):
+    wire.serve()
+    with caplog.at_level("DEBUG", logger="edged.wire"):
+        wire.ask("ChangeConfiguration", {"key": "AuthorizationKey", "value": "correct horse battery"})
+    assert '"key":"AuthorizationKey","value":"***"' in caplog.text
+    assert "horse" not in caplog.text

@@ -1,0 +1,95 @@
+"""What a log may show of a frame."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.ocpp.masking import masked
+
+SECRET = "correct-horse-battery"
+
+
+def call(action: str, payload: Any, **style: Any) -> str:
+    return json.dumps([2, "id-1", action, payload], **style)
+
+
+@pytest.mark.req("A01.FR.12")
+@pytest.mark.parametrize(
+    "frame",
+    [
+        call("ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET}),
+        call("ChangeConfiguration", {"value": SECRET, "key": "authorizationkey"}),
+        call("ChangeConfiguration", {"key": " AUTHORIZATIONKEY ", "value": SECRET, "more": SECRET}),
+        call("ChangeConfiguration", {"key": "AuthorizationKey", "value": [SECRET], "AuthorizationKey": SECRET}),
+        call("ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET}).replace("Auth", "\\u0041uth"),
+        call("ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET})[:-2],
+        call("ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET}).replace("Auth", "\\u0041uth")[:-1],
+        call(
+            "SetVariables",
+            {
+                "setVariableData": [
+                    {
+                        "attributeValue": SECRET,
+                        "component": {"name": "SecurityCtrlr"},
+                        "variable": {"name": "BasicAuthPassword"},
+                    }
+                ]
+            },
+        ),
+    ],
+)
+def test_a_password_is_never_shown(frame: str) -> None:
+    assert "horse" not in masked(frame).replace("[***]", "")
+
+
+def test_what_stands_beside_a_password_is_shown() -> None:
+    shown = masked(call("ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET}))
+    assert json.loads(shown) == [2, "id-1", "ChangeConfiguration", {"key": "AuthorizationKey", "value": "***"}]
+
+
+def test_other_keys_of_the_same_answer_are_shown() -> None:
+    frame = json.dumps(
+        [
+            3,
+            "id-1",
+            {
+                "configurationKey": [
+                    {"key": "AuthorizationKey", "readonly": False},
+                    {"key": "HeartbeatInterval", "readonly": False, "value": "300"},
+                ]
+            },
+        ]
+    )
+    assert '"value":"300"' in masked(frame)
+
+
+def test_the_password_in_an_address_is_not_shown() -> None:
+    frame = call("UpdateFirmware", {"location": f"ftp://user:{SECRET}@files.example.com/image"})
+    assert masked(frame) == frame.replace(f"user:{SECRET}@", "***@")
+
+
+def test_bytes_are_counted() -> None:
+    assert masked(b"\x00\xff" * 4) == "8 bytes"
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_shown_in_some_way(text: str) -> None:
+    assert isinstance(masked(text), str)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=10,
+    )
+)
+def test_a_frame_without_a_password_says_the_same(payload: Any) -> None:
+    frame = json.dumps([2, "1", "DataTransfer", payload])
+    if "://" not in frame:
+        assert json.loads(masked(frame)) == json.loads(frame)
