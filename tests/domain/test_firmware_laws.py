@@ -49,6 +49,7 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
         self.signed = self.dice.random() < 0.7
+        self.quiet = self.dice.random() < 0.5
         self.site = build(2, root=self.signed)
         self.seen = len(self.site.history)
         self.under_way: dict[str, Commission] = {}
@@ -66,7 +67,9 @@ class Walk:
     def _moves(self) -> list[Any]:
         site, number = self.site, self.dice.choice((1, 2))
         token = self.dice.choice(("ALICE", "BOB"))
-        ends = [self._end] * 12 if self.under_way else []
+        ends = [self._end] * 6 if self.under_way else []
+        if self.quiet:
+            return [self._order, lambda: site.wait(self.dice.choice((1, 9))), self._reset, self._restart, *ends]
         return [
             self._order,
             lambda: site.plug(number),
@@ -84,7 +87,8 @@ class Walk:
         ]
 
     def _order(self) -> None:
-        if self.dice.random() < 0.5:
+        update = self.site.station.firmware
+        if update is not None and not update.over and self.dice.random() < 0.8:
             return
         self.requests += 1
         soon, later = (self.site.now.utc + timedelta(seconds=self.dice.choice((0, 0, 8))) for _ in range(2))
