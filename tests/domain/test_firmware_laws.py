@@ -91,7 +91,8 @@ class Walk:
         if update is not None and not update.over and self.dice.random() < 0.8:
             return
         self.requests += 1
-        soon, later = (self.site.now.utc + timedelta(seconds=self.dice.choice((0, 0, 8))) for _ in range(2))
+        now = self.site.now.utc
+        soon, later = now + timedelta(seconds=self.dice.choice((0, 0, 8))), now + timedelta(seconds=60)
         more: dict[str, Any] = {"retrieve_at": soon}
         if self.signed:
             order(self.site, request_id=self.requests, install_at=self.dice.choice((None, later)), **more)
