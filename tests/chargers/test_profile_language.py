@@ -308,3 +308,18 @@ def test_capabilities_follow_from_the_parts() -> None:
         Capability.WITHHOLD,
         Capability.PERMIT_SENSE,
     }
+
+
+def test_the_skeleton_of_the_guide_is_a_profile_that_can_charge_and_refuse_to() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    skeleton = guide.split("```yaml\n")[1].split("```")[0]
+    profile = parse_profile(skeleton, "my-charger.yaml")
+    assert {Capability.WITHHOLD, Capability.LIMIT, Capability.PERMIT_SENSE} <= profile.capabilities
+
+
+def test_the_guide_names_every_key_of_a_profile() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    with pytest.raises(ProfileErrors) as caught:
+        profile_with("nosuch: 1\n")
+    known = caught.value.errors[0].message.partition("known are ")[2].split(", ")
+    assert len(known) > 25 and [key for key in known if f"`{key}`" not in guide and f"`{key}:" not in guide] == []
