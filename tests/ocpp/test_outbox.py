@@ -215,3 +215,28 @@ def test_a_disk_that_gives_rows_out_of_order_is_not_believed() -> None:
     box = Outbox(lambda: 1, lambda: 1.0, lambda *, lane, after_seq, limit: [row(2), row(1)])
     with pytest.raises(LocalProtocolError):
         box.next(0.0, TX)
+
+
+@pytest.mark.req("16-J-33")
+def test_a_row_with_guaranteed_delivery_is_tried_for_ever_at_growing_intervals_up_to_an_hour() -> None:
+    disk = Disk(row(1, NOTICE))
+    box = Outbox(lambda: 1, lambda: 0.0, disk.refill, guaranteed=(NOTICE,))
+    waits: list[float] = []
+    now_s = 0.0
+    for _ in range(12):
+        assert box.next(now_s, NOTICE) is not None
+        box.sending(1)
+        outcome = box.failed(1, now_s)
+        assert isinstance(outcome, RetryAt)
+        assert box.next(outcome.at_s - 0.1, NOTICE) is None
+        waits.append(outcome.at_s - now_s)
+        now_s = outcome.at_s
+    assert waits[:3] == [30.0, 60.0, 120.0]
+    assert waits[-3:] == [3600.0] * 3
+
+
+def test_other_lanes_are_parked_all_the_same() -> None:
+    box = Outbox(lambda: 1, lambda: 0.0, Disk(row(1)).refill, guaranteed=(NOTICE,))
+    box.next(0.0, TX)
+    box.sending(1)
+    assert isinstance(box.failed(1, 0.0), Parked)

@@ -104,7 +104,22 @@ def test_fifteen_hundred_unsolicited_results_change_nothing() -> None:
     for n in range(1500):
         assert s.receive(f'[3,"nobody-{n}",{{}}]', 0.0) == []
     s.call(Request("Heartbeat", {}), 1, now_s=0.0)
-    assert s.counters.late == 1500 and len(sent(s)) == 1
+    assert s.counters.late == s.counters.unasked == 1500 and len(sent(s)) == 1
+
+
+def test_a_late_answer_was_asked_for_and_a_second_one_was_not() -> None:
+    s = session()
+    s.call(Request("Heartbeat", {}), 1, now_s=0.0)
+    s.poll(100.0)
+    s.call(Request("Heartbeat", {}), 2, now_s=100.0)
+    s.lost()
+    for late in ("own-1", "own-2"):
+        s.receive(f'[3,"{late}",{{}}]', 101.0)
+    assert (s.counters.late, s.counters.unasked) == (2, 0)
+    s.call(Request("Heartbeat", {}), 3, now_s=102.0)
+    for _ in range(2):
+        s.receive('[3,"own-3",{}]', 103.0)
+    assert (s.counters.late, s.counters.unasked) == (3, 1)
 
 
 def test_a_lost_line_gives_the_call_in_flight_back_at_once_and_drops_unsent_frames() -> None:

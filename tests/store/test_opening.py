@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -334,3 +335,25 @@ def test_whatever_happens_to_the_files_the_store_opens(
     opened.store.replies_load()
     opened.store.close()
     shutil.rmtree(path.parent)
+
+
+def test_nobody_else_reads_what_is_kept_whatever_the_umask_was(filled: Path, wall: datetime) -> None:
+    for one in filled.parent.iterdir():
+        one.chmod(0o644)  # as an older edged left it
+    before = os.umask(0)
+    try:
+        opened = open_store(filled, wall=wall)
+        opened.store.set_value("a secret", "is written")
+        opened.store.backup(backup_path(filled))
+        modes = {one.name: one.stat().st_mode & 0o777 for one in filled.parent.iterdir()}
+        opened.store.close()
+        filled.write_bytes(b"no database")
+        restored = open_store(filled, wall=wall)
+        assert restored.restored_from_backup
+        restored.store.close()
+        modes |= {f"restored {one.name}": one.stat().st_mode & 0o777 for one in (filled, backup_path(filled))}
+    finally:
+        os.umask(before)
+    modes.pop("edged.db.lock")
+    assert {"edged.db", "edged.db-wal", "edged.db.backup", "restored edged.db"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
