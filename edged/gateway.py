@@ -53,7 +53,7 @@ from edged.system.clock import SystemClock
 from edged.system.host import SystemHost
 from edged.system.notify import Notifier
 from edged.views import Watcher, status_document
-from edged.words import bus_spec, connection_settings
+from edged.words import bus_spec, charger_facts, connection_settings
 from edged.workshop import Workshop
 
 _log = logging.getLogger(__name__)
@@ -164,13 +164,7 @@ class Gateway:
             max_current_ma=settings.max_current_ma,
             clock=self._clock,
         )
-        self._facts[name] = ChargerFacts(
-            capabilities=charger.capabilities,
-            measurands=charger.measurands,
-            connector_type=profile.connector_type,
-            phases=profile.phases,
-            max_current_ma=settings.max_current_ma,
-        )
+        self._facts[name] = charger_facts(settings, profile, charger.capabilities)
         return ChargerDriver(charger, self._clock)
 
     def _continued(self) -> bool:

@@ -20,18 +20,22 @@ from edged.ocpp.dialect import Dialect
 from edged.settings.model import CsmsSettings, GatewaySettings, PasswordEncoding, StationSettings, TimeSource
 
 DEFAULT_MAX_MA = 32_000
+DEFAULT_MIN_MA = 6_000
 NO_VENDORS: Mapping[str, Vendor] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerFacts:
-    """What a charger's profile says of it. `max_current_ma`: the smaller of the site's and the profile's, if any."""
+    """What a charger's profile and its wires say of it. `max_current_ma`: the smaller of the site's and the profile's,
+    if any. Below `min_current_ma` it can only stop."""
 
     capabilities: frozenset[Capability]
     measurands: frozenset[Measurand]
     connector_type: str
     phases: int = 3
+    voltage_v: float = 230.0
     max_current_ma: int | None = None
+    min_current_ma: int = DEFAULT_MIN_MA
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ def layouts(settings: StationSettings, facts: Mapping[str, ChargerFacts]) -> tup
                     capabilities=charger.capabilities,
                     measurands=charger.measurands,
                     phases=charger.phases,
+                    voltage_v=charger.voltage_v,
                     max_current_ma=charger.max_current_ma or DEFAULT_MAX_MA,
+                    min_current_ma=charger.min_current_ma,
                 )
             )
     return tuple(found)

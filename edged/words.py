@@ -6,12 +6,15 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 from edged.chargers.line import BusSpec, LineKind
+from edged.chargers.profile import DeviceProfile
 from edged.csms.endpoint import ConnectionSettings
 from edged.domain import access
 from edged.domain.certificate import trusted
+from edged.domain.hardware import Capability
 from edged.domain.station import Station
-from edged.settings import Line, SerialLine, StationSettings, TcpLine
+from edged.settings import ChargerSettings, Line, SerialLine, StationSettings, TcpLine
 from edged.settings.model import CsmsSettings, PasswordEncoding
+from edged.shape import DEFAULT_MAX_MA, DEFAULT_MIN_MA, ChargerFacts
 
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
@@ -28,6 +31,25 @@ def bus_spec(line: Line) -> BusSpec:
         )
     kind = LineKind.TCP if isinstance(line, TcpLine) else LineKind.RTU_OVER_TCP
     return BusSpec(kind=kind, host=line.host, tcp_port=line.port)
+
+
+def charger_facts(
+    settings: ChargerSettings, profile: DeviceProfile, capabilities: frozenset[Capability]
+) -> ChargerFacts:
+    """A charger as a station's shape knows it. Without a word of the site it gets no more than a usual fuse."""
+    max_ma, min_ma = settings.max_current_ma, DEFAULT_MIN_MA
+    if profile.limit is not None:
+        max_ma = min(max_ma or DEFAULT_MAX_MA, round(profile.limit.max_a * 1000))
+        min_ma = round(profile.limit.min_a * 1000)
+    return ChargerFacts(
+        capabilities=capabilities,
+        measurands=profile.measurands,
+        connector_type=profile.connector_type,
+        phases=settings.phases or profile.phases,
+        voltage_v=settings.voltage_v,
+        max_current_ma=max_ma,
+        min_current_ma=min_ma,
+    )
 
 
 def connection_settings(

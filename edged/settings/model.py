@@ -119,7 +119,8 @@ class ChargerSettings:
     """One thing on a wire.
 
     `bus` names the shared line, None for a line of its own; `line` is the line either way. `unit_id` is None for a
-    protocol without addresses. `poll_interval_s` and `max_current_ma` None: the profile's.
+    protocol without addresses. `poll_interval_s`, `max_current_ma` and `phases` None: the profile's. `phases` are those
+    that are wired, each with `voltage_v` to neutral.
     """
 
     name: str
@@ -130,6 +131,8 @@ class ChargerSettings:
     point: int = 1
     poll_interval_s: float | None = None
     max_current_ma: int | None = None
+    phases: int | None = None
+    voltage_v: float = 230.0
     reset_relay: ResetRelay | None = None
 
 

@@ -152,8 +152,17 @@ def _charger(
         point=_point(section, facts),
         poll_interval_s=section.number("poll_interval_s", None, low=0.1, high=300, unit="seconds"),
         max_current_ma=None if amps is None else round(amps * 1000),
+        phases=_phases(section),
+        voltage_v=section.number("voltage_v", 230.0, low=100, high=300, unit="volt to neutral"),
         reset_relay=_reset_relay(section),
     )
+
+
+def _phases(section: Section) -> int | None:
+    phases = section.integer("phases", None, low=1, high=3)
+    if phases == 2:
+        section.error("phases", "is 2, but a charger is wired to 1 phase or to 3")
+    return phases
 
 
 def _point(section: Section, facts: ProfileFacts) -> int:

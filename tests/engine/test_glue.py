@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from edged.chargers.library import load_profile
 from edged.chargers.line import LineKind
 from edged.desks import LOCAL, LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
 from edged.dialects.v16 import Ocpp16
@@ -28,6 +29,7 @@ from edged.mqtt.names import Names
 from edged.mqtt.topics import CsmsView
 from edged.ports import StoreError
 from edged.settings import (
+    ChargerSettings,
     ConnectorSettings,
     CsmsSettings,
     EvseSettings,
@@ -43,7 +45,7 @@ from edged.shape import DEFAULT_MAX_MA, ChargerFacts, first_values, fresh_statio
 from edged.store.memory import MemoryStore
 from edged.store.port import Store
 from edged.views import Watcher, status_document
-from edged.words import bus_spec
+from edged.words import bus_spec, charger_facts
 from tests.fakes.site import START, Site
 
 NOW = Now(START, 5.0, True)
@@ -61,6 +63,8 @@ FACTS = {
         measurands=frozenset({Measurand.ENERGY, Measurand.POWER}),
         connector_type="sType2",
         phases=1,
+        voltage_v=120.0,
+        min_current_ma=10_000,
     ),
 }
 
@@ -99,6 +103,39 @@ def test_a_connector_is_of_the_profiles_type_where_the_file_names_none():
 
 def test_without_any_limit_a_connector_gets_the_default():
     assert [each.max_current_ma for each in layouts(settings(), FACTS)] == [DEFAULT_MAX_MA, DEFAULT_MAX_MA, 16_000]
+
+
+def test_a_connector_is_wired_as_the_site_says():
+    found = layouts(settings(), FACTS)
+    assert [(each.phases, each.voltage_v, each.min_current_ma) for each in found] == [
+        (1, 120.0, 10_000),
+        (1, 120.0, 10_000),
+        (3, 230.0, 6_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "site", "most_ma", "least_ma", "phases"),
+    [
+        ("heidelberg-energy-control", {}, 16_000, 6_000, 3),
+        ("heidelberg-energy-control", {"max_current_ma": 10_000, "phases": 1}, 10_000, 6_000, 1),
+        ("keba-p30", {}, DEFAULT_MAX_MA, 6_000, 3),
+        ("keba-p30", {"max_current_ma": 80_000}, 63_000, 6_000, 3),
+    ],
+)
+def test_what_a_charger_may_have_is_the_least_of_what_its_site_and_its_profile_say(
+    profile: str, site: dict[str, int], most_ma: int, least_ma: int, phases: int
+):
+    line = TcpLine(host="10.0.0.1")
+    written = ChargerSettings(name="left", profile=profile, line=line, **site)
+    device = load_profile(profile)
+    found = charger_facts(written, device, device.capabilities)
+    assert (found.max_current_ma, found.min_current_ma, found.phases, found.voltage_v) == (
+        most_ma,
+        least_ma,
+        phases,
+        230.0,
+    )
 
 
 def test_a_fresh_station_is_what_its_file_says():

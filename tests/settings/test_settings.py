@@ -30,7 +30,8 @@ chargers:
   left: {profile: wallbox, bus: yard, unit_id: 7}
   mid: {profile: wallbox, bus: hall, reset_relay: {charger: board, output: 3}}
   board: {profile: wallbox, bus: hall, unit_id: 9}
-  right: {profile: controller, tcp: 10.0.0.21, point: 3, poll_interval_s: 0.5, max_current_a: 32}
+  right: {profile: controller, tcp: 10.0.0.21, point: 3, poll_interval_s: 0.5, max_current_a: 32,
+    phases: 1, voltage_v: 120}
   bay3: {profile: chatty, serial: {port: /dev/ttyUSB1}}
 stations:
   - id: DEPOT-7
@@ -117,6 +118,9 @@ def test_each_charger_has_its_line_whether_shared_or_its_own(full):
 def test_what_a_charger_is_told_arrives(full):
     right = full.chargers["right"]
     assert (right.point, right.poll_interval_s, right.max_current_ma) == (3, 0.5, 32_000)
+    assert (right.phases, right.voltage_v) == (1, 120.0)
+    left = full.chargers["left"]
+    assert (left.phases, left.voltage_v) == (None, 230.0)
     relay = full.chargers["mid"].reset_relay
     assert relay is not None
     assert (relay.charger, relay.output) == ("board", 3)
