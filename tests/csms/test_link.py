@@ -814,7 +814,7 @@ def suspicions(wire: Wire) -> list[str]:
     return [event.event_type for event in wire.everything if isinstance(event, SuspicionRaised)]
 
 
-@pytest.mark.req("16-SEC-EVENTS")
+@pytest.mark.req("16-SEC-01")
 def test_frames_that_are_none_are_a_security_event_once_in_a_while(wire: Wire):
     wire.serve()
     for _ in range(50):
@@ -826,7 +826,7 @@ def test_frames_that_are_none_are_a_security_event_once_in_a_while(wire: Wire):
     assert "49 more" in next(e.info for e in reversed(wire.everything) if isinstance(e, SuspicionRaised))
 
 
-@pytest.mark.req("16-SEC-EVENTS")
+@pytest.mark.req("16-SEC-01")
 def test_an_answer_to_what_was_never_asked_is_a_security_event_and_a_late_one_is_not(wire: Wire):
     wire.up()
     late = wire.last[1]

@@ -397,7 +397,7 @@ def test_a_certificate_that_no_line_shows_is_kept_for_later_without_a_new_line()
 # --- the security log
 
 
-@pytest.mark.req("16-SEC-EVENTS")
+@pytest.mark.req("16-SEC-01")
 @pytest.mark.parametrize(
     ("failure", "event"),
     [
