@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from edged.ocpp.counters import Counters
 from edged.ocpp.framing import (
     MAX_TEXT_LENGTH,
     LocalProtocolError,
@@ -152,25 +153,6 @@ class TimedOut:
 
 
 Event = CallReceived | ResultReceived | ErrorReceived | FrameRefused
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened since the session was made. `late` counts every answer that nobody waited for, `unasked` those of
-    them to something that was never asked, or was answered already."""
-
-    calls_in: int = 0
-    calls_out: int = 0
-    results_in: int = 0
-    errors_in: int = 0
-    errors_out: int = 0
-    timeouts: int = 0
-    refused: int = 0
-    late: int = 0
-    unasked: int = 0
-    duplicates: int = 0
-    busy: int = 0
-    unknown_types: int = 0
 
 
 @dataclass(frozen=True, slots=True)
