@@ -14,7 +14,7 @@ from edged.domain import access, signing
 from edged.domain.answers import CertificateStatus
 from edged.domain.commands import DeleteCertificate, GetInstalledCertificates, InstallCertificate
 from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate, LinkFailure
-from edged.domain.effects import Commission
+from edged.domain.effects import Abandon, Commission
 from edged.domain.events import JobDone
 from edged.domain.jobs import Cause, Failed, Outcome, ReadRoot, RootRead
 from edged.domain.pending import PendingCertificate
@@ -28,6 +28,7 @@ __all__ = [
     "answered",
     "delete",
     "done",
+    "give_up",
     "install",
     "link_up",
     "proven",
@@ -116,6 +117,16 @@ def _keep(draft: Draft, pending: PendingCertificate, root: InstalledCertificate)
     draft.update(certificates=put(kept, root.key, root))
     draft.announce("certificate.installed", None, use=root.use, subject=root.subject)
     draft.reply(pending.request, CertificateStatus.ACCEPTED)
+
+
+def give_up(draft: Draft, reason: str) -> None:
+    """Whoever waits for a judgement is answered; nothing of it is kept."""
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingCertificate):
+            draft.settle(pending.ticket)
+            draft.emit(Abandon(pending.ticket))
+            status = CertificateStatus.REJECTED if pending.use is None else CertificateStatus.FAILED
+            draft.reply(pending.request, status, reason)
 
 
 def trusted(station: Station) -> tuple[str, ...]:

@@ -109,6 +109,13 @@ def refresh(draft: Draft) -> None:
             _without_answer(draft, pending, "no answer in time")
 
 
+def give_up(draft: Draft, reason: str) -> None:
+    """Whoever waits for the CSMS's answer is told that there is none."""
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingData):
+            _without_answer(draft, pending, reason)
+
+
 def _without_answer(draft: Draft, pending: PendingData, reason: str) -> None:
     draft.settle(pending.ticket)
     _note(draft, _sent(pending, NO_ANSWER, None))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.domain import availability, firmware, session, transaction, unlock
+from edged.domain import availability, certificate, data_transfer, firmware, session, transaction, unlock
 from edged.domain.answers import Verdict
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
@@ -101,6 +101,8 @@ def _answer_all(draft: Draft) -> None:
     unlock.give_up(draft, reason)
     availability.give_up(draft, reason)
     firmware.give_up(draft, reason)
+    certificate.give_up(draft, reason)
+    data_transfer.give_up(draft, reason)
 
 
 def performed(draft: Draft, event: ActionPerformed) -> None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from edged.domain.answers import Verdict
-from edged.domain.commands import ChangeAvailability, ResetKind, ResetStation
+from edged.domain.answers import CertificateStatus, Undelivered, Verdict
+from edged.domain.commands import (
+    AcceptSignedChain,
+    ChangeAvailability,
+    InstallCertificate,
+    ResetKind,
+    ResetStation,
+    SendData,
+)
+from edged.domain.credentials import CertificateUse
 from edged.domain.desired import desired
-from edged.domain.effects import Perform, RecordKind, Reply, Restart, RestartScope, StopReason
+from edged.domain.effects import Abandon, Perform, RecordKind, Reply, Restart, RestartScope, StopReason
 from edged.domain.events import ActionPerformed
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
 from edged.domain.reset import HARD_S, SOFT_S
@@ -202,3 +210,16 @@ def test_availability_and_reservations_are_as_before_afterwards() -> None:
         site.look(number, ChargerState.AVAILABLE)
     assert [site.status(n) for n in (1, 2)] == ["Unavailable", "Reserved"]
     assert site.station.reset is None
+
+
+def test_whoever_waits_for_a_judgement_or_for_the_csms_is_answered_before_the_restart() -> None:
+    site = Site.build(1)
+    site.do(InstallCertificate(site.ref("InstallCertificate"), CertificateUse.CSMS_ROOT, "pem"))
+    site.do(AcceptSignedChain(site.ref("CertificateSigned"), "chain"))
+    site.do(SendData(site.ref("data_transfer", "mqtt:bms"), "vendor", None, None))
+    order(site)
+    said = {effect.request.action: effect.status for effect in site.of(Reply)}
+    assert said["InstallCertificate"] is CertificateStatus.FAILED
+    assert said["CertificateSigned"] is CertificateStatus.REJECTED
+    assert said["data_transfer"] is Undelivered.NO_ANSWER
+    assert len(site.of(Abandon)) == 2 and restarts(site) == [RestartScope.SERVICE]

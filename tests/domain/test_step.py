@@ -16,7 +16,6 @@ from edged.domain.commands import (
     ChangeAvailability,
     ClearCache,
     GetConfiguration,
-    ReceiveData,
     RequestStart,
     RequestStop,
     ReserveNow,
@@ -28,7 +27,7 @@ from edged.domain.commands import (
     UnlockConnector,
 )
 from edged.domain.configuration import REGISTRY
-from edged.domain.effects import AskAuthorization, NoticeKind, Perform, RecordKind, Restart, TransactionRecord
+from edged.domain.effects import Ask, AskAuthorization, NoticeKind, Perform, RecordKind, Restart, TransactionRecord
 from edged.domain.events import (
     ActionPerformed,
     BootAnswered,
@@ -59,12 +58,13 @@ from edged.domain.hardware import (
     Quality,
 )
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
-from edged.domain.station import Boot, Station
+from edged.domain.station import Boot, SiteRules, Station, Vendor
 from edged.domain.step import step
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef
 from edged.store import loading, records
 from edged.store.memory import MemoryStore
 from tests.fakes import site as builder
+from tests.fakes.any_orders import AnyOrders
 from tests.fakes.invariants import Witness
 
 GROUPS = (None, "FLEET", "POOL")
@@ -118,7 +118,7 @@ def _kept(station: Station) -> Station:
     return records.kept(replace(station, wall_kept=builder.START))
 
 
-class AnyLife(RuleBasedStateMachine):
+class AnyLife(AnyOrders, RuleBasedStateMachine):
     """Whatever may happen to a station, in any order."""
 
     @initialize(
@@ -126,27 +126,46 @@ class AnyLife(RuleBasedStateMachine):
         synchronized=st.booleans(),
         lively=st.sampled_from((True, True, True, False)),
         settings_=st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in SETTINGS.items()}),
+        profile=st.sampled_from((0, 1, 2)),
+        installs=st.sampled_from((True, True, False)),
     )
-    def build(self, policy: Policy, synchronized: bool, lively: bool, settings_: dict[str, str]) -> None:
+    def build(
+        self,
+        policy: Policy,
+        synchronized: bool,
+        lively: bool,
+        settings_: dict[str, str],
+        profile: int,
+        installs: bool,
+    ) -> None:
         self.policy, self.site = policy, settings_
+        self.rules = SiteRules(
+            security_profile=profile,
+            has_password=profile > 0,
+            has_root=profile > 1,
+            credentials_digest="site",
+            installs_firmware=installs,
+            vendors={"known": Vendor(answer="yes")},
+        )
         self.store = MemoryStore()
         self.witness = Witness()
         self.boots = 0
         self.asked = 0
         self.questions: list[str] = []
         self.actions: list[str] = []
+        self.asks: list[str] = []
         self.raw_wh = {1: 1000.0, 2: 0.0, 3: 50.0, 4: 7.0}
         self.now = Now(builder.START, 1000.0, synchronized)
         self.station = self._fresh()
         self.do(Started(continued=False))
         if lively:
             self.all_looked(0.0)
-            self.do(LinkUp())
+            self.do(LinkUp(self.station.access.number))
             self.do(BootAnswered(Registration.ACCEPTED, self.now.utc, 300))
 
     def _fresh(self) -> Station:
         self.boots += 1
-        shape = builder.station(policy=self.policy, layouts=shapes(), configuration=self.site)
+        shape = builder.station(policy=self.policy, layouts=shapes(), configuration=self.site, rules=self.rules)
         floor = self.store.last_wall() or builder.START
         boot = Boot(id=f"boot-{self.boots}", floor=floor, started_s=self.now.monotonic_s)
         return replace(shape, boot=boot, clock=self.now, wall_kept=floor)
@@ -165,6 +184,8 @@ class AnyLife(RuleBasedStateMachine):
                 self.questions.append(effect.ticket)
             elif isinstance(effect, Perform):
                 self.actions.append(effect.ticket)
+            elif isinstance(effect, Ask):
+                self.asks.append(effect.ticket)
             restarting = restarting or isinstance(effect, Restart)
         if restarting:
             self._restart(continued=True)
@@ -286,6 +307,7 @@ class AnyLife(RuleBasedStateMachine):
         self.station = loaded.station
         self.questions.clear()
         self.actions.clear()
+        self.asks.clear()
         self.witness.restarted()
         self.do(Started(continued=continued))
 
@@ -293,7 +315,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule(up=st.booleans())
     def line(self, up: bool) -> None:
-        self.do(LinkUp() if up else LinkDown("cut"))
+        self.do(LinkUp(self.station.access.number) if up else LinkDown("cut"))
         if up and self.station.link.boot_sent:
             self.do(BootAnswered(Registration.ACCEPTED, self.now.utc, 300))
 
@@ -422,7 +444,6 @@ class AnyLife(RuleBasedStateMachine):
             return
         self.do(GetConfiguration(self.ref(), ()))
         self.do(ClearCache(self.ref()))
-        self.do(ReceiveData(self.ref(), "x", None, None))
         self.do(TimeTold(self.now.utc))
 
 

@@ -126,6 +126,6 @@ class Broker:
         never = [
             f"{name} was never answered"
             for name, at_s, line in self.asked.values()
-            if line == self.line and now_s - at_s > 15
+            if line == self.line and now_s - at_s > (45 if name == "data_transfer" else 15)
         ]
         return twice + never

@@ -12,6 +12,13 @@ from edged.domain.events import Registration
 if TYPE_CHECKING:
     from tests.fakes.world import World
 
+NOTICES = (
+    "FirmwareStatusNotification",
+    "SignedFirmwareStatusNotification",
+    "DiagnosticsStatusNotification",
+    "LogStatusNotification",
+)
+ALLOWED_ERRORS = {("UpdateFirmware", "NotSupported")}
 TRANSACTIONAL = ("StartTransaction", "StopTransaction", "MeterValues")
 PATIENCE_S = 29.5
 LATE_S = 33.0
@@ -79,6 +86,12 @@ class Central:
     sins: list[str] = field(default_factory=list)
     boots: int = 0
     bad_mood_on_this_line: bool = False
+    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    security: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    installed: list[dict[str, Any]] = field(default_factory=list)
+    list_version: int = 0
+    deaf: bool = False
 
     def connected(self) -> None:
         self.up = True
@@ -113,6 +126,9 @@ class Central:
             self.sins.append(f"{action} while another CALL waits")
         if not self.accepted and action != "BootNotification" and action not in self.triggered:
             self.sins.append(f"{action} before the boot was accepted")
+        if action == "SecurityEventNotification" and self.deaf:
+            self._send([4, ident, "NotSupported", "no such message", {}])
+            return
         if action != "BootNotification" and ident not in self.answers and random.random() < moods.rude:
             self.refused.add(json.dumps(payload, sort_keys=True))
             self._send([4, ident, "InternalError", "a bad moment", {}])
@@ -199,6 +215,18 @@ class Central:
             case "MeterValues":
                 self._meter(payload)
                 return {}
+            case "SecurityEventNotification":
+                self.security.append(payload)
+                return {}
+            case "SignCertificate":
+                self.requests.append(payload["csr"].rsplit(" ", 1)[-1])
+                return {"status": self.world.random.choice(("Accepted", "Accepted", "Rejected"))}
+            case "DataTransfer":
+                return {"status": self.world.random.choice(("Accepted", "UnknownVendorId")), "data": "seen"}
+            case _ if action in NOTICES:
+                if (action, payload) not in self.notices[-1:]:
+                    self.notices.append((action, payload))
+                return {}
             case _:
                 return {}
 
@@ -247,11 +275,11 @@ class Central:
 
     # --- what it asks
 
-    def ask(self, action: str, payload: dict[str, Any]) -> None:
-        """Nothing is asked of a station that believes itself rejected: it says no word (16-BOOT-04). It can believe so
-        for a while after it was accepted, where its disk is full."""
+    def ask(self, action: str, payload: dict[str, Any]) -> bool:
+        """Whether it was asked. Nothing is asked of a station that believes itself rejected: it says no word
+        (16-BOOT-04). It can believe so for a while after it was accepted, where its disk is full."""
         if not (self.up and self.accepted) or self.world.engine.station.link.registration is Registration.REJECTED:
-            return
+            return False
         if action == "TriggerMessage":
             self.triggered.add(payload["requestedMessage"])  # may come while we answer Pending as well (16-BOOT-05)
         self._ask_again()
@@ -260,6 +288,7 @@ class Central:
         self.asked[ident] = (self.calls, action, payload, self.world.elapsed_s)
         self.world.watch.asked(self.calls, action, payload)
         self.world.to_station([2, ident, action, payload])
+        return True
 
     def _ask_again(self) -> None:
         """Some CSMSs repeat on the next line, under the same id, what was not answered on the last one."""
@@ -288,11 +317,22 @@ class Central:
             self.sins.append(f"an answer to {message[1]} that nobody asked, or a second one")
             return
         number, action, payload, _ = asked
-        if message[0] == 4 and message[2] != "InternalError":
+        if message[0] == 4 and (action, message[2]) not in ALLOWED_ERRORS and message[2] != "InternalError":
             self.sins.append(f"{action} refused: {message[2]} {message[3]}")
         if message[0] == 3:
             self.replies.append((action, payload, message[2]))
+            self._learned(action, payload, message[2])
             self.world.watch.acknowledged(number, action, payload, message[2])
+
+    def _learned(self, action: str, payload: dict[str, Any], answer: dict[str, Any]) -> None:
+        door = self.world.door
+        if action == "GetInstalledCertificateIds":
+            self.installed = list(answer.get("certificateHashData", ()))
+        elif action == "ChangeConfiguration" and payload["key"] in ("AuthorizationKey", "SecurityProfile"):
+            if answer["status"] != "Accepted":
+                door.ordered = False
+            elif payload["key"] == "AuthorizationKey" and door.promised == payload["value"].encode():
+                door.password = door.promised
 
     def overdue(self) -> list[str]:
         """What was asked on this connection and not answered within a minute."""

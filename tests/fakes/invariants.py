@@ -32,6 +32,8 @@ from edged.domain.places import capable_places, counted, free_places, guaranteed
 from edged.domain.station import Reservation, Station
 from edged.domain.transition import Transition
 from edged.domain.types import Now, Phase, RequestRef, same_group
+from tests.fakes.order_invariants import Orders
+from tests.fakes.profile_invariants import check_profiles
 
 NOBODY = RequestRef("", "")
 
@@ -99,9 +101,12 @@ def _check_energy(station: Station, number: int) -> None:
     """Energy only for an authorized, running transaction whose token fits the reservation of the place, if any."""
     wanted = desired(station, number)
     connector = station.connectors[number]
-    assert wanted.current_limit_ma is None or wanted.current_limit_ma <= connector.layout.max_current_ma
+    limit_ma, layout = wanted.current_limit_ma, connector.layout
+    assert limit_ma is not None
+    assert limit_ma == 0 or layout.min_current_ma <= limit_ma <= layout.max_current_ma, "a current that cannot be"
     if not wanted.permit_charging:
         return
+    assert limit_ma > 0, "energy where the limit is nothing"
     running = station.running(number)
     assert running is not None and running.active, "energy without a transaction"
     assert running.id_token is not None, "energy without a driver"
@@ -150,6 +155,7 @@ def check_step(before: Station, event: Event, transition: Transition, now: Now) 
         if was.energy_wh is not None and connector.energy_wh is not None:
             assert connector.energy_wh >= was.energy_wh, "the register ran backwards"
     _check_starts(before, transition)
+    check_profiles(after, now)
     if isinstance(event, Tick):
         _check_deadlines(after, now)
 
@@ -172,6 +178,9 @@ def _check_starts(before: Station, transition: Transition) -> None:
 
 
 def _check_deadlines(station: Station, now: Now) -> None:
+    for one in station.charging_profiles.values():
+        over = one.profile.valid_to is not None and one.profile.valid_to <= now.utc
+        assert not (now.synchronized and over), "a charging profile outlived its end"
     for pending in station.pending.values():
         until_s = getattr(pending, "until_s", None)  # None: a job's end is waited for
         assert until_s is None or until_s > now.monotonic_s, f"{type(pending).__name__} is overdue and not given up"
@@ -208,9 +217,11 @@ class Witness:
     outbox: dict[int, Any] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
     restarts: int = 0
+    orders: Orders = field(default_factory=Orders)
 
     def saw(self, before: Station, event: Event, transition: Transition, now: Now) -> None:
         check_step(before, event, transition, now)
+        self.orders.saw(before, event, transition, now)
         asked = _request_of(event)
         if asked is not None:
             assert asked not in self.waiting and asked not in self.answered, "the test asks twice under one name"
@@ -226,6 +237,7 @@ class Witness:
     def restarted(self) -> None:
         """The process is gone; what it had not answered is answered by nobody."""
         self.waiting.clear()
+        self.orders.restarted()
 
     def _effect(self, effect: Any) -> None:
         match effect:

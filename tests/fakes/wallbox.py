@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 POWER_W = 10_800.0
 WH_PER_S = 3.0
+FULL_MA = 32_000
 NOTHING = Desired(permit_charging=False)
 
 
@@ -100,6 +101,12 @@ class Wallbox:
         return self.silent or self.world.elapsed_s < self.rebooting_until_s
 
     @property
+    def offered_ma(self) -> int:
+        """What the car is told that it may take."""
+        limit_ma = self.desired.current_limit_ma
+        return FULL_MA if limit_ma is None or Capability.LIMIT not in self.capabilities else limit_ma
+
+    @property
     def register_wh(self) -> float:
         return self.energy_wh - self.register_offset_wh
 
@@ -112,7 +119,7 @@ class Wallbox:
     def second(self) -> None:
         self._switch()
         if self.contactor:
-            self.energy_wh += WH_PER_S
+            self.energy_wh += WH_PER_S * self.offered_ma / FULL_MA
 
     def _switch(self) -> None:
         ready = self.desired.permit_charging and self.desired.operative and self.plugged and self.hungry

@@ -15,26 +15,33 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from edged.csms.endpoint import ConnectionSettings
+from edged.csms.failure import Failure
 from edged.csms.link import Link
 from edged.desks import MirrorDesk, StationsView
 from edged.dialects.v16 import Ocpp16
 from edged.domain.effects import Effect, RestartScope
 from edged.domain.events import ActionPerformed, ChargerLost, ConnectorObserved, Event, PresentToken, Started, Tick
 from edged.domain.hardware import ActionOutcome, Capability, Observation
-from edged.domain.station import Boot, ConnectorLayout, SiteRules, Station
+from edged.domain.station import Boot, ConnectorLayout, SiteRules, Station, Vendor
 from edged.domain.types import IdToken, Now
 from edged.engine import Engine
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.topics import CsmsView, GatewayView
 from edged.ports import StationStore, StoreError
+from edged.settings import StationSettings
+from edged.settings.model import CsmsSettings, Secret
 from edged.store import loading
 from edged.store.memory import MemoryStore
 from edged.store.station_store import StationStore as StoredStation
 from edged.system.clock import SystemClock
 from edged.views import Watcher
+from edged.words import connection_settings
 from tests.fakes import site as builder
 from tests.fakes.broker import NAMES, OPTIONS, Broker
 from tests.fakes.central import Central
+from tests.fakes.crew import Crew, Hook
+from tests.fakes.door import CLOSED, OWN_PASSWORD, Door
 from tests.fakes.wallbox import Wallbox
 
 TRUTH = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
@@ -42,6 +49,7 @@ WITHOUT_BATTERY = datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
 POLL_EVERY_S = 2
 TOKENS = ("ALICE", "BOB", "CARLA", "DAN")
 IDENTITY = "TEST"
+ATTEMPTS_S = (4.0, 30.0)
 
 
 class Crash(BaseException):
@@ -68,6 +76,9 @@ class Watch(Protocol):
 
     def acknowledged(self, number: int, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         """The CSMS has an answer in its hands."""
+
+    def attempted(self, settings: ConnectionSettings) -> None:
+        """The station tries to open a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +143,12 @@ def draw(seed: int) -> Plan:
             hard_reset=rng.choice(tuple(RestartScope)),
             time_from_csms=rng.random() < 0.8,
             offline_tokens=(IdToken("CARLA"),) if rng.random() < 0.5 else (),
+            has_password=True,
+            credentials_digest="the installer's",
+            security_profile=rng.choice((0, 1, 1, 2)),
+            has_root=rng.random() < 0.5,
+            installs_firmware=rng.random() < 0.9,
+            vendors={"vendor": Vendor(answer="noted")},
         ),
         drift=rng.uniform(-1e-4, 1e-4),
         battery=rng.random() < 0.4,
@@ -183,9 +200,21 @@ class Computer:
 class Wire:
     """The connection as the link sees it; the world carries the frames."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, settings: ConnectionSettings) -> None:
         self.world = world
+        self.settings = settings
         self.connected = False
+        self.trying = False
+
+    def adopt(self, settings: ConnectionSettings) -> None:
+        self.world.instruction()
+        self.settings = settings
+
+    def reconnect(self, settings: ConnectionSettings) -> None:
+        """What was handed over still arrives; then the line ends, and the next attempt comes at once."""
+        self.world.instruction()
+        self.settings = settings
+        self.world.later(0.4, lambda: self.world.move(self))
 
     def send(self, frame: str) -> bool:
         self.world.instruction()
@@ -228,6 +257,9 @@ class World:
         self.seconds = 0
         self.streams: dict[str, float] = {}
         self.store = MemoryStore()
+        self.hook = Hook(self)
+        self.keys_made = 0
+        self.door = Door(self.plan.rules.security_profile)
         self.boxes = {one.number: Wallbox(one.number, self, one.capabilities) for one in self.plan.layouts}
         self.central = Central(self)
         self.broker = Broker(self)
@@ -288,6 +320,7 @@ class World:
         station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
         self.restarting = None
         self.disk = Disk(StoredStation(self.store, IDENTITY), self)
+        self.crew = Crew(self)
         view = StationsView(NAMES, "masked")
         self.mirror = MqttMirror(OPTIONS, view, self.clock, self._gateway(now), run_id=f"r{self.boots}")
         self.engine = Engine(
@@ -299,6 +332,7 @@ class World:
             executor=None,
             mirrors=(Watcher(self._show),) if self.plan.mirror else (),
             desks=(MirrorDesk(self.mirror),),
+            jobs=self.crew,
         )
         view.add(IDENTITY, self.engine, CsmsView())
         ids = (f"{self.boots}-{n}" for n in range(1, 10**9))
@@ -309,8 +343,9 @@ class World:
             new_id=lambda: next(ids),
             monotonic=self.computer.monotonic_s,
             read_outbox=self.disk.outbox,
+            settings_for=self.settings_for,
         )
-        self.wire = Wire(self)
+        self.wire = Wire(self, self.settings_for(station))
         self.link.attach(self.wire)  # type: ignore[arg-type]
         self.engine.attach(self.link)
         for number, box in self.boxes.items():
@@ -320,6 +355,17 @@ class World:
         continued, self.continued = self.continued, True
         self.engine.post(Started(continued=continued))
         self.settle()
+
+    def settings_for(self, station: Station) -> ConnectionSettings:
+        rules = self.plan.rules
+        scheme = "wss" if rules.security_profile >= 2 else "ws"
+        csms = CsmsSettings(
+            url=f"{scheme}://csms.example",
+            versions=("1.6",),
+            security_profile=rules.security_profile,
+            password=Secret(OWN_PASSWORD),
+        )
+        return connection_settings(StationSettings(id=IDENTITY, csms=csms, evses=()), ("ocpp1.6",), station)
 
     def _gateway(self, now: Now) -> GatewayView:
         return GatewayView(version="1", boot_id=f"r{self.boots}", started_at=now.utc, synchronized=now.synchronized)
@@ -339,6 +385,10 @@ class World:
         self.continued = not power
         self.stalled = False
         self.cut(notify=False)
+        self.wire.trying = True  # nobody tries any more
+        self.crew.dead = True
+        if power:
+            self.hook.power_cut()
         self.broker.daemon_died()
         for box in self.boxes.values():
             box.dead(power=chargers)
@@ -400,12 +450,46 @@ class World:
     # --- the line
 
     def connect(self) -> None:
-        if not self.line_up or not self.alive() or self.wire.connected:
+        """The station's next attempt, now."""
+        if not self.alive() or self.wire.connected:
+            return
+        settings = self.wire.settings
+        if not self.line_up:
+            self._fails(CLOSED)
+            return
+        self.watch.attempted(settings)
+        failure = self.door.judge(settings)
+        if failure is not None:
+            self._fails(failure)
             return
         self.line_no += 1
         self.wire.connected = True
+        self.door.entered(settings)
         self.central.connected()
         self.guard(lambda: self.link.opened("ocpp1.6"))
+
+    def _fails(self, failure: Failure) -> None:
+        self._try_again(self.random.uniform(*ATTEMPTS_S))
+        self.guard(lambda: self.link.failed(failure))
+
+    def _try_again(self, after_s: float) -> None:
+        wire = self.wire
+        if wire.trying:
+            return
+        wire.trying = True
+
+        def again() -> None:
+            if wire is self.wire and self.alive():
+                wire.trying = False
+                self.connect()
+
+        self.later(after_s, again)
+
+    def move(self, wire: Wire) -> None:
+        """The station goes another way."""
+        if wire is self.wire and self.alive():
+            self.cut()
+            self.connect()
 
     def cut(self, *, notify: bool = True) -> None:
         if not self.wire.connected:
@@ -413,6 +497,7 @@ class World:
         self.wire.connected = False
         self.central.disconnected()
         if notify:
+            self._try_again(self.random.uniform(*ATTEMPTS_S))
             self.guard(lambda: self.link.closed("cut"))
 
     def to_csms(self, frame: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any
 
+from edged.csms.endpoint import ConnectionSettings
 from edged.domain.desired import desired
 from edged.domain.effects import (
     Announce,
@@ -161,6 +162,9 @@ class Laws:
     def asked(self, number: int, action: str, payload: Mapping[str, Any]) -> None:
         self.asked_s.setdefault(number, self.world.elapsed_s)
         self.promises.asked(number, action, payload)
+
+    def attempted(self, settings: ConnectionSettings) -> None:
+        return None
 
     def acknowledged(self, number: int, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         accepted_and_acknowledged_implies_on_disk(self, number, action, asked, answer)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from tests.fakes.central import Moods
+from tests.fakes.operator import Operator
 from tests.fakes.wallbox import Wallbox
 from tests.fakes.world import TOKENS, World
 
-MEAN_PAUSE_S = 7.0
+MEAN_PAUSE_S = 6.0
 MOODS = (
     Moods(),
     Moods(),
@@ -37,13 +38,16 @@ class Life:
         self.world = world
         self.random = random.Random(f"life {world.seed}")
         self.over = False
+        self.more = Operator(world)
+        world.central.deaf = self.random.random() < 0.1
         moves: tuple[tuple[Callable[[], None], float], ...] = (
             (self.plug, 7),
             (self.unplug, 4),
             (self.token, 7),
             (self.hunger, 2),
             (self.operator, 12),
-            (self.bms, 4),
+            (self.more.move, 12),
+            (self.bms, 5),
             (self.cut, 1.5),
             (self.broker_cut, 1),
             (self.charger_fault, 1),
@@ -128,13 +132,18 @@ class Life:
     def bms(self) -> None:
         rng, broker = self.random, self.world.broker
         token, number = rng.choice(TOKENS), rng.choice([0, *self.world.boxes])
-        choice = rng.randrange(5)
+        choice = rng.randrange(7)
         if choice <= 1:
             broker.command("present_token", {"id_token": token, **({"connector": number} if number else {})})
         elif choice <= 3:
             until = self.world.true_utc() + timedelta(seconds=rng.uniform(-5, 600))
             wanted = {"connector": number, "id_token": token, "expires_at": until.isoformat()}
             broker.command("reserve_now", wanted)
+        elif choice == 5:
+            kind = rng.choice(("TamperDetectionActivated", "SecurityLogWasCleared", "InvalidMessages"))
+            broker.command("security_event", {"type": kind, "info": "seen by the building"})
+        elif choice == 6:
+            broker.command("data_transfer", {"vendor_id": "vendor", "data": "from the building"})
         else:
             broker.command("cancel_reservation", {"reservation_id": rng.choice((1, 2, 2**31 - 1))})
 
