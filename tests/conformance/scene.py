@@ -75,8 +75,8 @@ TETHERED = Box(make="heidelberg-energy-control", listen="rtu-tcp", poll_s=0.5, r
 class Scene:
     """One station `STATION` with a connector for each point of its boxes, numbered through from 1.
 
-    `csms_options`: more arguments for `Csms`; `*_settings`: more keys of the installer's file, of `csms`, of the station,
-    of every charger and at the top.
+    `csms_options`: more arguments for `Csms`; `*_settings`: more keys of the installer's file, of `csms`, of the
+    station, of every charger and at the top.
     """
 
     folder: Path

@@ -190,7 +190,9 @@ def test_what_follows_from_the_shape_is_allowed_by_the_keys(connectors: int) -> 
 
 def test_what_follows_from_the_shape_is_what_1_6_says() -> None:
     assert computed(connectors=2, detachable=False) == {
-        "SupportedFeatureProfiles": "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger",
+        "SupportedFeatureProfiles": (
+            "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
+        ),
         "NumberOfConnectors": "2",
         "ConnectorPhaseRotation": "0.Unknown,1.Unknown,2.Unknown",
         "UnlockConnectorOnEVSideDisconnect": "false",
