@@ -22,7 +22,7 @@ from edged.cli import output
 from edged.cli.demo import accounts, report, tellers
 from edged.cli.demo.broker import HOW_TO_INSTALL, mosquitto
 from edged.cli.demo.ink import Ink
-from edged.cli.demo.places import PLACES
+from edged.cli.demo.places import PLACES, VENDOR
 from edged.cli.demo.stage import Options, Stage
 from edged.cli.demo.step import Chapter, Outcome
 from edged.cli.demo.story import GOODBYE, STORY
@@ -139,6 +139,7 @@ def _announce(stage: Stage) -> None:
         "",
         "The site keeps running; Ctrl-C ends it.",
         f"  CSMS             {stage.csms.url}",
+        f"  its file server  {stage.files.address}",
         f"  broker           {'none' if stage.broker is None else f'mqtt://127.0.0.1:{stage.broker.port}'}",
         f"  control socket   {daemon}",
         f"  simulator        {chargers}",
@@ -150,6 +151,9 @@ def _announce(stage: Stage) -> None:
         f"  {edged} ctl --control {daemon} present_token connector={left.connector} id_token=ALICE",
         f"  {edged} ctl --control {chargers} get charger={left.charger}",
         f"  {edged} ctl --control {chargers} plug_out charger={left.charger}",
+        f"  {edged} ctl --control {daemon} data_transfer vendor_id={VENDOR} message_id=Reading data=7.4",
+        f"  {edged} ctl --control {daemon} list_data_transfers",
+        f"  {edged} ctl --control {daemon} get_diagnostics location={stage.files.url()}",
     ]
     if stage.broker is not None:
         lines.append(f"  mosquitto_sub -p {stage.broker.port} -v -t 'edged/v1/#'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,6 +72,16 @@ def not_called(action: str) -> Claim:
     return Claim(witness=Witness.CSMS, expects=f"no {action}", look=look, lasting=True)
 
 
+def silence() -> Claim:
+    """Nothing reaches the CSMS."""
+
+    def look(stage: Stage) -> Seen:
+        count = sum(1 for frame in stage.csms.record if frame.index >= stage.mark)
+        return Seen(count == 0 and not stage.csms.connected, f"{count} frames, not connected")
+
+    return csms("nothing is heard", look, lasting=True)
+
+
 def answered(action: str, **members: Any) -> Claim:
     """What the station answered to the CSMS's own call."""
     wanted = ", ".join(str(value) for value in members.values())
@@ -114,6 +125,20 @@ def lock(place: Place, *, closed: bool) -> Claim:
         look=look,
         lasting=True,
     )
+
+
+def drawn(place: Place, amperes: float, *, within_s: float = 0.0) -> Claim:
+    """What the car draws in each phase. `within_s`: so long after the CSMS had its answer at most; 0: no matter."""
+    expects = f"{place.charger} draws {amperes:.1f} A" + (f" within {within_s:g} s" if within_s else "")
+
+    def look(stage: Stage) -> Seen:
+        after_s = time.monotonic() - stage.answered_s
+        current_ma = max(stage.point(place).phase_currents_ma)
+        ok = abs(current_ma - amperes * 1000) < 1 and (not within_s or after_s <= within_s)
+        when = f" after {after_s:.1f} s" if within_s else ""
+        return Seen(ok, f"{place.charger} {current_ma / 1000:.1f} A{when}")
+
+    return Claim(witness=Witness.HARDWARE, expects=expects, look=look)
 
 
 def flowing(place: Place) -> Claim:
@@ -205,6 +230,22 @@ def kept(kind: str, key: str, expects: str, *, there: bool = True) -> Claim:
         return Seen(is_there is there, f"{kind} {key} {'kept' if is_there else 'gone'}")
 
     return disk(expects, look)
+
+
+def replied(expects: str, look: Callable[[Mapping[str, Any]], Seen]) -> Claim:
+    """What the daemon answered on the control socket."""
+    return Claim(witness=Witness.SOCKET, expects=expects, look=lambda stage: look(stage.answer))
+
+
+def unlogged() -> Claim:
+    """No password has got into the daemon's log."""
+
+    def look(stage: Stage) -> Seen:
+        log = stage.daemon_log.read_text(errors="replace")
+        found = sum(password in log for password in stage.passwords.all)
+        return Seen(found == 0, "no password in the log" if found == 0 else f"{found} passwords in the log")
+
+    return process("no password in the log", look)
 
 
 def process(expects: str, look: Callable[[Stage], Seen]) -> Claim:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,35 @@ POLL_S: Final = 0.5
 YARD: Final = "yard"
 """The serial line."""
 
-ALICE, BOB, CAROL = "ALICE", "BOB", "CAROL"
+ALICE, BOB, CAROL, DAVE, EVE = "ALICE", "BOB", "CAROL", "DAVE", "EVE"
 CARD: Final = "A4B1C2D3"
 """A card as the KEBA's reader tells it: four bytes."""
-TOKENS: Final[Mapping[str, Token]] = {name: Token("Accepted") for name in (ALICE, BOB, CAROL, CARD)}
+TOKENS: Final[Mapping[str, Token]] = {name: Token("Accepted") for name in (ALICE, BOB, CAROL, DAVE, CARD)}
+"""Whom the CSMS knows. EVE is nobody's customer."""
+VENDOR, MESSAGE, SHOWN = "com.example", "Tariff", "shown on the display"
+"""Whose data the site takes, which, and what it says to it."""
+CREDENTIAL: Final = "csms-password"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passwords:
+    """New ones for each run. `first`: the installer's; `second`: the CSMS's, later; `files`: of its file server."""
+
+    first: str
+    second: str
+    files: str
+
+    @classmethod
+    def invented(cls) -> Passwords:
+        return cls(
+            first=f"first-{secrets.token_hex(10)}",
+            second=f"second-{secrets.token_hex(10)}",
+            files=f"files-{secrets.token_hex(10)}",
+        )
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return self.first, self.second, self.files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +112,15 @@ def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str
         f"  - id: {STATION}",
         "    vendor: Example Energy",
         "    model: Depot 3",
-        f"    csms: {{url: {json.dumps(csms_url)}, versions: [ocpp1.6]}}",
+        "    csms:",
+        f"      url: {json.dumps(csms_url)}",
+        "      versions: [ocpp1.6]",
+        "      security_profile: 1",
+        f"      password: ${{credential:{CREDENTIAL}}}",
         f"    evses: [{evses}]",
         f"    configuration: {{MeterValueSampleInterval: {METER_INTERVAL_S}, HeartbeatInterval: 300}}",
+        "files: {allowed_hosts: [127.0.0.1]}",
+        f"data_transfer: {{vendors: {{{VENDOR}: {{messages: [{MESSAGE}], answer: {json.dumps(SHOWN)}}}}}}}",
     ]
     if broker_port is not None:
         lines.append(f'mqtt: {{url: "mqtt://127.0.0.1:{broker_port}", commands: {{{ACTOR}: ["*"]}}}}')

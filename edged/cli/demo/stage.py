@@ -1,4 +1,5 @@
-"""The site that the story is played on: simulated chargers, a small CSMS, Mosquitto where there is one, the daemon.
+"""The site that the story is played on: simulated chargers, a small CSMS with its file server, Mosquitto where there is
+one, the daemon.
 
 Owns everything that must be taken down again, and takes it down whatever happens. Holds what the witnesses saw last;
 judges nothing.
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ from typing import Any, Final, Self
 
 from edged.cli.demo.broker import Broker, Observer, mosquitto
 from edged.cli.demo.daemon import Daemon, Disk, read_disk
-from edged.cli.demo.places import PLACES, STATION, TOKENS, Place, configuration
+from edged.cli.demo.file_box import FileBox
+from edged.cli.demo.places import CREDENTIAL, PLACES, STATION, TOKENS, Passwords, Place, configuration
 from edged.cli.demo.witness import Witness
 from edged.simulator.csms import Csms
 from edged.simulator.model import PointModel
@@ -56,6 +59,7 @@ class Stage:
         self.directory = make_directory()
         self.notes: dict[str, Any] = {}
         self.answer: Mapping[str, Any] = {}
+        self.answered_s = 0.0
         self.mark = 0
         self.status: Mapping[str, Any] | None = None
         self.disk: Disk | None = None
@@ -69,7 +73,9 @@ class Stage:
             speed=options.speed,
             seed=options.seed,
         )
-        self.csms = Csms(tokens=TOKENS)
+        self.passwords = Passwords.invented()
+        self.csms = Csms(tokens=TOKENS, credentials={STATION: self.passwords.first})
+        self.files = FileBox(self.directory / "files", self.passwords.files)
         self.daemon = Daemon(
             self.directory / "edged.yaml",
             self.directory / "state",
@@ -99,12 +105,15 @@ class Stage:
     async def _open(self) -> None:
         await self._stack.enter_async_context(self.site)
         await self._stack.enter_async_context(self.csms)
+        self._stack.push_async_callback(self.files.stop)
+        await self.files.start()
         binary = mosquitto() if self.options.broker else None
         if binary is not None:
             self.broker = Broker(binary, self.directory)
             self._stack.push_async_callback(self.broker.stop)
             await self.broker.start()
             self.observer = await self.observe("observer")
+        self._write_password()
         (self.directory / "edged.yaml").write_text(
             configuration(
                 terminal=self.directory / "yard",
@@ -114,6 +123,14 @@ class Stage:
             )
         )
         self._stack.push_async_callback(self.daemon.stop)
+
+    def _write_password(self) -> None:
+        """As an installer does it: a file of its own that nobody else may read."""
+        folder = self.directory / "credentials"
+        folder.mkdir()
+        path = folder / CREDENTIAL
+        path.touch(mode=0o600)
+        path.write_text(self.passwords.first)
 
     async def observe(self, name: str) -> Observer:
         """One more client of the broker."""
@@ -162,6 +179,7 @@ class Stage:
     async def call(self, action: str, payload: Mapping[str, object], *, timeout_s: float = 35.0) -> None:
         """The CSMS calls the station; the answer is `answer`."""
         self.answer = await self.csms.call(action, payload, station=STATION, timeout_s=timeout_s)
+        self.answered_s = time.monotonic()
 
     async def present(self, place: Place, token: str) -> None:
         """A driver's token is presented by the site; what the daemon says of it is `answer`."""

@@ -9,8 +9,12 @@ from edged.cli.demo.acts import nothing
 from edged.cli.demo.daemon import Disk
 from edged.cli.demo.stage import Stage
 from edged.cli.demo.step import Chapter, Seen, Step
+from edged.cli.demo.story_access import DATA, PASSWORD
 from edged.cli.demo.story_charging import CHARGE, RESERVE, WAKE
 from edged.cli.demo.story_commands import AVAILABILITY, BUILDING, KEYS, LOCKS
+from edged.cli.demo.story_limits import LIMITS
+from edged.cli.demo.story_list import LIST
+from edged.cli.demo.story_logs import LOGS
 from edged.cli.demo.story_offline import CUT, KILL
 
 
@@ -70,4 +74,20 @@ GOODBYE: Final = Chapter(
     ),
 )
 
-STORY: Final = (WAKE, CHARGE, RESERVE, LOCKS, AVAILABILITY, KEYS, BUILDING, CUT, KILL, ACCOUNTS)
+STORY: Final = (
+    WAKE,
+    CHARGE,
+    RESERVE,
+    LOCKS,
+    AVAILABILITY,
+    LIMITS,
+    KEYS,
+    BUILDING,
+    DATA,
+    PASSWORD,
+    LOGS,
+    LIST,
+    CUT,
+    KILL,
+    ACCOUNTS,
+)

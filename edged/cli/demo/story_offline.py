@@ -9,10 +9,11 @@ from typing import Any, Final
 from edged.cli.demo import accounts, claims
 from edged.cli.demo.acts import arrive, leave, nothing, reservation
 from edged.cli.demo.daemon import Disk
-from edged.cli.demo.places import ALICE, BOB, CAROL, HALL, LEFT, RIGHT, STATION, Place
+from edged.cli.demo.places import ALICE, BOB, CAROL, DAVE, HALL, LEFT, RIGHT, STATION, Place
 from edged.cli.demo.stage import Stage
 from edged.cli.demo.step import Chapter, Claim, Seen, Step
 from edged.cli.demo.story_commands import KEY, KEY_SAYS, ask_key
+from edged.cli.demo.story_list import BY_THE_LIST
 from edged.simulator.model import PointModel
 
 SHORT_RESERVATION: Final = 8
@@ -39,16 +40,6 @@ def _offline(status: Mapping[str, Any]) -> Seen:
 def _reservations(status: Mapping[str, Any]) -> Seen:
     there = any(one["id"] == SHORT_RESERVATION for one in status["reservations"])
     return Seen(not there, f"reservation {SHORT_RESERVATION} {'still there' if there else 'gone'}")
-
-
-def silence() -> Claim:
-    """Nothing reaches the CSMS."""
-
-    def look(stage: Stage) -> Seen:
-        count = sum(1 for frame in stage.csms.record if frame.index >= stage.mark)
-        return Seen(count == 0 and not stage.csms.connected, f"{count} frames, not connected")
-
-    return claims.csms("nothing is heard", look, lasting=True)
 
 
 def _waiting(at_least: int) -> Claim:
@@ -100,7 +91,7 @@ CUT: Final = Chapter(
                 claims.socket("no reservation", _reservations),
                 claims.kept("reservation", str(SHORT_RESERVATION), "it is gone", there=False),
                 claims.mirrored(RIGHT, "reservation", active=False),
-                silence(),
+                claims.silence(),
             ),
         ),
         Step(
@@ -112,7 +103,7 @@ CUT: Final = Chapter(
                 claims.hardware(HALL, "energy in the car", _took),
                 _on_disk(1),
                 claims.mirrored(HALL, "transaction", active=True),
-                silence(),
+                claims.silence(),
             ),
         ),
         Step(
@@ -123,9 +114,10 @@ CUT: Final = Chapter(
                 _waiting(2),
                 _on_disk(2),
                 claims.mirrored(HALL, "transaction", active=False),
-                silence(),
+                claims.silence(),
             ),
         ),
+        *BY_THE_LIST,
     ),
 )
 
@@ -182,10 +174,10 @@ def _empty(status: Mapping[str, Any]) -> Seen:
 
 
 def _delivered(stage: Stage) -> Seen:
-    """ALICE's start and stop, then BOB's start, and nothing twice."""
+    """ALICE's start and stop, DAVE's, then BOB's start, and nothing twice."""
     record = accounts.transaction_calls(stage.csms, after=stage.mark)
     told = [accounts.words(stage.csms, frame) for frame in record if frame.action != "MeterValues"]
-    wanted = [f"Start {ALICE}", f"Stop {ALICE}", f"Start {BOB}"]
+    wanted = [f"Start {ALICE}", f"Stop {ALICE}", f"Start {DAVE}", f"Stop {DAVE}", f"Start {BOB}"]
     return Seen(told == wanted, ", ".join(told) or "nothing")
 
 
@@ -224,7 +216,7 @@ KILL: Final = Chapter(
                 claims.contactor(LEFT, closed=True),
                 claims.flowing(LEFT),
                 _on_disk(3),
-                silence(),
+                claims.silence(),
             ),
         ),
         Step(
@@ -247,7 +239,7 @@ KILL: Final = Chapter(
                 claims.contactor(LEFT, closed=True),
                 claims.published("status", "online"),
                 claims.mirrored(LEFT, "transaction", active=True),
-                silence(),
+                claims.silence(),
             ),
         ),
         Step(
@@ -256,7 +248,7 @@ KILL: Final = Chapter(
             timeout_s=40,
             claims=(
                 claims.called("BootNotification"),
-                claims.csms("ALICE's start and stop, then BOB's start", _delivered, lasting=True),
+                claims.csms("ALICE's start and stop, DAVE's, then BOB's start", _delivered, lasting=True),
                 claims.socket("no message waits", _empty),
                 claims.published(f"station/{STATION}/ocpp/is_connected", "true"),
             ),

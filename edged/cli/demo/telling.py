@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from edged.cli.demo.places import PLACES
+from edged.cli.demo.places import PLACES, STATION
 from edged.cli.demo.stage import Stage
 from edged.cli.demo.step import Chapter, Claim, Evidence, Outcome, Seen, Step, Verdict
 from edged.cli.demo.witness import Witness
@@ -117,7 +117,7 @@ def _evidence(claim: Claim, seen: Seen | None) -> Evidence:
 
 
 async def put_in_order(stage: Stage) -> None:
-    """Cars away, locks free, the network and the daemon back: as far as it goes within a bounded time."""
+    """Cars away, locks free, the network and the daemon back, no profile: as far as it goes within a bounded time."""
     stage.csms.restore()
     for place in PLACES:
         point = stage.point(place)
@@ -134,6 +134,8 @@ async def put_in_order(stage: Stage) -> None:
         for one in status.get("reservations", []):
             with contextlib.suppress(EdgedError):
                 await stage.daemon.ask("cancel_reservation", {"reservation_id": one["id"]})
+        with contextlib.suppress(EdgedError):
+            await stage.csms.call("ClearChargingProfile", {}, station=STATION, timeout_s=TIDY_S)
         connectors = status.get("connectors", [])
         if connectors and all(one.get("status") == "Available" for one in connectors):
             return
