@@ -149,7 +149,7 @@ def link_up(draft: Draft, event: LinkUp) -> None:
 
 
 def link_failed(draft: Draft, event: LinkFailed) -> None:
-    """Once an outage into the security log; on trial, refused often enough, the other way has its turn."""
+    """Once an outage into the security log; a new way, refused often enough, gives way to the former one at once."""
     access = draft.station.access
     if event.access != access.number:
         return
@@ -162,7 +162,7 @@ def link_failed(draft: Draft, event: LinkFailed) -> None:
     refused = event.failure is not LinkFailure.OTHER
     failures = access.failures + 1 if refused else max(1, access.failures)
     draft.update(access=replace(access, failures=failures))
-    if failures >= MAX_REFUSALS:
+    if failures >= MAX_REFUSALS and access.swaps == 0:  # later turns last: both have been refused already
         _swap(draft)
 
 

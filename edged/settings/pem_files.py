@@ -16,5 +16,7 @@ def client_certificate(section: Section) -> ClientCertificate | None:
         if key not in inner:
             inner.error(key, "is missing: a client certificate needs cert: and key:, two PEM files")
     cert, key_file = inner.file("cert"), inner.file("key", credential=True)
+    if key_file is not None and key_file.stat().st_mode & 0o007:
+        inner.warning("key", "names a private key that everybody may read: chmod 0600 the file")
     inner.close()
     return ClientCertificate(cert=cert, key=key_file) if cert and key_file else None

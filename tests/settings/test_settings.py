@@ -84,6 +84,7 @@ ENVIRON = {"CSMS_PASSWORD": "correct horse battery", "MQTT_PASSWORD": "staple"}
 
 @pytest.fixture
 def full(read, tmp_path: Path) -> Settings:
+    (tmp_path / "ca.pem").touch(mode=0o600)
     (tmp_path / "ca.pem").write_text("pem")
     return read(FULL, environ=ENVIRON)
 
@@ -234,6 +235,30 @@ def test_the_gateways_name_is_the_hosts_as_far_as_it_can_be(read, site, hostname
         ("ws://c.example.com", None, 0),
     ],
 )
+def test_the_way_to_a_csms_may_be_written_whole(read, site, tmp_path):
+    for name in ("station.crt", "station.key"):
+        (tmp_path / name).touch(mode=0o600)
+    text = site.replace(
+        "url: ws://csms.example.com/ocpp",
+        "url: ws://csms.example.com/ocpp\n"
+        "      secure_url: wss://csms.example.com:8443/tls\n"
+        "      security_profile: 3\n"
+        f"      password: {'00ff' * 8}\n"
+        "      password_encoding: hex\n"
+        "      client_certificate: {cert: station.crt, key: station.key}",
+    )
+    settings = read(text)
+    csms = settings.stations[0].csms
+    assert (csms.url, csms.secure_url) == ("ws://csms.example.com/ocpp", "wss://csms.example.com:8443/tls")
+    assert (csms.security_profile, csms.password_encoding) == (3, "hex")
+    assert csms.client_certificate is not None
+    assert csms.client_certificate.key == tmp_path / "station.key"
+    assert settings.warnings == ()
+    (tmp_path / "station.key").chmod(0o644)
+    (warning,) = read(text).warnings
+    assert "key: names a private key that everybody may read" in str(warning)
+
+
 def test_without_a_security_profile_the_strongest_that_fits_is_taken(read, site, url, password, expected):
     extra = "" if password is None else f"\n      password: {password}"
     settings = read(site.replace("ws://csms.example.com/ocpp", url + extra))
