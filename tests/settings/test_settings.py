@@ -227,14 +227,6 @@ def test_the_gateways_name_is_the_hosts_as_far_as_it_can_be(read, site, hostname
     assert read(site.replace("  id: depot-7\n", "").replace("gateway:", ""), hostname=hostname).gateway.id == expected
 
 
-@pytest.mark.parametrize(
-    ("url", "password", "expected"),
-    [
-        ("wss://c.example.com", "0123456789abcdef", 2),
-        ("ws://c.example.com", "0123456789abcdef", 1),
-        ("ws://c.example.com", None, 0),
-    ],
-)
 def test_the_way_to_a_csms_may_be_written_whole(read, site, tmp_path):
     for name in ("station.crt", "station.key"):
         (tmp_path / name).touch(mode=0o600)
@@ -259,6 +251,14 @@ def test_the_way_to_a_csms_may_be_written_whole(read, site, tmp_path):
     assert "key: names a private key that everybody may read" in str(warning)
 
 
+@pytest.mark.parametrize(
+    ("url", "password", "expected"),
+    [
+        ("wss://c.example.com", "0123456789abcdef", 2),
+        ("ws://c.example.com", "0123456789abcdef", 1),
+        ("ws://c.example.com", None, 0),
+    ],
+)
 def test_without_a_security_profile_the_strongest_that_fits_is_taken(read, site, url, password, expected):
     extra = "" if password is None else f"\n      password: {password}"
     settings = read(site.replace("ws://csms.example.com/ocpp", url + extra))
