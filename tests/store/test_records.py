@@ -118,6 +118,7 @@ STATION_FLEETING = {
     *("list_conflict", "security_tally", "limits"),
 }
 CONNECTOR_FLEETING = {
+    "withdrawn",
     *("layout", "capabilities", "online", "offline_since_s", "state", "plugged", "faults", "lock", "permitted"),
     *(
         "limit_ma",
