@@ -83,7 +83,7 @@ def _values(connector: Connector, measurand: Measurand) -> tuple[SampledValue, .
         case Measurand.VOLTAGE:
             return _each(measurand, meter.voltage_v, "-N")
         case Measurand.CURRENT_OFFERED:
-            return _single(measurand, None if connector.limit_ma is None else connector.limit_ma / 1000)
+            return _single(measurand, _offered(connector))
         case Measurand.FREQUENCY:
             return _single(measurand, meter.frequency_hz)
         case Measurand.TEMPERATURE:
@@ -92,6 +92,13 @@ def _values(connector: Connector, measurand: Measurand) -> tuple[SampledValue, .
             return _single(measurand, meter.soc_pct)
         case Measurand.ENERGY_INTERVAL:
             return ()
+
+
+def _offered(connector: Connector) -> float | None:
+    """What the charger says that it offers: nothing while it withholds, whatever limit it was set to (16-MV-10)."""
+    if connector.limit_ma is None:
+        return None
+    return 0.0 if connector.permitted is False else connector.limit_ma / 1000
 
 
 def _single(measurand: Measurand, value: float | None) -> tuple[SampledValue, ...]:
