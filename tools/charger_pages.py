@@ -192,6 +192,9 @@ def wiring(profile: DeviceProfile) -> Iterator[str]:
         yield f"Up to {count} points behind one device, {how[profile.points.by]}: write `point: 1` and so on."
     if bus.min_gap_s:
         yield f"It rests {bus.min_gap_s * 1000:g} ms after each request."
+    if profile.limit is not None and profile.limit.max_from is None:
+        most = f"{profile.limit.max_a:g} A"
+        yield f"It does not tell its own maximum: write `max_current_a` where it may have less than {most}."
     if isinstance(profile.detachable, Condition):
         yield "Whether it has a socket or a fixed cable is read from the charger."
     else:

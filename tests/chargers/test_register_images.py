@@ -46,6 +46,9 @@ async def wrong_in_write(sheet: Sheet, key: str, clock) -> list[str]:
     """What is written otherwise than a desired state takes."""
     entry = sheet["writes"][key]
     charger, bus = sheet.charger(entry, clock)
+    if "after" in entry:
+        await charger.observe()
+        bus.cells.update(cells_of(entry))
     await charger.observe()
     bus.wrote.clear()
     wanted = desired_of(entry)
