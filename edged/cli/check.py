@@ -95,7 +95,18 @@ def abilities(can: Collection[Capability], relay: ResetRelay | None) -> dict[str
         "reservation": Ability(True, "energy is withheld from everybody else")
         if Capability.WITHHOLD in can
         else Ability(False, "its charger cannot withhold energy, so it cannot be reserved: ReserveNow is Rejected"),
+        "profiles": _profiles(can),
     }
+
+
+def _profiles(can: Collection[Capability]) -> Ability:
+    withheld = Capability.WITHHOLD in can
+    if Capability.LIMIT in can:
+        below = "gives none" if withheld else "cannot be stopped"
+        return Ability(True, f"charging profiles set its current; below the least that it can give it {below}")
+    if withheld:
+        return Ability(True, "its charger can only be switched: below its full current a charging profile stops it")
+    return Ability(False, "its charger can neither be limited nor stopped: SetChargingProfile is answered NotSupported")
 
 
 def _reset(can: Collection[Capability], relay: ResetRelay | None) -> Ability:

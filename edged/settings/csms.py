@@ -88,7 +88,9 @@ def _url_problem(url: str) -> str | None:
 def _check_profile(section: Section, profile: int, url: str, identity: str, *, has_certificate: bool) -> None:
     parts, has_password = urlsplit(url), "password" in section
     if profile >= 2 and parts.scheme == "ws" and "secure_url" not in section:
-        section.error("security_profile", f"{profile} needs TLS: write a wss:// url, or security_profile: 1")
+        section.error(
+            "security_profile", f"{profile} needs TLS: write a wss:// url, a secure_url, or security_profile: 1"
+        )
     if profile == 1 and parts.scheme == "wss":
         section.warning("security_profile", "1 is without TLS and the url is wss://: write security_profile: 2")
     if profile == 1 and parts.scheme == "ws" and parts.hostname not in _LOCAL_HOSTS:

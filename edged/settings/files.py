@@ -46,9 +46,7 @@ def read_files(root: Section) -> FileSettings:
         if _is_host(text):
             hosts.append(text)
         else:
-            section.report.error(
-                line, path, f"cannot be '{shown(text)}': write a host's name, an address, or a network like 10.0.0.0/8"
-            )
+            section.report.error(line, path, f"cannot be '{shown(text)}': {_instead(text)}")
     settings = FileSettings(
         allowed_hosts=tuple(hosts), max_mb=section.integer("max_mb", DEFAULT_MB, low=1, high=LARGEST_MB)
     )
@@ -62,6 +60,19 @@ def _is_host(text: str) -> bool:
     except ValueError:
         return _NAME.fullmatch(text) is not None and _DIGITS.fullmatch(text) is None
     return True
+
+
+def _instead(text: str) -> str:
+    """What to write."""
+    try:
+        meant = ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        if "://" in text:
+            return "write a host's name alone, without http:// and a path"
+        if text.startswith("*."):
+            return "write each host's name in full: there are no wildcards"
+        return "write a host's name, an address, or a network like 10.0.0.0/8"
+    return f"write {meant} for the network, or {text.partition('/')[0]} for the one address"
 
 
 def read_firmware(root: Section) -> FirmwareSettings:

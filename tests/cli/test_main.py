@@ -14,8 +14,9 @@ import pytest
 
 from edged import __version__
 from edged.chargers.library import PACKAGED_DIR
+from edged.cli import check, output
 from edged.cli import main as cli
-from edged.cli import output
+from edged.domain.hardware import Capability
 
 SITE = """\
 chargers:
@@ -118,6 +119,7 @@ def test_check_tells_for_each_connector_what_it_can_and_cannot_do(edged, site):
             "lock sensing",
             "availability",
             "reservation",
+            "profiles",
         ]
     assert re.search(r"unlock +no", blocks[0])
     assert re.search(r"unlock +yes", blocks[1])
@@ -134,6 +136,16 @@ def test_check_says_that_a_charger_that_cannot_withhold_energy_cannot_be_reserve
     status, out, err = edged("check", "-c", site)
     assert status == 0, err
     assert re.search(r"reservation +no +its charger cannot withhold energy, so it cannot be reserved", out)
+    assert re.search(r"profiles +no +its charger can neither be limited nor stopped", out)
+
+
+def test_what_charging_profiles_can_do_depends_on_what_the_charger_can():
+    limited = check.abilities({Capability.LIMIT, Capability.WITHHOLD}, None)["profiles"]
+    switched = check.abilities({Capability.WITHHOLD}, None)["profiles"]
+    unstoppable = check.abilities({Capability.LIMIT}, None)["profiles"]
+    assert unstoppable.able and "cannot be stopped" in unstoppable.because
+    assert limited.able and "set its current" in limited.because
+    assert switched.able and "can only be switched" in switched.because
 
 
 def test_a_charger_that_is_no_relay_board_cannot_be_one(edged, tmp_path):

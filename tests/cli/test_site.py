@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from edged.chargers.library import PACKAGED_DIR, load_profile, profile_names
 from edged.settings import SettingsErrors
+from edged.settings.section import Section
 from edged.site import facts_of, load_site, profiles_of
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "edged.yaml"
@@ -30,6 +32,36 @@ def test_the_annotated_example_is_right(example):
     assert list(settings.chargers) == ["left", "hall-1", "right"]
     assert settings.stations[0].csms.versions
     assert settings.mqtt is not None
+
+
+def test_every_key_that_is_read_is_explained_in_the_annotated_example(example, monkeypatch):
+    asked: set[str] = set()
+    node = Section.node
+
+    def noting(section: Section, key: str) -> object:
+        asked.add(key)
+        return node(section, key)
+
+    monkeypatch.setattr(Section, "node", noting)
+    load_site(example)
+    assert {"secure_url", "voltage_v", "allowed_hosts", "install", "vendors"} <= asked
+    text = EXAMPLE.read_text()
+    assert [key for key in sorted(asked) if re.search(rf"[ #{{,]{key}:|^{key}:", text, re.MULTILINE) is None] == []
+
+
+def test_what_the_annotated_example_leaves_as_a_comment_is_right_too(example):
+    offered = "# secure_url: ", "# client_certificate: "
+    text = example.read_text()
+    for words in offered:
+        assert text.count(words) == 1
+        text = text.replace(words, words.removeprefix("# "))
+    for name in ("station.crt", "station-key"):
+        (example.parent / name).write_text("PEM\n")
+        (example.parent / name).chmod(0o600)
+    example.write_text(text)
+    csms = load_site(example).stations[0].csms
+    assert csms.secure_url == "wss://csms.example.com:8443/ocpp"
+    assert csms.client_certificate is not None
 
 
 def test_what_is_not_built_in_yet_is_a_warning_and_never_a_silent_promise(example):

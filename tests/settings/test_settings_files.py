@@ -40,10 +40,15 @@ def test_what_is_written_is_taken_over() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("files: {allowed_hosts: [10.0.0.1/8]}", "10.0.0.1/8"),
+        (
+            "files: {allowed_hosts: [10.0.0.1/8]}",
+            "10.0.0.1/8': write 10.0.0.0/8 for the network, or 10.0.0.1 for the one",
+        ),
+        ("files: {allowed_hosts: ['fd00::1/8']}", "write fd00::/8 for the network, or fd00::1 for the one address"),
+        ("files: {allowed_hosts: [10.0.0.0/99]}", "a network like 10.0.0.0/8"),
         ("files: {allowed_hosts: [10.0.0.300]}", "10.0.0.300"),
-        ("files: {allowed_hosts: ['http://host/']}", "a host's name"),
-        ("files: {allowed_hosts: ['*.example.com']}", "a host's name"),
+        ("files: {allowed_hosts: ['http://host/']}", "a host's name alone"),
+        ("files: {allowed_hosts: ['*.example.com']}", "there are no wildcards"),
         ("files: {allowed_hosts: host}", "must be a list"),
         ("files: {max_mb: 0}", "from 1 to 16384"),
         ("files: {max: 1}", "did you mean max_mb"),

@@ -80,7 +80,7 @@ async def _from_csms(stage: Stage, vendor: str) -> None:
 
 
 async def _to_csms(stage: Stage) -> None:
-    stage.csms.answer("DataTransfer", {"status": "Accepted", "data": NOTED}, times=1)
+    stage.csms.answer("DataTransfer", {"status": "Accepted", "data": NOTED})
     stage.answer = await stage.daemon.ask("data_transfer", READING)
 
 
