@@ -286,8 +286,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"stale: {', '.join(names)}; run python tools/charger_pages.py\n")
         return 1 if names else 0
     FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted = pages()
     for name in stale(FOLDER):
-        text = pages().get(name)
+        text = wanted.get(name)
         if text is None:
             (FOLDER / name).unlink()
         else:
