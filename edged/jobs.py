@@ -142,8 +142,12 @@ class StationJobs:
     # --- ports.Mirror
 
     def show(self, station: Station, now: Now) -> None:
-        """A firmware that is of no use any more is removed, once it is committed that it is so."""
+        """A firmware and a key that are of no use any more are removed, once it is committed that it is so."""
+        gone = self._station.client_certificates.keys() - station.client_certificates.keys()
         self._station = station
+        if gone:
+            work = asyncio.to_thread(certificates.forget_keys, self._tools.keys, gone)
+            self._leave(asyncio.create_task(work, name="forget keys"))
         name = kept_name(station)
         former, self._kept = self._kept, name
         if former is not None and former != name:

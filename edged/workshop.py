@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edged import certificates
 from edged.diagnostics import Diagnostics, journalctl_of
 from edged.domain.station import Station
 from edged.jobs import FOLDER, StationJobs, Tools, clean_up, kept_name
@@ -40,6 +41,7 @@ class Workshop:
         self._rules = TransferRules(allowed=settings.files.allowed_hosts, max_bytes=settings.files.max_mb * 1024 * 1024)
         self._folder = state_dir.absolute() / FOLDER
         self._clock = clock
+        self._store = store
         self._installer = site_installer(
             self._folder,
             config=settings.path,
@@ -48,8 +50,16 @@ class Workshop:
         self._logs = Diagnostics(settings=settings, store=store, status=status, journalctl=journalctl_of(found))
 
     def clean_up(self, stations: Iterable[Station]) -> None:
-        """Before the first job: what former runs left behind goes, but for what their stations go on with."""
-        kept = {name for name in map(kept_name, stations) if name is not None}
+        """Before the first job: what former runs left behind goes, but for what their stations go on with.
+
+        Raises `StoreError`.
+        """
+        known = tuple(stations)
+        if set(self._store.stations()) <= {station.identity.id for station in known}:
+            # of a station that is not configured any more, and may be again, nobody knows here which keys it needs
+            needed = {key_id for station in known for key_id in station.client_certificates}
+            certificates.remove_keys(self.keys, needed)
+        kept = {name for name in map(kept_name, known) if name is not None}
         try:
             clean_up(self._folder, kept)
         except OSError as error:

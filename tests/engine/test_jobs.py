@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edged.domain.credentials import CertificateUse
+from edged.domain.credentials import CertificateUse, ClientCertificate
 from edged.domain.events import Event, JobDone, JobStaged
 from edged.domain.files import FirmwareOrder, FirmwareStatus, FirmwareUpdate, LogKind, LogOrder
 from edged.domain.jobs import (
@@ -282,6 +282,26 @@ async def test_a_firmware_is_removed_once_it_is_of_no_more_use(bench: Bench) -> 
     bench.jobs.show(updating(FirmwareStatus.INSTALLED), Clock().now())
     await bench.jobs.stop()
     assert sorted(path.name for path in bench.folder.iterdir()) == ["firmware-other", REQUESTS]
+
+
+async def test_a_key_that_the_station_has_given_up_is_removed_and_no_other(bench: Bench) -> None:
+    keys = bench.folder.parent / "keys"
+    bench.commission(MakeRequest("CP-1", "Example Energy"))
+    made = await bench.end()
+    other = write_other_key(keys)
+    held = ClientCertificate(key_id=made.key_id, requested_at=Clock().now().utc)
+    bench.jobs.show(replace(station(), client_certificates={made.key_id: held}), Clock().now())
+    await bench.jobs.stop()
+    assert (keys / f"{made.key_id}.pem").exists()
+    bench.jobs.show(station(), Clock().now())
+    await bench.jobs.stop()
+    assert [path.name for path in keys.iterdir()] == [other.name]
+
+
+def write_other_key(keys: Path) -> Path:
+    other = keys / "0123456789abcdef.pem"
+    other.write_text("another station's")
+    return other
 
 
 def test_the_start_removes_what_nobody_goes_on_with(tmp_path: Path) -> None:
