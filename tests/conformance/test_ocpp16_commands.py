@@ -23,8 +23,11 @@ async def test_TC_019_CS_retrieve_the_configuration(open_scene: OpenScene) -> No
     scene = await open_scene()
     assert set((await scene.value_of("SupportedFeatureProfiles")).split(",")) == {
         "Core",
+        "FirmwareManagement",
+        "LocalAuthListManagement",
         "Reservation",
         "RemoteTrigger",
+        "SmartCharging",
     }
     everything = await scene.call("GetConfiguration")
     keys = [entry["key"] for entry in everything["configurationKey"]]

@@ -27,7 +27,7 @@ from edged.ocpp.rpc import ErrorCode, Request
 MAX_RETRIES: Final = 100
 MAX_INTERVAL_S: Final = 86_400
 INTERVAL_S: Final = 30
-"""Between attempts, where the CSMS leaves it to the station. How often it leaves as well: once, for it can ask again."""
+"""Between attempts, where the CSMS leaves it to us. It may leave their number as well: one, for it can ask again."""
 
 NAMELESS_STATUSES: Final = frozenset(
     {
