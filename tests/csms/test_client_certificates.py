@@ -183,6 +183,15 @@ async def test_a_certificate_that_the_csms_refuses_is_our_own_failure(
     assert (failure.kind, failure.security) == (FailureKind.CLIENT_CERTIFICATE, LinkFailure.AUTHENTICATION)
 
 
+async def test_a_csms_that_misses_a_certificate_says_so_by_an_alert_behind_the_handshake(
+    root: Authority, stations: Authority, tmp_path: Path
+) -> None:
+    async with outspoken(tls_of(root, stations, tmp_path, ssl.TLSVersion.TLSv1_3)) as url:
+        failure = await attempt(profile_3(url, root, None, security_profile=2, password=b"x" * 16))
+    assert failure is not None
+    assert failure.kind is FailureKind.CLIENT_CERTIFICATE
+
+
 @pytest.mark.req("A00.FR.411", "A00.FR.412")
 @pytest.mark.parametrize(
     ("hosts", "begins", "kind"),
