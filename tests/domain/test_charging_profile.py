@@ -257,7 +257,7 @@ def four() -> Site:
     return site
 
 
-@pytest.mark.req("TC_067", "16-SC-10")
+@pytest.mark.req("TC_067_CS", "16-SC-10")
 @pytest.mark.parametrize(
     ("which", "left"),
     [
@@ -279,7 +279,7 @@ def test_clearing_takes_what_fits_all_that_is_given_and_an_id_alone(which: dict[
     assert installed(site) == left
 
 
-@pytest.mark.req("TC_067")
+@pytest.mark.req("TC_067_CS")
 @pytest.mark.parametrize(
     "which",
     [{"profile_id": 9}, {"evse": 2}, {"evse": 9}, {"connector": 9}, {"stack_level": 5}, {"evse": 0, "purpose": TX}],
@@ -357,7 +357,7 @@ def test_profiles_hold_without_the_csms() -> None:
 # --- a remote start that brings its profile
 
 
-@pytest.mark.req("TC_059")
+@pytest.mark.req("TC_059_CS")
 @pytest.mark.parametrize("asked", [False, True])
 def test_the_profile_of_a_remote_start_is_its_transactions(asked: bool) -> None:
     site = Site.build(2, configuration={"AuthorizeRemoteTxRequests": "true" if asked else "false"})
@@ -377,7 +377,7 @@ def test_the_profile_of_a_remote_start_is_its_transactions(asked: bool) -> None:
     assert limit_a(site) == 9.0
 
 
-@pytest.mark.req("TC_060", "16-SC-03")
+@pytest.mark.req("TC_060_CS", "16-SC-03")
 @pytest.mark.parametrize("wrong", [profile(), profile(purpose=STATION), profile((5, 8.0), purpose=TX)])
 def test_a_remote_start_with_an_unfit_profile_is_rejected(wrong: ChargingProfile) -> None:
     site = Site.build(1)
@@ -400,7 +400,7 @@ def test_a_room_that_was_promised_is_there_even_if_others_came_first() -> None:
     assert limit_a(site) == 8.0
 
 
-@pytest.mark.req("TC_059")
+@pytest.mark.req("TC_059_CS")
 def test_a_later_profile_of_the_same_level_replaces_that_of_the_start_and_others_stack() -> None:
     site = Site.build(1)
     site.remote_start("ALICE", 1, profile=profile((0, 8.0), id=1, purpose=TX))

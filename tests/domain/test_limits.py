@@ -65,7 +65,7 @@ def test_the_profile_of_the_transaction_goes_before_defaults_and_the_evses_own_b
     assert limits(site) == [8.0, 8.0]
 
 
-@pytest.mark.req("TC_072", "16-SC-06")
+@pytest.mark.req("TC_072_CS", "16-SC-06")
 def test_the_higher_level_prevails_while_it_speaks() -> None:
     site = charging(1, connectors=1)
     put(site, profile((0, 10.0), id=1, level=1))
@@ -343,7 +343,7 @@ def test_the_site_chooses_a_unit_that_it_allows() -> None:
     assert ask(site).schedule.unit is W
 
 
-@pytest.mark.req("TC_066", "16-SC-07", "16-SC-14")
+@pytest.mark.req("TC_066_CS", "16-SC-07", "16-SC-14")
 def test_of_three_profiles_the_smallest_at_each_moment() -> None:
     site = charging(1, connectors=1)
     put(site, profile((0, 10.0), id=1, purpose=STATION, duration_s=400), 0)
