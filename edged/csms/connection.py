@@ -273,7 +273,7 @@ class Connection:
             try:
                 frame = await line.recv()
             except ConnectionClosed as closed:
-                return self._ending or reason_of(closed)
+                return self._ending or reason_of(line, closed)
             if self._ending is None:
                 self._listener.received(frame)
             await asyncio.sleep(0)  # frames that came in one piece do not starve the sender of their answers

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage
 from edged.ocpp.framing import shown
 
 _KERNEL_TIMEOUT_MS: Final = 60_000
+MAX_UNREAD_BYTES: Final = 2 * 1024 * 1024
 
 
 class Connect(connect):
@@ -26,8 +27,10 @@ class Connect(connect):
 
 
 class Line(ClientConnection):
-    """Ends by itself when the peer starts to close and then does not finish; tells an alert of TLS for what it is."""
+    """Ends by itself when the peer starts to close and then does not finish, or pings and does not read the pongs;
+    tells an alert of TLS for what it is."""
 
+    overrun = False
     _doom: asyncio.TimerHandle | None = None
     _lost_by: Exception | None = None
 
@@ -41,7 +44,10 @@ class Line(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.protocol.close_expected():
+        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self.overrun = True  # frames of ours wait until the peer reads, the library's pongs do not
+            self.transport.abort()
+        elif self.protocol.close_expected():
             self._must_end()
 
     def eof_received(self) -> None:
@@ -59,8 +65,10 @@ class Line(ClientConnection):
             self._doom = self.loop.call_later(self.close_timeout or 0.0, self.transport.abort)
 
 
-def reason_of(closed: ConnectionClosed) -> str:
+def reason_of(line: Line, closed: ConnectionClosed) -> str:
     """Who ended the line and with which words."""
+    if line.overrun:
+        return "the CSMS does not read what it is sent"
     if closed.sent is not None and not closed.rcvd_then_sent:
         return f"the CSMS broke the protocol ({closed.sent.code} {shown(closed.sent.reason)})".replace(" )", ")")
     if closed.rcvd is not None:

@@ -593,6 +593,20 @@ async def test_a_server_that_begins_to_close_and_never_ends_is_left() -> None:
             assert "1001" in await station.witness.until("closed")
 
 
+async def test_a_server_that_pings_and_does_not_read_the_pongs_is_left_before_they_fill_the_memory() -> None:
+    async def service(line: ServerConnection) -> None:
+        line.transport.pause_reading()
+        pings = (b"\x89\x7d" + b"x" * 125) * 1000
+        for _ in range(1000):
+            line.transport.write(pings)
+            await asyncio.sleep(0)
+            if line.transport.is_closing():
+                return
+
+    async with csms(service) as url, running(settings_for(url)) as station:
+        assert await station.witness.until("closed") == "the CSMS does not read what it is sent"
+
+
 # --- pings
 
 
