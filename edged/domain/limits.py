@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from edged.domain.answers import Verdict
@@ -42,6 +41,7 @@ from edged.domain.charging_profile import STATION, connectors_of, controllable, 
 from edged.domain.commands import GetCompositeSchedule
 from edged.domain.hardware import Capability
 from edged.domain.schedule import (
+    FOREVER_S,
     Claim,
     Feed,
     Plan,
@@ -133,21 +133,35 @@ def _allow(draft: Draft, allowed: Mapping[int, int | None]) -> None:
 # --- looking ahead
 
 
-@dataclass(frozen=True, slots=True)
 class _User:
-    """A connector with what is said of it. `fixed`: it takes what it takes."""
+    """A connector with what is said of it, as of the second that was asked for last. `fixed`: it takes what it takes.
 
-    feed: Feed
-    stack: Stack
-    fixed: bool
+    `rate`: what its own profiles say; `own_a`: what it may take by them; `until_s`: from when they may say otherwise.
+    """
 
-    def own(self, at_s: int) -> tuple[float, int]:
-        """What it may take by its own profiles, in ampere, and the second from which that may be another."""
-        rate, until_s = self.stack.at(at_s)
-        return (self.feed.most_a if self.fixed else self.feed.given(rate)), until_s
+    __slots__ = ("_claims", "_stack", "feed", "fixed", "own_a", "rate", "until_s")
 
-    def claim(self, ampere: float, unit: RateUnit) -> Claim:
-        return Claim(least_a=self.feed.least_a, most_a=ampere, cost=self.feed.cost(unit), fixed=self.fixed)
+    def __init__(self, feed: Feed, stack: Stack, *, fixed: bool) -> None:
+        self.feed = feed
+        self.fixed = fixed
+        self.rate: Rate | None = None
+        self.own_a = 0.0
+        self.until_s = -FOREVER_S
+        self._stack = stack
+        self._claims: dict[RateUnit, Claim] = {}
+
+    def look(self, at_s: int) -> None:
+        """Come to a second, which is none before the last."""
+        self.rate, self.until_s = self._stack.at(at_s)
+        self.own_a = self.feed.most_a if self.fixed else self.feed.given(self.rate)
+        self._claims.clear()
+
+    def claim(self, unit: RateUnit) -> Claim:
+        """What it wants of a budget in this unit."""
+        if unit not in self._claims:
+            cost = self.feed.cost(unit)
+            self._claims[unit] = Claim(least_a=self.feed.least_a, most_a=self.own_a, cost=cost, fixed=self.fixed)
+        return self._claims[unit]
 
 
 class Outlook:
@@ -160,6 +174,7 @@ class Outlook:
         self._profiles = _Sorted(station.charging_profiles.values())
         self._plans: dict[tuple[int, int | None], Plan] = {}
         self._users: dict[int, _User] = {}
+        self._teams: dict[tuple[int, ...], list[_User]] = {}
         self._budget = Stack(self._plan(one, now_s) for one in self._profiles.station)
         running = [t for t in map(station.running, station.connectors) if t is not None]
         running.sort(key=lambda t: (station.true_time(t.started), t.connector))
@@ -172,8 +187,21 @@ class Outlook:
             started_s = self._now_s if running is None else second(self._station.true_time(running.started))
             found = self._profiles.of(connector.layout.evse_id, None if running is None else running.id)
             stack = Stack(self._plan(one, started_s) for one in found)
-            self._users[number] = _User(_feed(connector), stack, not controllable(connector))
+            self._users[number] = _User(_feed(connector), stack, fixed=not controllable(connector))
         return self._users[number]
+
+    def _look(self, numbers: tuple[int, ...], at_s: int) -> tuple[list[_User], int]:
+        """These connectors as they are at a second, and until when all of them are."""
+        users = self._teams.get(numbers)
+        if users is None:
+            users = self._teams[numbers] = [self._user(number) for number in numbers]
+        until_s = FOREVER_S
+        for user in users:
+            if at_s >= user.until_s:
+                user.look(at_s)
+            if user.until_s < until_s:
+                until_s = user.until_s
+        return users, until_s
 
     def _plan(self, one: InstalledProfile, started_s: int) -> Plan:
         """Only a relative profile is another one for another transaction."""
@@ -185,43 +213,40 @@ class Outlook:
     def allowed(self, at_s: int) -> tuple[dict[int, int | None], int]:
         """What each connector may give, in milliampere: its part of the budget while it is in use, else what it would
         have alone. None: no profile says anything, or nothing can be done about it."""
-        shares, until_s = self._share(self._running, at_s)
+        parts, until_s = self._share(self._running, at_s)
         budget, _ = self._budget.at(at_s)
+        numbers = tuple(self._station.connectors)
+        users, users_until_s = self._look(numbers, at_s)
         found: dict[int, int | None] = {}
-        for number in self._station.connectors:
-            user = self._user(number)
-            own_a, own_until_s = user.own(at_s)
-            until_s = min(until_s, own_until_s)
-            if user.fixed or (budget is None and user.stack.at(at_s).rate is None):
+        for number, user in zip(numbers, users, strict=True):
+            if user.fixed or (budget is None and user.rate is None):
                 found[number] = None
-            elif number in shares:
-                found[number] = milliamperes(shares[number])
+            elif number in parts:
+                found[number] = milliamperes(parts[number])
             elif budget is not None:
-                found[number] = milliamperes(share(budget.limit, [user.claim(own_a, budget.unit)])[0])
+                found[number] = milliamperes(share(budget.limit, [user.claim(budget.unit)])[0])
             else:
-                found[number] = milliamperes(own_a)
-        return found, until_s
+                found[number] = milliamperes(user.own_a)
+        return found, min(until_s, users_until_s)
 
     def one(self, number: int, unit: RateUnit, at_s: int) -> tuple[float, int]:
         """What a connector may give, if it is in use or was from now on, behind those that are."""
-        if number in self._running or not self._profiles.station:
-            users = self._running if self._profiles.station else (number,)
-        else:
-            users = (*self._running, number)
-        shares, until_s = self._share(users, at_s)
-        return shares[number] * self._user(number).feed.cost(unit), until_s
+        budget, budget_until_s = self._budget.at(at_s)
+        if budget is None:
+            (user,), until_s = self._look((number,), at_s)
+            return user.own_a * user.feed.cost(unit), min(until_s, budget_until_s)
+        numbers = self._running if number in self._running else (*self._running, number)
+        parts, until_s = self._share(numbers, at_s)
+        return parts[number] * self._user(number).feed.cost(unit), until_s
 
-    def total(self, numbers: Iterable[int], unit: RateUnit, at_s: int) -> tuple[float, int]:
+    def total(self, numbers: tuple[int, ...], unit: RateUnit, at_s: int) -> tuple[float, int]:
         """What the station may take at most, if each of these connectors was in use."""
         budget, until_s = self._budget.at(at_s)
-        total = 0.0
-        for number in numbers:
-            own_a, own_until_s = self._user(number).own(at_s)
-            total += own_a * self._user(number).feed.cost(unit)
-            until_s = min(until_s, own_until_s)
+        users, users_until_s = self._look(numbers, at_s)
+        total = sum(user.own_a * user.feed.cost(unit) for user in users)
         if budget is not None:
             total = min(total, self._in_unit(budget, unit))
-        return total, until_s
+        return total, min(until_s, users_until_s)
 
     def _in_unit(self, rate: Rate, unit: RateUnit) -> float:
         if rate.unit is unit:
@@ -231,17 +256,14 @@ class Outlook:
         return rate.limit * watts if unit is RateUnit.WATTS else rate.limit / watts
 
     def _share(self, numbers: tuple[int, ...], at_s: int) -> tuple[dict[int, float], int]:
-        """The parts of those that are in use."""
+        """The parts of those that are in use, in ampere."""
         budget, until_s = self._budget.at(at_s)
-        own: list[float] = []
-        for number in numbers:
-            ampere, own_until_s = self._user(number).own(at_s)
-            own.append(ampere)
-            until_s = min(until_s, own_until_s)
-        if budget is not None:
-            claims = [self._user(n).claim(ampere, budget.unit) for n, ampere in zip(numbers, own, strict=True)]
-            own = share(budget.limit, claims)
-        return dict(zip(numbers, own, strict=True)), until_s
+        users, users_until_s = self._look(numbers, at_s)
+        if budget is None:
+            parts = [user.own_a for user in users]
+        else:
+            parts = share(budget.limit, [user.claim(budget.unit) for user in users])
+        return dict(zip(numbers, parts, strict=True)), min(until_s, users_until_s)
 
 
 class _Sorted:

@@ -61,7 +61,8 @@ class Plan:
     repeat_s: int | None
     length_s: int
     starts: tuple[int, ...]
-    rates: tuple[Rate, ...]
+    limits: tuple[float, ...]
+    unit: RateUnit
 
 
 def plan_of(profile: ChargingProfile, started_s: int) -> Plan:
@@ -82,8 +83,9 @@ def plan_of(profile: ChargingProfile, started_s: int) -> Plan:
         origin_s=origin_s,
         repeat_s=repeat_s,
         length_s=length_s if repeat_s is None else min(length_s, repeat_s),
-        starts=tuple(period.start_s for period in schedule.periods),
-        rates=tuple(Rate(period.limit, schedule.unit) for period in schedule.periods),
+        starts=tuple([period.start_s for period in schedule.periods]),
+        limits=tuple([period.limit for period in schedule.periods]),
+        unit=schedule.unit,
     )
 
 
@@ -104,7 +106,7 @@ def stretch(plan: Plan, at_s: int) -> Stretch:
         return Stretch(None, min(again_s, plan.until_s))
     index = bisect_right(plan.starts, offset_s) - 1
     end_s = plan.starts[index + 1] if index + 1 < len(plan.starts) else FOREVER_S
-    return Stretch(plan.rates[index], min(base_s + min(end_s, plan.length_s), plan.until_s))
+    return Stretch(Rate(plan.limits[index], plan.unit), min(base_s + min(end_s, plan.length_s), plan.until_s))
 
 
 # --- several profiles
