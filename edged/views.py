@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from edged.domain.access import security_profile
 from edged.domain.events import Event
+from edged.domain.files import FirmwareUpdate, LogUpload
+from edged.domain.limits import current_ma
 from edged.domain.pending import PendingReset
 from edged.domain.station import Station, Transaction
 from edged.domain.types import Now
@@ -66,6 +69,15 @@ def status_document(station: Station, *, degraded: str, link: Mapping[str, Any])
         "csms": {"registration": station.link.registration.value, "online": station.link.online, **link},
         "clock": {"utc": station.clock.utc.isoformat(), "synchronized": station.clock.synchronized},
         "queued": station.queued,
+        "security": {"profile": security_profile(station), "on_trial": station.access.former is not None},
+        "local_list": {
+            "version": station.local_list_version,
+            "entries": len(station.local_list),
+            "contradicted": station.list_conflict,
+        },
+        "charging_profiles": len(station.charging_profiles),
+        "firmware": _firmware(station.firmware),
+        "upload": _upload(station.upload),
         "degraded": degraded or None,
         "reset": _reset(station.reset),
         "connectors": [_connector(station, number) for number in station.connectors],
@@ -88,6 +100,17 @@ def _reset(pending: PendingReset | None) -> str | None:
     return None if pending is None else pending.kind.value
 
 
+def _firmware(update: FirmwareUpdate | None) -> dict[str, Any] | None:
+    """Without its location: that may carry credentials."""
+    if update is None:
+        return None
+    return {"status": update.status.value, "request_id": update.order.request_id, "reason": update.reason or None}
+
+
+def _upload(upload: LogUpload | None) -> dict[str, Any] | None:
+    return None if upload is None else {"status": upload.status.value, "file": upload.order.filename}
+
+
 def _connector(station: Station, number: int) -> dict[str, Any]:
     connector = station.connectors[number]
     return {
@@ -98,6 +121,8 @@ def _connector(station: Station, number: int) -> dict[str, Any]:
         "plugged": connector.plugged,
         "state": connector.state.value,
         "lock": connector.lock.value,
+        "may_take_a": current_ma(connector) / 1000,
+        "set_to_a": None if connector.limit_ma is None else connector.limit_ma / 1000,
         "power_w": connector.meter.power_w,
         "energy_wh": connector.energy_wh,
         "faults": [fault.info or fault.code.value for fault in connector.faults],

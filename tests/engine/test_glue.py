@@ -20,6 +20,7 @@ from edged.dialects.v16 import Ocpp16
 from edged.domain.commands import ReserveNow
 from edged.domain.effects import Reply
 from edged.domain.events import Event
+from edged.domain.files import FirmwareOrder, FirmwareStatus, FirmwareUpdate
 from edged.domain.hardware import Capability, ChargerState, Measurand
 from edged.domain.journal import Direction, Entry, Journal, SecurityEntry, TransferEntry
 from edged.domain.station import Boot, Station
@@ -213,6 +214,19 @@ def test_the_status_document_is_json_and_shows_no_whole_token():
 
 def test_a_sound_disk_is_no_news():
     assert status_document(fresh(), degraded="", link={})["degraded"] is None
+
+
+def test_the_status_document_tells_of_limits_lists_and_files_without_credentials():
+    site = Site.build(1)
+    order = FirmwareOrder(location="ftp://me:pass@host/f.bin", retrieve_at=site.now.utc, request_id=7)
+    update = FirmwareUpdate(order=order, status=FirmwareStatus.DOWNLOAD_FAILED, reason="no such file")
+    site.station = replace(site.station, firmware=update, local_list_version=3)
+    document = status_document(site.station, degraded="", link={})
+    assert document["firmware"] == {"status": "DownloadFailed", "request_id": 7, "reason": "no such file"}
+    assert document["local_list"] == {"version": 3, "entries": 0, "contradicted": False}
+    assert document["security"] == {"profile": 0, "on_trial": False}
+    assert document["connectors"][0]["may_take_a"] == 32.0 and document["connectors"][0]["set_to_a"] is None
+    assert document["upload"] is None and "pass" not in json.dumps(document)
 
 
 @dataclass(frozen=True)
