@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ class StationJobs:
                     file, resume=resume, rebooting=lambda: self._stage(ticket, Stage.REBOOTING)
                 )
             case SendLog(order=order):
-                return await self._send(ticket, order, station)
+                return await self._send(order, station)
             case ReadRoot():
                 return await in_thread(certificates.read_root, job, now)
             case MakeRequest():
@@ -214,9 +215,9 @@ class StationJobs:
             staged=lambda stage: self._stage(ticket, stage),
         )
 
-    async def _send(self, ticket: str, order: LogOrder, station: Station) -> Done | Failed:
+    async def _send(self, order: LogOrder, station: Station) -> Done | Failed:
         prepare(self._tools.folder)
-        path = self._tools.folder / f"log-{re.sub('[^A-Za-z0-9-]', '-', ticket)}"
+        path = self._tools.folder / f"log-{secrets.token_hex(16)}"  # tickets are a station's own, the folder is not
         try:
             await self._tools.logs.write(order, station, path)
             return await self._tools.transfer.send(

@@ -62,6 +62,8 @@ class World:
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     error: Exception | None = None
+    content: bytes = b"the archive"
+    written: asyncio.Barrier | None = None
 
     async def _end(self) -> Any:
         await self.hold.wait()
@@ -87,7 +89,9 @@ class World:
         return await self._end()
 
     async def write(self, order: LogOrder, station: Station, target: Path) -> None:
-        target.write_bytes(b"the archive")
+        target.write_bytes(self.content)
+        if self.written is not None:
+            await self.written.wait()
 
 
 class Bench:
@@ -155,6 +159,17 @@ async def test_a_log_is_collected_sent_and_forgotten(bench: Bench) -> None:
     assert await bench.end() == Done()
     assert bench.world.asked == [("ftp://h/up", b"the archive", "a.tar.gz", 1, 9)]
     assert [path.name for path in bench.folder.iterdir()] == [REQUESTS]
+
+
+async def test_two_stations_never_send_each_others_log(tmp_path: Path) -> None:
+    """Tickets are numbered by each station for itself, and the folder is one for all."""
+    one, other = Bench(tmp_path), Bench(tmp_path)
+    one.world.content, other.world.content = b"of one", b"of the other"
+    one.world.written = other.world.written = asyncio.Barrier(2)
+    one.commission(SendLog(LOG))
+    other.commission(SendLog(LOG))
+    assert await one.end() == await other.end() == Done()
+    assert one.world.asked[0][1] == b"of one" and other.world.asked[0][1] == b"of the other"
 
 
 @pytest.mark.parametrize(
