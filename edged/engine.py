@@ -2,7 +2,7 @@
 
 Owns the current `Station` and nothing else about it. A step becomes visible only after its commit; if the disk does
 not keep it, the step is dropped, whoever asked is told, and nothing has happened, save that energy which the dropped
-step would have stopped is withheld all the same: charging stays safe on a full disk.
+step would have stopped or lowered is so all the same: charging stays safe on a full disk.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ CSMS = "csms"
 TICK_S = 1.0
 RETRY_AFTER_TICKS = 5
 MAX_RETRIES_KEPT = 1024
+NO_LIMIT_MA = 2**31
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ class Engine:
         self._alive = alive
         self._link: CsmsLink | None = None
         self._wanted: dict[int, Desired] = {}
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}  # connector: what it gets at most, in milliampere
         self._steered: tuple[object, ...] = ()
         self._again: deque[Event] = deque()
         self._ticks = 0
@@ -183,24 +184,30 @@ class Engine:
     # --- what was not kept
 
     def _not_kept(self, transition: Transition, error: StoreError) -> None:
-        """The step did not happen, save that energy which it would have stopped is withheld."""
+        """The step did not happen, save that energy which it would have stopped or lowered is."""
         if not self.degraded:
             _log.error("%s: the disk keeps nothing: %s", self.station.identity.id, error)
             if isinstance(error, StoreDamaged):
                 self._host.restart(RestartScope.SERVICE)  # the next start sets the database aside
         self.degraded = str(error)
         for number in self.station.connectors:
-            stops = desired(self.station, number).permit_charging
-            if stops and not desired(transition.station, number).permit_charging:
-                self._held.add(number)
+            before, after = desired(self.station, number), desired(transition.station, number)
+            if before.permit_charging and not after.permit_charging:
+                self._held[number] = 0
+            elif _limit_ma(after) < min(_limit_ma(before), self._held.get(number, NO_LIMIT_MA)):
+                self._held[number] = _limit_ma(after)
         self._steer()
 
     def _must_wait(self, event: Event) -> bool:
         """Whether something that was not kept has to come first: nothing before the start, and of what our own shells
-        report (line up, line down) the order is the meaning."""
+        report (line up, line down) the order is the meaning. What the CSMS asks on a line comes behind the news of that
+        line: with it a new way to the CSMS is proven, and another order would forget it."""
         if not self._again:
             return False
-        return isinstance(self._again[0], Started) or _keeps_order(event)
+        if isinstance(self._again[0], Started) or _keeps_order(event):
+            return True
+        asked = isinstance(event, Command) and event.request.channel == CSMS
+        return asked and any(isinstance(waiting, LinkUp) for waiting in self._again)
 
     def _set_aside(self, event: Event) -> None:
         """It did not happen, or not yet. Whoever asked is told; a poll and a tick come again by themselves, everything
@@ -283,15 +290,15 @@ class Engine:
             station.configuration,
             station.operative,
             station.reset,
-            frozenset(self._held),
+            frozenset(self._held.items()),
         )
         if len(self._steered) == len(facts) and all(map(_same, facts, self._steered)):
             return
         self._steered = facts
         for number, driver in self._drivers.items():
             wanted = desired(self.station, number)
-            if number in self._held:
-                wanted = replace(wanted, permit_charging=False)
+            if self._held.get(number, NO_LIMIT_MA) < _limit_ma(wanted):
+                wanted = _lowered(wanted, self._held[number])
             if self._wanted.get(number) != wanted:
                 self._wanted[number] = wanted
                 driver.want(wanted)
@@ -300,6 +307,15 @@ class Engine:
         place = "" if announcement.connector is None else f" connector {announcement.connector}"
         data = ", ".join(f"{name} {value}" for name, value in announcement.data.items())
         _log.info("%s%s: %s%s", self.station.identity.id, place, announcement.kind, f" ({data})" if data else "")
+
+
+def _limit_ma(wanted: Desired) -> int:
+    return NO_LIMIT_MA if wanted.current_limit_ma is None else wanted.current_limit_ma
+
+
+def _lowered(wanted: Desired, most_ma: int) -> Desired:
+    """The same with less energy, or none."""
+    return replace(wanted, current_limit_ma=most_ma) if most_ma else replace(wanted, permit_charging=False)
 
 
 def _keeps_order(event: Event) -> bool:

@@ -59,7 +59,7 @@ from edged.domain.transition import Draft
 
 MAX_DURATION_S = 7 * 86_400
 MAX_PERIODS = 500
-MAX_STEPS = 5_000
+MAX_STEPS = 3_000
 """A composite schedule is at most so long, has at most so many periods, and is reckoned in at most so many steps; what
 is asked for beyond is left out, and the answer's duration says so."""
 

@@ -11,12 +11,21 @@ from typing import Any
 
 import pytest
 
+from edged.domain.charging import (
+    ChargingProfile,
+    ChargingSchedule,
+    ProfileKind,
+    ProfilePurpose,
+    RateUnit,
+    SchedulePeriod,
+)
 from edged.domain.commands import (
     GetConfiguration,
     RequestStop,
     ReserveNow,
     ResetKind,
     ResetStation,
+    SetChargingProfile,
     Target,
     UnlockConnector,
 )
@@ -60,6 +69,18 @@ async def charging(bench: Bench) -> None:
 
 def stop(ident: str = "9") -> RequestStop:
     return RequestStop(request=ask(ident), connector=1)
+
+
+def limit(limit_ma: int) -> SetChargingProfile:
+    period = SchedulePeriod(start_s=0, limit=limit_ma / 1000)
+    profile = ChargingProfile(
+        id=1,
+        stack_level=0,
+        purpose=ProfilePurpose.TX_DEFAULT,
+        kind=ProfileKind.RELATIVE,
+        schedule=ChargingSchedule(unit=RateUnit.AMPERES, periods=(period,)),
+    )
+    return SetChargingProfile(request=ask("8"), evse=1, profile=profile)
 
 
 # --- the order
@@ -181,6 +202,18 @@ async def test_energy_that_a_lost_step_would_have_stopped_is_withheld_all_the_sa
     assert told == [("want", 1, False), ("refuse", "9")]
     assert not bench.engine.wanted[1].permit_charging
     assert bench.engine.station.transactions
+
+
+async def test_a_current_that_a_lost_step_would_have_lowered_is_lower_all_the_same(bench: Bench):
+    await charging(bench)
+    bench.store.broken = FULL
+    await bench.do(limit(10_000))
+    assert (bench.engine.wanted[1].permit_charging, bench.engine.wanted[1].current_limit_ma) == (True, 10_000)
+    await bench.do(limit(16_000))
+    assert bench.engine.wanted[1].current_limit_ma == 10_000
+    bench.store.broken = None
+    await bench.do(reserve("2", connector=2))
+    assert bench.engine.wanted[1].current_limit_ma == 32_000
 
 
 async def test_energy_flows_again_once_the_disk_keeps_data_and_the_step_was_not_repeated(bench: Bench):
