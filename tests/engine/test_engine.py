@@ -30,7 +30,16 @@ from edged.domain.commands import (
     UnlockConnector,
 )
 from edged.domain.effects import RestartScope
-from edged.domain.events import ChargerLost, LinkDown, PresentToken, Started, Tick, TokenAnswered
+from edged.domain.events import (
+    ChargerLost,
+    LinkDown,
+    LinkUp,
+    PresentToken,
+    Started,
+    SuspicionRaised,
+    Tick,
+    TokenAnswered,
+)
 from edged.domain.hardware import Action, ActionOutcome, ChargerState, Observation
 from edged.domain.pending import PendingToken
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, RequestRef
@@ -258,6 +267,16 @@ async def test_what_cannot_come_again_by_itself_is_tried_again_in_its_order(benc
     await bench.ticks(RETRY_AFTER_TICKS)
     assert not bench.engine.station.link.online
     assert not bench.engine.station.connectors[2].online
+
+
+async def test_what_is_asked_on_a_line_waits_for_the_news_of_that_line(bench: Bench):
+    """With it a new password is proven; another order before it would forget the one that the CSMS believes in."""
+    bench.store.broken = FULL
+    await bench.do(SuspicionRaised("TamperDetectionActivated", "opened"), LinkDown("cut"), LinkUp())
+    bench.store.broken = None
+    assert await bench.do(reserve("2")) == [("refuse", "2")]
+    await bench.ticks(RETRY_AFTER_TICKS)
+    assert "reply" in kinds(await bench.do(reserve("3", connector=2)))
 
 
 async def test_a_poll_is_not_kept_for_later_for_the_next_one_is_better(bench: Bench):

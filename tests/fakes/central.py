@@ -18,6 +18,9 @@ NOTICES = (
     "DiagnosticsStatusNotification",
     "LogStatusNotification",
 )
+RECORD_ID_CHARS = 36
+"""What is durable is named by its content, everything else by a counter of the world's."""
+WAYS = ("AuthorizationKey", "SecurityProfile")
 ALLOWED_ERRORS = {("UpdateFirmware", "NotSupported")}
 TRANSACTIONAL = ("StartTransaction", "StopTransaction", "MeterValues")
 PATIENCE_S = 29.5
@@ -166,7 +169,7 @@ class Central:
 
     def _process(self, ident: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         if action not in TRANSACTIONAL:
-            return self._fresh(action, payload)
+            return self._fresh(ident, action, payload)
         content = _content(payload)
         known = self.answers.get(ident)
         words = json.dumps(payload, sort_keys=True)
@@ -180,14 +183,14 @@ class Central:
             if ident != self.last_durable:
                 self.sins.append(f"{action} repeated behind a later one")
             return known[1]
-        result = self._fresh(action, payload)
+        result = self._fresh(ident, action, payload)
         self.answers[ident] = (content, result)
         if not triggered(payload):
             self.last_durable = ident
             self.received.append(Message(ident, action, payload, result))
         return result
 
-    def _fresh(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+    def _fresh(self, ident: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         match action:
             case "BootNotification":
                 self.accepted = self.always_accepts or self.world.random.random() < 0.8
@@ -224,7 +227,7 @@ class Central:
             case "DataTransfer":
                 return {"status": self.world.random.choice(("Accepted", "UnknownVendorId")), "data": "seen"}
             case _ if action in NOTICES:
-                if (action, payload) not in self.notices[-1:]:
+                if len(ident) == RECORD_ID_CHARS and (action, payload) not in self.notices[-1:]:
                     self.notices.append((action, payload))
                 return {}
             case _:
@@ -294,7 +297,7 @@ class Central:
         """Some CSMSs repeat on the next line, under the same id, what was not answered on the last one."""
         interrupted, self.interrupted = self.interrupted, []
         for ident, (number, action, payload, _) in interrupted:
-            if action != "Reset" and self.world.random.random() < 0.5:
+            if action != "Reset" and payload.get("key") not in WAYS and self.world.random.random() < 0.5:
                 self.asked[ident] = (number, action, payload, self.world.elapsed_s)
                 self.world.watch.asked(number, action, payload)
                 self.world.to_station([2, ident, action, payload])
@@ -328,7 +331,7 @@ class Central:
         door = self.world.door
         if action == "GetInstalledCertificateIds":
             self.installed = list(answer.get("certificateHashData", ()))
-        elif action == "ChangeConfiguration" and payload["key"] in ("AuthorizationKey", "SecurityProfile"):
+        elif action == "ChangeConfiguration" and payload["key"] in WAYS:
             if answer["status"] != "Accepted":
                 door.ordered = False
             elif payload["key"] == "AuthorizationKey" and door.promised == payload["value"].encode():

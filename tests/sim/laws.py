@@ -40,6 +40,7 @@ from tests.fakes.broker import NAMES
 from tests.fakes.central import FAMILY, Message, energies
 from tests.fakes.invariants import Witness
 from tests.fakes.world import IDENTITY, TRUTH, World
+from tests.sim.orders import Orders
 from tests.sim.promises import Promises
 
 CLOCK_MARGIN_S = 10.0
@@ -79,9 +80,11 @@ class Laws:
     statuses_since_s: float = 0.0
     statuses: Mapping[int, str] = field(default_factory=dict)
     promises: Promises = field(init=False)
+    orders: Orders = field(init=False)
 
     def __post_init__(self) -> None:
         self.promises = Promises(self.world)
+        self.orders = Orders(self)
         self.random = random.Random(f"laws {self.world.seed}")
 
     # --- Watch
@@ -102,6 +105,7 @@ class Laws:
                 self._announced(effect, after, effects)
         for effect in used:  # behind the record that uses it
             self._announced(effect, after, effects)
+        self.orders.kept(before, event, after, effects)
         self.memory = after
 
     def _recorded(self, effect: Enqueue) -> None:
@@ -150,12 +154,14 @@ class Laws:
 
     def died(self) -> None:
         self.witness.restarted()
+        self.orders.died()
         self.witness.answered.clear()  # a CSMS may repeat a request to the next process
 
     def second(self) -> None:
         no_energy_for_a_token_that_does_not_match_a_reservation(self)
         contactor_open_before_unlock(self)
         every_call_is_answered_exactly_once(self)
+        self.orders.second()
         if self.world.seconds % 5 == 0:
             after_a_reconnect_the_csms_view_equals_ours(self)
 
@@ -164,7 +170,7 @@ class Laws:
         self.promises.asked(number, action, payload)
 
     def attempted(self, settings: ConnectionSettings) -> None:
-        return None
+        self.orders.attempted(settings)
 
     def acknowledged(self, number: int, action: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         accepted_and_acknowledged_implies_on_disk(self, number, action, asked, answer)
@@ -174,8 +180,11 @@ class Laws:
 
     def judge(self) -> None:
         """Everything works again and is calm: nothing lost, nothing doubled, every view equal."""
-        while self.world.elapsed_s - self.statuses_since_s < CALM_S:
+        for _ in range(20):
+            if self.world.elapsed_s - self.statuses_since_s >= CALM_S:
+                break
             self.world.run(CALM_S)  # what has changed this very moment is told a moment later
+        assert self.world.wire.connected, "the station has locked itself out"
         world, station = self.world, self.world.engine.station
         every_call_is_answered_exactly_once(self)
         assert station.queued == 0, f"{station.queued} records were never delivered"
@@ -189,6 +198,7 @@ class Laws:
         self._the_csms_knows_every_end()
         disk_equals_memory(self, station)
         self.promises.check()
+        self.orders.judge()
         if world.plan.mirror:
             the_brokers_retained_set_equals_topics(self)
 

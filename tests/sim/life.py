@@ -257,6 +257,7 @@ def at_rest(world: World) -> bool:
         and station.reset is None
         and world.link.session.idle
         and not world.link._waiting
+        and not world.crew.running
         and not world.mirror._outbox.depth
         and not world.mirror._outbox.under_way
     )
