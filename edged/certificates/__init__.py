@@ -7,6 +7,9 @@ Every function here blocks and belongs into a thread. Every certificate is hosti
 `Failed` with a sentence, never as an exception. Two compiled packages do the work and are imported when the first job
 comes: without them every job fails as UNSUPPORTED, and the rest of edged does not notice.
 
+`now` None: the clock is not trusted. Then dates refuse nothing: a computer without a battery clock would otherwise call
+good certificates bad, and report them, until it hears the time.
+
 Invariant: a private key is a file that only this system's user can read; it never leaves, in no answer and no log.
 """
 
@@ -49,7 +52,7 @@ MISSING: Final = Failed(
 )
 
 
-def check_signer(job: CheckSigner, now: datetime) -> Done | Failed:
+def check_signer(job: CheckSigner, now: datetime | None) -> Done | Failed:
     """Whether a firmware signing certificate may sign: it leads to one of the roots and is valid now (L01.FR.23-25).
 
     Intermediate certificates may stand behind it. INVALID says that it may not. Nothing is asked of the issuer: a
@@ -62,7 +65,7 @@ def check_signer(job: CheckSigner, now: datetime) -> Done | Failed:
     return judgement.check_signer(job, now)
 
 
-def verify_firmware(job: VerifyFirmware, path: Path, now: datetime) -> Done | Failed:
+def verify_firmware(job: VerifyFirmware, path: Path, now: datetime | None) -> Done | Failed:
     """Whether the order's signature is its signing certificate's over the file at `path` (L01.FR.04).
 
     RSA-PSS or ECDSA, with SHA-256. INVALID says that it is not; a file that cannot be read is another failure.
@@ -74,7 +77,7 @@ def verify_firmware(job: VerifyFirmware, path: Path, now: datetime) -> Done | Fa
     return signature.verify_firmware(job, path, now)
 
 
-def read_root(job: ReadRoot, now: datetime) -> RootRead | Failed:
+def read_root(job: ReadRoot, now: datetime | None) -> RootRead | Failed:
     """Read a CA's certificate that is to be trusted from now on (M05). INVALID says that it is not fit for that."""
     try:
         from edged.certificates import judgement
@@ -92,7 +95,7 @@ def make_request(job: MakeRequest, folder: Path) -> RequestMade | Failed:
     return signing_request.make_request(job, folder)
 
 
-def check_chain(job: CheckChain, folder: Path, now: datetime) -> ChainFits | Failed:
+def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFits | Failed:
     """Whether a signed chain is for one of our keys and may be used (A02.FR.06). INVALID says that it may not.
 
     It may begin in the future (A02.FR.08): then it is judged as of its first moment. Without roots the chain needs to

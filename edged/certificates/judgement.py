@@ -1,6 +1,7 @@
 """What a certificate must be for what it is for: a root, a firmware signer, our own. Whitepaper A02, L01, M05.
 
-Whether signatures hold and a chain leads to a root is asked of OpenSSL.
+Whether signatures hold and a chain leads to a root is asked of OpenSSL. A time of None: the clock is not trusted, and
+then no certificate is too old or too young.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -22,10 +23,13 @@ from edged.certificates.reading import Certificate, Unfit, extension, parsing, r
 from edged.domain.credentials import ClientCertificate, InstalledCertificate
 from edged.domain.jobs import Cause, ChainFits, CheckChain, CheckSigner, Done, Failed, ReadRoot, RootRead
 
+_NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which pyOpenSSL has no name."""
+
 # --- jobs
 
 
-def read_root(job: ReadRoot, now: datetime) -> RootRead | Failed:
+def read_root(job: ReadRoot, now: datetime | None) -> RootRead | Failed:
     """See the package."""
     try:
         root = read_one(job.pem)
@@ -49,7 +53,7 @@ def read_root(job: ReadRoot, now: datetime) -> RootRead | Failed:
     return RootRead(installed)
 
 
-def check_signer(job: CheckSigner, now: datetime) -> Done | Failed:
+def check_signer(job: CheckSigner, now: datetime | None) -> Done | Failed:
     """See the package."""
     try:
         chain = read_all(job.certificate)
@@ -66,7 +70,7 @@ def check_signer(job: CheckSigner, now: datetime) -> Done | Failed:
     return Done()
 
 
-def check_chain(job: CheckChain, folder: Path, now: datetime) -> ChainFits | Failed:
+def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFits | Failed:
     """See the package."""
     try:
         chain = read_all(job.chain)
@@ -75,7 +79,7 @@ def check_chain(job: CheckChain, folder: Path, now: datetime) -> ChainFits | Fai
         _check_subject(leaf, job)
         if leaf.not_after <= leaf.not_before:
             raise Unfit("the certificate ends before it begins")
-        at = max(now, leaf.not_before)
+        at = None if now is None else max(now, leaf.not_before)
         check_dates(leaf, at)
         _check_client(leaf)
         check_path(chain, trusted(job.roots) or chain[-1:], at)
@@ -96,7 +100,9 @@ def check_chain(job: CheckChain, folder: Path, now: datetime) -> ChainFits | Fai
 # --- judgements
 
 
-def check_dates(certificate: Certificate, at: datetime) -> None:
+def check_dates(certificate: Certificate, at: datetime | None) -> None:
+    if at is None:
+        return
     if at < certificate.not_before:
         raise Unfit(f"the certificate is not valid before {certificate.not_before:%Y-%m-%d %H:%M} UTC")
     if at > certificate.not_after:
@@ -124,7 +130,7 @@ def trusted(roots: Sequence[str]) -> list[Certificate]:
     return found
 
 
-def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> None:
+def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime | None) -> None:
     """Whether the first of `chain` leads to one of the roots at that time, by way of the others: OpenSSL's judgement.
 
     A root need not have signed itself: what is installed is trusted. Of several roots with one name OpenSSL looks at
@@ -137,7 +143,7 @@ def check_path(chain: Sequence[Certificate], roots: Sequence[Certificate], at: d
             raise
 
 
-def _holds(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> bool:
+def _holds(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime | None) -> bool:
     try:
         _verify(chain, roots, at)
     except Unfit:
@@ -145,10 +151,13 @@ def _holds(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datet
     return True
 
 
-def _verify(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> None:
+def _verify(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime | None) -> None:
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
-    store.set_time(at)
+    if at is None:
+        store.set_flags(_NO_CHECK_TIME)
+    else:
+        store.set_time(at)
     for root in roots:
         store.add_cert(root.openssl)
     context = crypto.X509StoreContext(store, chain[0].openssl, [one.openssl for one in chain[1:]])
@@ -160,7 +169,7 @@ def _verify(chain: Sequence[Certificate], roots: Sequence[Certificate], at: date
         raise Unfit("the certificate does not hold") from None
 
 
-def _issuer(root: Certificate, signed_by: Sequence[str], now: datetime) -> Certificate | None:
+def _issuer(root: Certificate, signed_by: Sequence[str], now: datetime | None) -> Certificate | None:
     """Who of the present roots has signed the new one (M05.FR.08-13); None where it is one of them, once more."""
     present = trusted(signed_by)
     if any(one.der == root.der for one in present):

@@ -25,7 +25,7 @@ MAX_SIGNATURE_CHARS: Final = 4096
 CHUNK_BYTES: Final = 1 << 18
 
 
-def verify_firmware(job: VerifyFirmware, path: Path, now: datetime) -> Done | Failed:
+def verify_firmware(job: VerifyFirmware, path: Path, now: datetime | None) -> Done | Failed:
     """See the package."""
     try:
         signer = read_all(job.order.signing_certificate)[0]

@@ -35,7 +35,7 @@ def waiting(*requests: RequestMade) -> tuple[ClientCertificate, ...]:
 
 
 def judged(
-    folder: Path, chain: str, *requests: RequestMade, roots: tuple[str, ...] = (ROOT.pem,), now: datetime = NOW
+    folder: Path, chain: str, *requests: RequestMade, roots: tuple[str, ...] = (ROOT.pem,), now: datetime | None = NOW
 ) -> ChainFits | Failed:
     job = CheckChain(chain=chain, keys=waiting(*requests), roots=roots, common_name="SN-1", organization="Example")
     return check_chain(job, folder, now)
@@ -133,6 +133,13 @@ def test_a_certificate_of_the_future_fits_as_of_its_first_moment(tmp_path: Path)
     chain = sign_request(request.csr, ROOT, begins=NOW + 5 * DAY, ends=NOW + 90 * DAY)
     outcome = judged(tmp_path, chain, request)
     assert isinstance(outcome, ChainFits) and outcome.certificate.not_before == NOW + 5 * DAY
+
+
+def test_while_the_clock_is_not_trusted_dates_refuse_no_chain(tmp_path: Path) -> None:
+    request = made(tmp_path)
+    chain = sign_request(request.csr, ROOT, begins=NOW - 9 * DAY, ends=NOW - DAY)
+    assert isinstance(judged(tmp_path, chain, request), Failed)
+    assert isinstance(judged(tmp_path, chain, request, now=None), ChainFits)
 
 
 # --- chains that do not

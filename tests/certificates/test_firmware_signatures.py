@@ -67,6 +67,20 @@ def test_a_signer_that_is_not_fit_is_refused(make: Any, why: str) -> None:
     assert why in refusal(signer(make().pem, ROOT))
 
 
+@pytest.mark.parametrize("life", [(-9 * DAY, -DAY), (DAY, 9 * DAY)])
+def test_while_the_clock_is_not_trusted_dates_refuse_no_signer(life: tuple[Any, Any], tmp_path: Path) -> None:
+    one = issue(ROOT, begins=NOW + life[0], ends=NOW + life[1])
+    job = CheckSigner(one.pem, (ROOT.pem,))
+    assert isinstance(check_signer(job, NOW), Failed)
+    assert check_signer(job, None) == Done()
+    assert isinstance(check_signer(CheckSigner(one.pem, (authority(**LIFE).pem,)), None), Failed)
+    (tmp_path / "fw").write_bytes(b"firmware")
+    order = FirmwareOrder(
+        location="", retrieve_at=NOW, signing_certificate=one.pem, signature=one.sign_ecdsa(b"firmware")
+    )
+    assert verify_firmware(VerifyFirmware(order, "fw"), tmp_path / "fw", None) == Done()
+
+
 def test_without_a_root_nobody_may_sign() -> None:
     assert "no manufacturer's root" in refusal(signer(EC_SIGNER.pem))
 

@@ -31,7 +31,7 @@ ROOT = authority(**LIFE)
 OTHER = authority(cn="Other root", **LIFE)
 
 
-def read(pem: str, *signed_by: str, now: datetime = NOW) -> RootRead | Failed:
+def read(pem: str, *signed_by: str, now: datetime | None = NOW) -> RootRead | Failed:
     return read_root(ReadRoot(use=CertificateUse.CSMS_ROOT, pem=pem, signed_by=signed_by), now)
 
 
@@ -53,6 +53,16 @@ def openssl(*arguments: str, text: str = "") -> str:
 
 
 # --- what is read
+
+
+@pytest.mark.parametrize("life", [(-9 * DAY, -DAY), (DAY, 9 * DAY)])
+def test_while_the_clock_is_not_trusted_dates_refuse_no_root(life: tuple[Any, Any]) -> None:
+    root = authority(begins=NOW + life[0], ends=NOW + life[1])
+    below = authority(root, cn="Below", begins=NOW + life[0], ends=NOW + life[1])
+    assert isinstance(read(root.pem), Failed)
+    assert isinstance(read(root.pem, now=None), RootRead)
+    assert isinstance(read(below.pem, root.pem, now=None), RootRead)
+    assert isinstance(read(below.pem, OTHER.pem, now=None), Failed)
 
 
 def test_a_good_root_is_read_with_its_dates_and_names() -> None:
