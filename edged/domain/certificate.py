@@ -8,13 +8,14 @@ while it is needed · an answer comes after what it says is kept · a power cut 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from edged.domain import access, signing
 from edged.domain.answers import CertificateStatus
 from edged.domain.commands import DeleteCertificate, GetInstalledCertificates, InstallCertificate
 from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate, LinkFailure
-from edged.domain.effects import Abandon, Commission
+from edged.domain.effects import Commission
 from edged.domain.events import JobDone
 from edged.domain.jobs import Cause, Failed, Outcome, ReadRoot, RootRead
 from edged.domain.pending import PendingCertificate
@@ -71,7 +72,8 @@ def install(draft: Draft, event: InstallCertificate) -> None:
         present = roots(draft.station, event.use)
         signed_by = tuple(one.pem for one in present if not one.fallback)
     ticket = draft.ticket()
-    draft.wait(PendingCertificate(ticket=ticket, request=event.request, pem=event.pem, use=event.use))
+    until_s = draft.now.monotonic_s + signing.JUDGED_S
+    draft.wait(PendingCertificate(ticket=ticket, request=event.request, pem=event.pem, use=event.use, until_s=until_s))
     draft.emit(Commission(ticket, ReadRoot(use=event.use, pem=event.pem, signed_by=signed_by)))
 
 
@@ -123,10 +125,7 @@ def give_up(draft: Draft, reason: str) -> None:
     """Whoever waits for a judgement is answered; nothing of it is kept."""
     for pending in tuple(draft.station.pending.values()):
         if isinstance(pending, PendingCertificate):
-            draft.settle(pending.ticket)
-            draft.emit(Abandon(pending.ticket))
-            status = CertificateStatus.REJECTED if pending.use is None else CertificateStatus.FAILED
-            draft.reply(pending.request, status, reason)
+            signing.leave(draft, pending, reason)
 
 
 def trusted(station: Station) -> tuple[str, ...]:
@@ -161,13 +160,22 @@ def delete(draft: Draft, event: DeleteCertificate) -> None:
     if not found:
         draft.reply(event.request, CertificateStatus.NOT_FOUND)
         return
-    if any(_needed(draft.station, one) for one in found):
+    if _needed(draft.station, found):
         draft.reply(event.request, CertificateStatus.FAILED, "it is the only root by which the CSMS is known")
         return
     for one in found:
         draft.update(certificates=drop(draft.station.certificates, one.key))
         draft.announce("certificate.deleted", None, use=one.use, subject=one.subject)
+    _stand_by(draft)
     draft.reply(event.request, CertificateStatus.ACCEPTED)
+
+
+def _stand_by(draft: Draft) -> None:
+    """Where the root that was to take its place has gone, the former one is the present one again."""
+    left = roots(draft.station, CertificateUse.CSMS_ROOT)
+    if left and all(one.fallback for one in left):
+        again = {one.key: replace(one, fallback=False) for one in left}
+        draft.update(certificates={**draft.station.certificates, **again})
 
 
 def _same(one: CertificateHash, other: CertificateHash) -> bool:
@@ -184,9 +192,10 @@ def _plain(named: CertificateHash) -> tuple[str, ...]:
     )
 
 
-def _needed(station: Station, root: InstalledCertificate) -> bool:
-    """Whether the present connection rests on it (M04.FR.06): the CSMS shows a certificate, and no other root, neither
-    installed nor the site's own, could know it."""
-    if root.use is not CertificateUse.CSMS_ROOT or station.rules.has_root:
+def _needed(station: Station, leaving: Collection[InstalledCertificate]) -> bool:
+    """Whether the present connection rests on them (M04.FR.06): the CSMS shows a certificate, and no other root,
+    neither installed nor the site's own, could know it."""
+    present = roots(station, CertificateUse.CSMS_ROOT)
+    if station.rules.has_root or access.security_profile(station) < TLS_PROFILE:
         return False
-    return access.security_profile(station) >= TLS_PROFILE and len(roots(station, root.use)) == 1
+    return bool(present) and all(one in leaving for one in present)

@@ -44,6 +44,8 @@ from edged.domain.types import RequestRef
 IN_PROGRESS: Final = "firmware installation in progress"
 AT_ONCE: Final = timedelta(seconds=5)
 """What is due sooner is not worth the word that it is scheduled: clocks differ by as much."""
+JUDGED_S: Final = 25.0
+"""How long a signer may be judged: the CSMS is answered while it still waits."""
 BOOT_REASON: Final = "FirmwareUpdate"
 NO_HOOK: Final = "the site has no firmware.install"
 
@@ -74,7 +76,8 @@ def order(draft: Draft, event: UpdateFirmware) -> None:
     else:
         give_up(draft, "a newer order took its place")
         ticket = draft.ticket()
-        draft.wait(PendingOrder(ticket=ticket, request=event.request, order=wanted))
+        until_s = draft.now.monotonic_s + JUDGED_S
+        draft.wait(PendingOrder(ticket=ticket, request=event.request, order=wanted, until_s=until_s))
         draft.emit(Commission(ticket, CheckSigner(wanted.signing_certificate, roots)))
 
 
@@ -118,10 +121,10 @@ def _take(draft: Draft, request: RequestRef, wanted: FirmwareOrder) -> None:
     draft.announce("firmware.ordered", None, signed=wanted.signed, request_id=wanted.request_id, instead=running)
 
 
-def give_up(draft: Draft, reason: str) -> None:
-    """Whoever waits for the judgement of a signer is answered."""
+def give_up(draft: Draft, reason: str, *, by_s: float = float("inf")) -> None:
+    """Whoever waits for the judgement of a signer, at most until `by_s`, is answered."""
     for pending in tuple(draft.station.pending.values()):
-        if isinstance(pending, PendingOrder):
+        if isinstance(pending, PendingOrder) and pending.until_s <= by_s:
             draft.settle(pending.ticket)
             draft.emit(Abandon(pending.ticket))
             draft.reply(pending.request, FileStatus.REJECTED, reason)
@@ -132,6 +135,7 @@ def give_up(draft: Draft, reason: str) -> None:
 
 def refresh(draft: Draft) -> None:
     """Commission what the update needs next, where it is due and nobody is at it in this run."""
+    give_up(draft, "the signing certificate could not be judged in time", by_s=draft.now.monotonic_s)
     update = draft.station.firmware
     if update is not None and update.ticket is None and not update.over and draft.station.reset is None:
         _go_on(draft, update)

@@ -77,6 +77,7 @@ class PendingCertificate:
     ticket: str
     request: RequestRef
     pem: str
+    until_s: float
     use: CertificateUse | None = None
 
 
@@ -87,18 +88,20 @@ class PendingOrder:
     ticket: str
     request: RequestRef
     order: FirmwareOrder
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingSigning:
     """A new key pair on its way to the CSMS. `key_id` None: it is being made. `repeats`: how often the request went
-    out; `until_s`: when it goes out again without a chain (CertSigningWaitMinimum, doubled each time)."""
+    out; `until_s`: when the key must be there, and then when the request goes out again without a chain
+    (CertSigningWaitMinimum, doubled each time)."""
 
     ticket: str
     key_id: str | None = None
     csr: str = ""
     repeats: int = 0
-    until_s: float | None = None
+    until_s: float
 
 
 Pending = (

@@ -19,7 +19,7 @@ from edged.domain import access
 from edged.domain.answers import CertificateStatus, TriggerStatus
 from edged.domain.commands import AcceptSignedChain, TriggerSigning
 from edged.domain.credentials import CertificateUse, ClientCertificate
-from edged.domain.effects import Ask, Commission, SigningQuestion
+from edged.domain.effects import Abandon, Ask, Commission, SigningQuestion
 from edged.domain.events import JobDone, QuestionAnswered, SigningAnswer
 from edged.domain.jobs import Cause, ChainFits, CheckChain, Failed, MakeRequest, Outcome, RequestMade
 from edged.domain.pending import PendingCertificate, PendingSigning
@@ -35,7 +35,10 @@ MAX_WAITING = 3
 MAX_CHAINS = 4
 MAX_JUDGED = 4
 """Certificates that are judged at once."""
+JUDGED_S = 25.0
+"""How long a certificate may be judged or a key be made: who asked is answered while it still waits."""
 MAX_NAME_CHARS = 64
+TOO_LONG = "it took too long"
 LONGEST_WAIT_S = 7 * 86_400.0
 
 # --- a new key and its request
@@ -74,7 +77,7 @@ def _begin(draft: Draft) -> None:
             return
         draft.settle(pending.ticket)
     ticket = draft.ticket()
-    draft.wait(PendingSigning(ticket=ticket))
+    draft.wait(PendingSigning(ticket=ticket, until_s=draft.now.monotonic_s + JUDGED_S))
     draft.emit(Commission(ticket, MakeRequest(*_names(draft.station))))
 
 
@@ -130,7 +133,12 @@ def answered(draft: Draft, event: QuestionAnswered) -> None:
 def _repeat(draft: Draft) -> None:
     """The request goes out again where no chain has come in time; then it is left to the CSMS."""
     for pending in _under_way(draft.station):
-        if pending.until_s is None or draft.now.monotonic_s < pending.until_s:
+        if draft.now.monotonic_s < pending.until_s:
+            continue
+        if pending.key_id is None:
+            draft.settle(pending.ticket)
+            draft.emit(Abandon(pending.ticket))
+            draft.announce("certificate.request_failed", None, reason=TOO_LONG)
             continue
         if not draft.station.link.serving:
             until_s = draft.now.monotonic_s + _wait_s(draft.station, pending)
@@ -151,6 +159,14 @@ def judged(station: Station) -> int:
     return sum(isinstance(pending, PendingCertificate) for pending in station.pending.values())
 
 
+def leave(draft: Draft, pending: PendingCertificate, reason: str) -> None:
+    """Nobody's judgement is waited for any more; nothing of the certificate is kept."""
+    draft.settle(pending.ticket)
+    draft.emit(Abandon(pending.ticket))
+    status = CertificateStatus.REJECTED if pending.use is None else CertificateStatus.FAILED
+    draft.reply(pending.request, status, reason)
+
+
 def accept_chain(draft: Draft, event: AcceptSignedChain) -> None:
     """CertificateSigned: judged before it is answered (A02.FR.06)."""
     station = draft.station
@@ -169,7 +185,8 @@ def accept_chain(draft: Draft, event: AcceptSignedChain) -> None:
         organization=organization,
     )
     ticket = draft.ticket()
-    draft.wait(PendingCertificate(ticket=ticket, request=event.request, pem=event.chain))
+    until_s = draft.now.monotonic_s + JUDGED_S
+    draft.wait(PendingCertificate(ticket=ticket, request=event.request, pem=event.chain, until_s=until_s))
     draft.emit(Commission(ticket, job))
 
 
@@ -215,7 +232,10 @@ def _judged_chain(draft: Draft, pending: PendingCertificate, outcome: Outcome) -
 
 
 def refresh(draft: Draft) -> None:
-    """What time brings: repetitions, the turn of a chain that has begun, ends, renewal."""
+    """What time brings: judgements that nobody gave, repetitions, the turn of a chain that has begun, ends, renewal."""
+    for pending in tuple(draft.station.pending.values()):
+        if isinstance(pending, PendingCertificate) and draft.now.monotonic_s >= pending.until_s:
+            leave(draft, pending, TOO_LONG)
     _repeat(draft)
     if draft.station.client_certificates:
         _offer(draft)

@@ -26,11 +26,11 @@ from edged.domain.credentials import (
     LinkFailure,
     Way,
 )
-from edged.domain.effects import Ask, Commission, Enqueue, Reply, SecurityRecord, SigningQuestion
+from edged.domain.effects import Abandon, Announce, Ask, Commission, Enqueue, Reply, SecurityRecord, SigningQuestion
 from edged.domain.events import JobDone, LinkFailed, LinkUp, QuestionAnswered, SigningAnswer, Tick
 from edged.domain.jobs import Cause, ChainFits, CheckChain, Failed, MakeRequest, ReadRoot, RequestMade, RootRead
 from edged.domain.pending import PendingCertificate, PendingSigning
-from edged.domain.signing import MAX_CHAINS, MAX_JUDGED, MAX_WAITING
+from edged.domain.signing import JUDGED_S, MAX_CHAINS, MAX_JUDGED, MAX_WAITING
 from edged.domain.station import SiteRules
 from edged.domain.transition import Draft
 from tests.fakes.site import START, Site
@@ -233,6 +233,17 @@ def test_without_the_check_roots_stand_side_by_side() -> None:
     assert not any(one.fallback for one in site.station.certificates.values())
 
 
+def test_a_former_root_that_is_left_alone_is_the_present_one_again() -> None:
+    """Otherwise nobody's root would be asked at the next attempt, and the system's authorities in its place."""
+    site = Site.build(configuration=CHECKED, rules=SiteRules(security_profile=2))
+    install(site, "one")
+    install(site, "two")
+    assert delete(site, hashes("two")) is CertificateStatus.ACCEPTED
+    assert certificate.trusted(site.station) == ("pem one",)
+    site.do(LinkUp())
+    assert listed(site)[1] == ["one"]
+
+
 # --- listing and deleting
 
 
@@ -309,6 +320,39 @@ def test_a_root_that_is_needed_is_not_deleted_for_its_other_use_either() -> None
     install(site, "one", MAKER)
     assert delete(site, hashes("one")) is CertificateStatus.FAILED
     assert len(site.station.certificates) == 2
+
+
+def test_two_roots_of_one_name_are_not_both_deleted_where_they_are_all() -> None:
+    """A CA's certificate that was renewed with its old key and number: one name means both."""
+    site = Site.build(rules=SiteRules(security_profile=2))
+    install(site, "one")
+    install(site, "new", outcome=RootRead(root("new", hashes=(hashes("one"),))))
+    assert delete(site, hashes("one")) is CertificateStatus.FAILED
+    assert listed(site)[1] == ["one", "new"]
+
+
+def test_a_judgement_that_never_comes_is_answered_and_left() -> None:
+    site = Site.build()
+    site.do(InstallCertificate(site.ref(), CSMS, "pem"))
+    site.do(AcceptSignedChain(site.ref(), "chain"))
+    tickets = [pending.ticket for pending in site.station.pending.values()]
+    seen = site.wait(JUDGED_S)
+    replies = [effect.status for effect in seen if isinstance(effect, Reply)]
+    assert replies == [CertificateStatus.FAILED, CertificateStatus.REJECTED]
+    assert [effect.ticket for effect in seen if isinstance(effect, Abandon)] == tickets
+    assert not site.station.pending
+    site.do(JobDone(tickets[0], RootRead(root("one"))))
+    assert not site.station.certificates and not site.of(Reply)
+
+
+def test_a_key_that_never_comes_makes_room_for_another() -> None:
+    site = Site.build(configuration=CPO)
+    trigger(site)
+    seen = site.wait(JUDGED_S)
+    assert [effect.kind for effect in seen if isinstance(effect, Announce)] == ["certificate.request_failed"]
+    assert not site.station.pending
+    trigger(site)
+    assert len(site.of(Commission)) == 1
 
 
 # --- signing requests

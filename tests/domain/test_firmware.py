@@ -26,7 +26,7 @@ from edged.domain.effects import (
 )
 from edged.domain.events import JobDone, JobStaged
 from edged.domain.files import FirmwareOrder, FirmwareStatus, FirmwareUpdate
-from edged.domain.firmware import shown
+from edged.domain.firmware import JUDGED_S, shown
 from edged.domain.hardware import Capability
 from edged.domain.jobs import (
     Cause,
@@ -117,6 +117,20 @@ def signed(site: Site, **changes: Any) -> None:
     order(site, request_id=7, **changes)
     end(site)
     end(site, FILE)
+
+
+# --- a signer that nobody judges
+
+
+def test_a_signer_that_is_not_judged_in_time_is_answered_and_left() -> None:
+    site = build(root=True)
+    assert order(site, request_id=7) is None
+    ticket = job(site).ticket
+    seen = site.wait(JUDGED_S)
+    assert [effect.status for effect in seen if isinstance(effect, Reply)] == [FileStatus.REJECTED]
+    assert [effect.ticket for effect in seen if isinstance(effect, Abandon)] == [ticket]
+    site.do(JobDone(ticket, Done()))
+    assert site.station.firmware is None and not site.station.pending
 
 
 # --- the whole way
