@@ -15,23 +15,36 @@ MASK: Final = "***"
 SECRET_KEYS: Final = ("authorizationkey", "basicauthpassword")
 """The keys that are written and never read, in 1.6 and 2.x, in small letters."""
 _NAMES: Final = frozenset({"key", "name", "status", "attributeStatus", "vendorId", "messageId"})
-_USER_INFO: Final = re.compile(r"://[^/@\s\"]*@")
+_ADDRESS: Final = re.compile(r"(:\\*/\\*/)((?:[^\s\"\\]|\\.)*+)")
+"""From the colon on; a slash may be escaped, in text within text more than once. Taken whole, so that a frame is gone
+through once."""
 
 
 def masked(frame: str | bytes) -> str:
     """A frame for people."""
     if isinstance(frame, bytes):
         return f"{len(frame)} bytes"
-    text = _USER_INFO.sub(f"://{MASK}@", frame)
+    text = _addresses(frame)
     if not _suspicious(text):
         return text
     try:
         message = json.loads(text)
-        if not _mentions(message):
-            return text
-        return json.dumps(_without_secrets(message), separators=(",", ":"))
+        shown = _without_secrets(message) if _mentions(message) else message
+        return _addresses(json.dumps(shown, separators=(",", ":")))
     except (ValueError, RecursionError):
         return f"{len(frame)} characters that may hold a password"
+
+
+def _addresses(text: str) -> str:
+    """Without credentials: in front of the host, and behind the question mark, where signed addresses have theirs."""
+    return _ADDRESS.sub(_plain, text)
+
+
+def _plain(address: re.Match[str]) -> str:
+    place, question, _ = address[2].partition("?")
+    user, at, host = place.partition("/")[0].rpartition("@")
+    path = place[len(user) + len(at) + len(host) :]
+    return f"{address[1]}{MASK if at else ''}{at}{host}{path}{question}{MASK if question else ''}"
 
 
 def _suspicious(text: str) -> bool:

@@ -150,7 +150,7 @@ async def test_an_open_door_does_not_lead_on_to_closed_ones(
 async def test_the_credentials_of_an_address_are_used_and_never_shown(edged: Edged, web: contextlib.ExitStack):
     server = web.enter_context(WebServer(status(401), status(404), host="127.0.0.2"))
     server_url = server.url(f"/fw?token={SECRET}", host=f"operator:{SECRET}@127.0.0.2")
-    async with suffering(edged, files={"allowed_hosts": ["127.0.0.2"]}, level="debug") as victim:
+    async with suffering(edged, files={"allowed_hosts": ["127.0.0.2"]}, log={"level": "debug", "wire": True}) as victim:
         for location in (server_url, f"ftp://u:{SECRET}@127.0.0.1/x", f"http://u:{SECRET}@[::1/", f"x://u:{SECRET}@h/"):
             await failed_to_fetch(victim, location)
             await failed_to_send(victim, location, 1)

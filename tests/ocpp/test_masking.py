@@ -93,3 +93,22 @@ def test_a_frame_without_a_password_says_the_same(payload: Any) -> None:
     frame = json.dumps([2, "1", "DataTransfer", payload])
     if "://" not in frame:
         assert json.loads(masked(frame)) == json.loads(frame)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://u:hush@example.com/fw",
+        r"http:\/\/u:hush@example.com\/fw",
+        r"http:\u002f\u002fu:hush@example.com/fw",
+        "http://u:a@hush@example.com/fw",
+        r"http://u:a\"hush@example.com/fw",
+        r"http:\u002f/u\u003ahush\u0040example.com",
+        "https://example.com/fw?signature=hush",
+        r"https:\/\/example.com\/fw?a=b&token=hush",
+        r"{\"at\":\"ftp:\\/\\/u:hush@example.com\"}",
+    ],
+)
+def test_the_credentials_of_an_address_are_not_shown_however_it_is_spelt(address: str):
+    shown = masked(f'[2,"1","UpdateFirmware",{{"location":"{address}","retrieveDate":"2031-01-01T00:00:00Z"}}]')
+    assert "hush" not in shown and "example.com" in shown and "2031-01-01" in shown
