@@ -12,6 +12,7 @@ from edged.domain.charging import ChargingProfile, Recurrency
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.desired import desired
 from edged.domain.hardware import Capability
+from edged.domain.policy import StartPoint
 from edged.domain.station import ConnectorLayout
 from tests.fakes.profiles import (
     DAY_S,
@@ -26,7 +27,7 @@ from tests.fakes.profiles import (
     profile,
     put,
 )
-from tests.fakes.site import FULL, Site, layout
+from tests.fakes.site import FULL, POLICY, Site, layout
 
 ACCEPTED, REJECTED = ProfileStatus.ACCEPTED, ProfileStatus.REJECTED
 
@@ -420,6 +421,17 @@ def test_without_a_way_to_keep_to_it_the_profile_of_a_start_is_left_aside() -> N
     site.plug(1)
     assert site.station.running(1) is not None
     assert not installed(site)
+
+
+def test_the_profile_of_a_start_is_that_of_a_transaction_that_began_with_the_plug() -> None:
+    policy = replace(POLICY, start_points=frozenset({StartPoint.EV_CONNECTED}))
+    site = Site.build(1, policy=policy)
+    site.plug(1)
+    running = site.station.running(1)
+    assert running is not None and running.id_token is None
+    assert site.remote_start("ALICE", 1, profile=profile((0, 8.0), purpose=TX)) is Verdict.ACCEPTED
+    assert limit_a(site) == 8.0
+    assert site.station.charging_profiles[1].transaction_id == running.id
 
 
 def test_a_start_that_never_becomes_a_transaction_leaves_no_profile() -> None:

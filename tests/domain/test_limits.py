@@ -97,6 +97,14 @@ def test_the_installation_is_never_exceeded() -> None:
     assert limits(site) == [16.0]
 
 
+@pytest.mark.req("16-SC-17")
+def test_where_the_wires_allow_less_than_the_charger_can_go_down_to_it_gets_nothing() -> None:
+    site = charging(1, layouts=(layout(1, max_current_ma=5_000),))
+    assert limits(site) == [0.0]
+    put(site, profile((0, 32.0)))
+    assert limits(site) == [0.0]
+
+
 @pytest.mark.req("16-SC-16", "16-SC-17")
 @pytest.mark.parametrize(("limit", "unit"), [(0.0, A), (5.9, A), (4139.0, W)])
 def test_below_the_least_energy_stops_and_comes_back_with_the_limit(limit: float, unit: RateUnit) -> None:
@@ -260,6 +268,16 @@ def test_a_relative_schedule_counts_from_the_true_start_when_the_time_becomes_kn
     site.trust(site.now.utc + timedelta(days=100))
     assert limits(site) == [8.0]
     site.wait(30)
+    assert limits(site) == [16.0]
+
+
+def test_a_clock_that_was_a_little_fast_moves_a_relative_schedule_with_the_transaction() -> None:
+    site = charging(1, connectors=1, synchronized=False)
+    put(site, profile((0, 8.0), (60, 16.0), purpose=TX, kind=RELATIVE))
+    site.wait(39)
+    site.trust(site.now.utc - timedelta(seconds=20))
+    assert limits(site) == [8.0]
+    site.wait(20)
     assert limits(site) == [16.0]
 
 

@@ -324,6 +324,11 @@ def test_who_needs_less_may_be_served_behind_who_found_too_little() -> None:
     assert share(2300.0, [three, one]) == pytest.approx([0.0, 10.0])
 
 
+def test_what_arithmetic_loses_takes_nothing_from_anybody() -> None:
+    switched = [Claim(least_a=16.0, most_a=16.0), Claim(least_a=32.0, most_a=32.0)]
+    assert share(48.0 - 1e-7, switched) == [16.0, 32.0]
+
+
 def test_who_cannot_be_told_takes_its_part_off_first() -> None:
     deaf = Claim(least_a=32.0, most_a=32.0, fixed=True)
     assert share(40.0, [*claims(32.0), deaf]) == pytest.approx([8.0, 32.0])

@@ -71,11 +71,10 @@ def ampere(connector: Connector, limit: Limit | None) -> float:
     layout = connector.layout
     most_a = layout.max_current_ma / 1000
     least_a = layout.min_current_ma / 1000 if connector.can(Capability.LIMIT) else most_a
-    if limit is None:
-        return most_a
-    value, unit = limit
+    value, unit = (most_a, RateUnit.AMPERES) if limit is None else limit
     wanted_a = value if unit is RateUnit.AMPERES else value / layout.voltage_v / layout.phases
-    return 0.0 if wanted_a < least_a - 1e-6 else min(wanted_a, most_a)
+    given_a = min(wanted_a, most_a)
+    return 0.0 if given_a < least_a - 1e-6 else given_a
 
 
 def check_profiles(station: Station, now: Now) -> None:
