@@ -18,6 +18,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -43,10 +44,11 @@ _CLOSED = frozenset({401, 403, 407})
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NUMBER = re.compile(r"\d{1,18}")
 
-# Its lines at level DEBUG show paths and queries, and a query may be a signature.
-logging.getLogger("urllib3").setLevel(logging.INFO)
+# Its lines show paths and queries, its warnings too, and a query may be a signature. What matters is said by us.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 
 Dial = Callable[[], socket.socket]
+Answers = list[http.client.HTTPResponse]
 
 
 class _Wary(http.client.HTTPResponse):
@@ -59,14 +61,20 @@ class _Wary(http.client.HTTPResponse):
         return size
 
 
+def _begun(answers: Answers, *args: Any, **named: Any) -> _Wary:
+    answer = _Wary(*args, **named)
+    answers.append(answer)
+    return answer
+
+
 class _Plain(HTTPConnection):
-    """Connects by `dial`, which knows the judged address, instead of resolving the name again."""
+    """Connects by `dial`, which knows the judged address, instead of resolving the name again. `answers` gets every
+    answer that was begun: where its head is bad, nobody else closes it."""
 
-    response_class = _Wary
-
-    def __init__(self, *args: Any, dial: Dial, **named: Any) -> None:
+    def __init__(self, *args: Any, dial: Dial, answers: Answers, **named: Any) -> None:
         super().__init__(*args, **named)
         self._dial = dial
+        self.response_class = partial(_begun, answers)  # type: ignore[assignment]
 
     def connect(self) -> None:
         self.sock = self._dial()
@@ -75,11 +83,10 @@ class _Plain(HTTPConnection):
 class _Secure(HTTPSConnection):
     """The same where `dial` speaks TLS and has checked the name: version 1.26 cannot do that for an address."""
 
-    response_class = _Wary
-
-    def __init__(self, *args: Any, dial: Dial, **named: Any) -> None:
+    def __init__(self, *args: Any, dial: Dial, answers: Answers, **named: Any) -> None:
         super().__init__(*args, **named)
         self._dial = dial
+        self.response_class = partial(_begun, answers)  # type: ignore[assignment]
 
     def connect(self) -> None:
         self.sock = self._dial()
@@ -255,7 +262,8 @@ def _exchange(
 
     patience = urllib3.Timeout(connect=attempt.rules.stall_timeout_s, read=attempt.rules.stall_timeout_s)
     kind = _SecurePool if location.scheme == "https" else _PlainPool
-    pool = kind(host, location.port, timeout=patience, dial=dial)
+    answers: Answers = []
+    pool = kind(host, location.port, timeout=patience, dial=dial, answers=answers)
     body = None if cargo is None else _Body(cargo, attempt)
     response: Any = None
     try:
@@ -278,6 +286,8 @@ def _exchange(
     finally:
         if response is not None:
             response.close()
+        for answer in answers:
+            answer.close()
         if body is not None:
             body.close()
         pool.close()

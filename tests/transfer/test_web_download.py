@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import os
 import socket
 import threading
+import warnings
 
 import pytest
 
@@ -455,6 +457,38 @@ async def test_a_failure_never_repeats_what_the_server_said(bench):
 
 def to(place: str, code: int = 302):
     return lambda call: call.say(code, Location=place)
+
+
+BAD_HEADS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nabcde",
+    b"HTTP/1.1 200 OK\r\nHTTP/9.9 999 x\r\n folded\r\n\r\nabcde",
+]
+
+
+def raw(head):
+    def answer(call: Call) -> None:
+        call.wfile.write(head)
+
+    return answer
+
+
+@pytest.mark.parametrize("head", BAD_HEADS)
+async def test_a_bad_head_leaves_no_socket_open(bench, head):
+    gc.collect()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with WebServer(raw(head)) as server:
+            await bench.fetch(server.url())
+        gc.collect()
+    assert [str(warning.message) for warning in seen if issubclass(warning.category, ResourceWarning)] == []
+
+
+@pytest.mark.parametrize("head", BAD_HEADS)
+async def test_a_bad_head_brings_no_part_of_the_address_into_the_log(bench, head, caplog):
+    caplog.set_level("DEBUG")
+    with WebServer(raw(head)) as server:
+        await bench.fetch(server.url("/private-path?signature=s3cret"))
+    assert "s3cret" not in caplog.text and "private-path" not in caplog.text and "folded" not in caplog.text
 
 
 async def test_redirects_are_followed_three_times(bench):
