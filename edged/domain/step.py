@@ -111,6 +111,7 @@ def _settle(draft: Draft) -> None:
     charging_profile.refresh(draft)
     limits.refresh(draft)
     connector.refresh(draft)
+    reservation.remove_lost(draft)  # whose driver has waited for too long counts again, and may find no place any more
     unlock.refresh(draft)
     firmware.refresh(draft)
     log_upload.refresh(draft)

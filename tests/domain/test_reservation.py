@@ -670,6 +670,17 @@ def test_of_counted_ones_the_youngest_goes_first_when_a_place_is_lost() -> None:
     assert set(site.station.reservations) == {3}
 
 
+def test_a_counted_one_whose_driver_never_plugs_in_goes_in_the_same_step_if_its_place_is_lost_meanwhile() -> None:
+    site = Site.build(1, configuration={"ConnectionTimeOut": "5"})
+    site.reserve(1, "ALICE")
+    site.show("ALICE", 1)
+    site.accept()
+    site.look(1, ChargerState.FAULTED)
+    assert set(site.station.reservations) == {1}
+    site.wait(6)
+    assert not site.station.reservations
+
+
 def test_a_counted_one_is_kept_while_a_place_is_only_in_use() -> None:
     site = Site.build(2)
     site.start(1, "BOB")

@@ -270,7 +270,8 @@ def no_energy_for_a_token_that_does_not_match_a_reservation(laws: Laws) -> None:
         if world.alive() and not box.unreachable and not entitled:
             running = world.engine.station.running(number)
             entitled = running is not None and running.id_token is not None and not _blocked(world, running.id)
-        if entitled or not world.alive() or box.unreachable:
+        unsteered = world.stalled and number not in world.engine.wanted  # it has not even begun
+        if entitled or not world.alive() or box.unreachable or unsteered:
             laws.entitled_s[number] = world.elapsed_s
         late_s = world.elapsed_s - laws.entitled_s.get(number, 0.0)
         assert late_s <= SWITCH_S, f"energy for nobody on connector {number} for {late_s:.0f} s"
@@ -437,7 +438,8 @@ def _same_energy(told: Mapping[str, Any], record: MeterRecord | TransactionRecor
     ours = [v.value for s in record.samples for v in s.values if v.measurand is Measurand.ENERGY]
     theirs = energies(dict(told))
     same = len(ours) == len(theirs) and all(abs(one - other) < 0.01 for one, other in zip(ours, theirs, strict=True))
-    return told["connectorId"] == record.connector and same
+    contexts = {v.get("context") for s in told["meterValue"] for v in s["sampledValue"]}
+    return told["connectorId"] == record.connector and same and contexts == {s.context.value for s in record.samples}
 
 
 __all__ = ["Laws", "Perform"]

@@ -258,6 +258,7 @@ def at_rest(world: World) -> bool:
         and world.link.session.idle
         and not world.link._waiting
         and not world.crew.running
+        and (station.firmware is None or station.firmware.over or not station.clock.synchronized)
         and not world.mirror._outbox.depth
         and not world.mirror._outbox.under_way
     )
