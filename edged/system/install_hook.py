@@ -66,7 +66,8 @@ def serve(
                 _take_away(requests, name)
                 continue
             (results / f"{name}.json").unlink(missing_ok=True)
-            _take_away(requests, name)
+            if not _take_away(requests, name):
+                continue  # the daemon was tired of waiting, and has told so
             os.fsync(requests)
             result = _carried_out(home, owner, folder / name, command, limit_s)
             log.info("%s: status %s %s", name, result.status, result.line)
@@ -118,14 +119,15 @@ def _requests(home: int, owner: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _take_away(requests: int, name: str) -> None:
-    """Whatever it is: what stays would ask again for ever."""
+def _take_away(requests: int, name: str) -> bool:
+    """Whatever it is: what stays would ask again for ever. False: it has gone already."""
     try:
         os.unlink(name, dir_fd=requests)
     except IsADirectoryError:
         os.rmdir(name, dir_fd=requests)
     except FileNotFoundError:
-        pass
+        return False
+    return True
 
 
 def _carried_out(home: int, owner: int, path: Path, command: Callable[[], Sequence[str]], limit_s: float) -> Result:

@@ -131,12 +131,17 @@ class Installer:
             sync_folder(path.parent)
 
     async def _outcome(self, name: str, rebooting: Callable[[], None]) -> Done | Failed:
-        began_s = time.monotonic()
+        asked_s = idle_from_s = waiting_s = time.monotonic()
         reboot_by_s: float | None = None
-        while time.monotonic() - began_s < self._patience.limit_s:
+        while (now_s := time.monotonic()) - waiting_s < self._patience.limit_s:
             if self._request(name).exists():
-                if time.monotonic() - began_s >= self._patience.picked_up_s and self._withdraw(name):
+                waiting_s = now_s
+                if self._locked():
+                    idle_from_s = now_s  # another station's firmware: ours has its turn after it
+                if now_s - idle_from_s >= self._patience.picked_up_s and self._withdraw(name):
                     return Failed("nobody took the request to install: is edged-firmware.path enabled?")
+                if now_s - asked_s >= self._patience.limit_s and self._withdraw(name):
+                    return Failed("something else was being installed all the time")
             elif not self._locked():
                 result = self._read(name)
                 if result is None or result.status != REBOOTING:
@@ -152,9 +157,7 @@ class Installer:
         return Failed("the installer did not come to an end")
 
     def _withdraw(self, name: str) -> bool:
-        """True: the request was still there. Whoever holds the lock may be about to come to it."""
-        if self._locked():
-            return False
+        """True: the request was still there. The hook carries out only what it has taken away itself."""
         try:
             self._request(name).unlink()
         except FileNotFoundError:

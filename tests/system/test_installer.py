@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Bench:
         self.started = 0
         self.rebooted = 0
         self.boot = kernel_boot()
+        self.patience = PATIENCE
 
     def script(self, *lines: str) -> None:
         self.command.write_text("\n".join(["#!/bin/sh", f'echo "$1" >> {self.runs}', *lines]))
@@ -64,7 +66,7 @@ class Bench:
             runtime=None,
             start=self.start if start else None,
             boot=lambda: self.boot,
-            patience=PATIENCE,
+            patience=self.patience,
             **options,
         )
 
@@ -181,6 +183,39 @@ async def test_a_request_that_nobody_takes_is_withdrawn(bench: Bench) -> None:
     assert not (bench.folder / REQUESTS / NAME).exists()
     bench.hook()
     assert bench.ran() == [], "nobody installs what was told to have failed"
+
+
+def test_a_request_that_is_withdrawn_while_another_is_carried_out_is_not_carried_out(bench: Bench) -> None:
+    other = NAME.replace("001.", "000.")
+    (bench.folder / other).write_bytes(b"firmware")
+    for name in (other, NAME):
+        (bench.folder / REQUESTS / name).touch()
+    bench.script(f"rm {bench.folder / REQUESTS / NAME}")
+    bench.hook()
+    assert bench.ran() == [str(bench.folder / other)]
+
+
+async def test_a_request_waits_for_as_long_as_another_firmware_is_installed(bench: Bench) -> None:
+    """Between two runs of the hook nobody holds its lock."""
+    bench.results.mkdir()
+    with (bench.results / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        bench.patience = replace(PATIENCE, picked_up_s=1.0)
+        waiting = asyncio.create_task(bench.install(start=False))
+        await asyncio.sleep(1.3)
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(bench.hook)
+    assert await waiting == Done()
+
+
+async def test_a_request_does_not_wait_for_ever_for_another_firmware(bench: Bench) -> None:
+    bench.results.mkdir()
+    bench.patience = replace(PATIENCE, limit_s=0.3)
+    with (bench.results / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert await bench.install(start=False) == Failed("something else was being installed all the time")
+    bench.hook()
+    assert bench.ran() == []
 
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", '{"status": "x", "line": 1, "boot": 2}'])
