@@ -42,7 +42,7 @@ _ASSIGNED = re.compile(
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----|\Z)", re.DOTALL
 )
-_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^/\s@'\"]{1,512}@", re.IGNORECASE)
+_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^/?#\s\"]{1,512}@", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"(\b(?:Basic|Bearer)[ \t]+)[A-Za-z0-9+/_.=~-]{6,}", re.IGNORECASE)
 
 

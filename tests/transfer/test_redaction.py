@@ -82,6 +82,8 @@ def test_no_secret_survives(secret, before, after):
         ('{"text":"{\\"password\\":\\"hunter2\\"}"}', None),
         ("Authorization: Basic aHVudGVyMg==", None),
         ("connecting to ftp://edged:hunter2@files.example/x", "connecting to ftp://***@files.example/x"),
+        ("to ftp://edged:hu'nter@2@files.example/x", "to ftp://***@files.example/x"),
+        ("see http://files.example/x?mail=me@example", "see http://files.example/x?mail=me@example"),
         ("INFO logging in with password: hunter2 now", "INFO logging in with password: *** now"),
         ("got {'token': 'hunter2', 'a': 1}", "got {'token': ***, 'a': 1}"),
         ("keyboard: de\nmonkeys: 3", "keyboard: de\nmonkeys: 3"),
