@@ -144,7 +144,7 @@ class Link:
             self.outbox.unsent(lost.row.seq)
         inquiries = [lost] if isinstance(lost, InquiryItem) else []
         for item in (*inquiries, *self._waiting.inquiries()):
-            self._post(QuestionAnswered(item.inquiry.ticket, None, "the line went"))
+            self._post(QuestionAnswered(item.inquiry.ticket, None))
         self._waiting.clear()
         self._forget_reports()
         self._serving = False
@@ -223,7 +223,7 @@ class Link:
                     pass
         for timed_out in self.session.poll(now.monotonic_s):
             _log.warning("%s: the CSMS did not answer in time", station.identity.id)
-            self._without_answer(timed_out.ref, "no answer in time")
+            self._without_answer(timed_out.ref)
         self._course.follow(station, self._connection, now.monotonic_s, busy=not self.session.idle)
         self._undated = not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects)
         if self._undated:
@@ -383,7 +383,8 @@ class Link:
             self._refusals[item.row.seq] = self._refusals.get(item.row.seq, 0) + 1
         self._without_answer(item, f"CALLERROR {code}")
 
-    def _without_answer(self, item: Any, reason: str) -> None:
+    def _without_answer(self, item: Any, refused: str = "") -> None:
+        """`refused`: the CSMS's own word; "" where it said nothing, and may have done what it was asked."""
         match item:
             case NoticeItem(notice=notice):
                 if notice.kind is NoticeKind.BOOT:
@@ -391,11 +392,11 @@ class Link:
             case QuestionItem(question=question):
                 self._post(TokenAnswered(question.ticket, None))
             case InquiryItem(inquiry=inquiry):
-                self._post(QuestionAnswered(inquiry.ticket, None, reason))
+                self._post(QuestionAnswered(inquiry.ticket, None, refused))
             case StatusItem():
                 self._reports.failed(item)
             case RowItem(row=row):
-                self._row_failed(row, reason)
+                self._row_failed(row, refused or "no answer in time")
             case _:
                 raise LocalProtocolError("a failure of something that was never asked")
 

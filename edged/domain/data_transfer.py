@@ -99,7 +99,7 @@ def answered(draft: Draft, event: QuestionAnswered) -> None:
         data = event.answer.data
         draft.reply(pending.request, event.answer.status, data=data and data[:MAX_ANSWER_CHARS])
         return
-    _without_answer(draft, pending, event.refused or "the line went, or the answer is none")
+    _without_answer(draft, pending, event.refused or "the line went, or no answer came in time that can be read")
 
 
 def refresh(draft: Draft) -> None:

@@ -16,11 +16,13 @@ from edged.csms.link import Link
 from edged.csms.suspicions import QUIET_S
 from edged.csms.waiting import MAX_WAITING
 from edged.dialects.v16 import POLICY, Ocpp16
+from edged.domain.commands import TriggerMessage
 from edged.domain.credentials import LinkFailure
-from edged.domain.effects import AskAuthorization, Lane, Record, RecordKind, Reply
+from edged.domain.effects import AskAuthorization, Lane, NoticeKind, Record, RecordKind, Reply
 from edged.domain.events import (
     BootFailed,
     Event,
+    JobDone,
     LinkDown,
     LinkFailed,
     LinkUp,
@@ -32,6 +34,7 @@ from edged.domain.events import (
     TokenAnswered,
 )
 from edged.domain.hardware import ChargerState, Meter
+from edged.domain.jobs import RequestMade
 from edged.domain.security_event import SecurityEvent
 from edged.domain.types import IdToken
 from tests.fakes.site import Site
@@ -556,6 +559,21 @@ def test_a_question_that_is_not_answered_counts_as_offline(wire: Wire, how: str)
     wire.refuse() if how == "error" else wire.wait(wire.site.station.configuration.number("MessageTimeout") + 1)
     answers = [event for event in wire.everything if isinstance(event, TokenAnswered)]
     assert [answer.info for answer in answers] == [None]
+
+
+@pytest.mark.parametrize("how", ["silence", "cut", "cut before it left"])
+def test_a_signing_request_that_nobody_refused_keeps_its_key(how: str):
+    """The CSMS may have taken it, and the chain may come yet."""
+    wire = Wire(configuration={"CpoName": "Example", "CertSigningWaitMinimum": "600"}).serve()
+    wire.ask("ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"})
+    if how == "cut before it left":
+        wire.do(TriggerMessage(wire.site.ref(channel="local"), NoticeKind.HEARTBEAT, None))
+        assert wire.waiting
+    (pending,) = wire.site.station.pending.values()
+    wire.do(JobDone(pending.ticket, RequestMade("0123456789abcdef", "CSR")))
+    assert (wire.last[2] == "SignCertificate") == (how != "cut before it left")
+    wire.wait(wire.site.station.configuration.number("MessageTimeout") + 1) if how == "silence" else wire.down()
+    assert set(wire.site.station.client_certificates) == {"0123456789abcdef"}
 
 
 def test_a_csms_that_answers_nothing_does_not_fill_the_memory(wire: Wire):
