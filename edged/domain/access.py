@@ -52,12 +52,14 @@ def security_profile(station: Station) -> int:
 
 
 def client_key(station: Station) -> str | None:
-    """The installed key pair that shows who we are at profile 3; None: the site's own certificate, if it has one."""
+    """The installed key pair that shows who we are at profile 3; None: the site's own certificate, if it has one. Of
+    several the newest that has begun; none that has not (A02.FR.08)."""
     chosen = way_of(station).key_id
     if chosen is not None or station.rules.has_client_certificate:
         return chosen
-    signed = [one for one in station.client_certificates.values() if one.chain and one.not_before is not None]
-    return max(signed, key=lambda one: (one.not_before, one.key_id)).key_id if signed else None
+    chains = [(one.not_before, one.key_id) for one in station.client_certificates.values() if one.chain]
+    begun = [(at, key_id) for at, key_id in chains if at is not None and at <= station.clock.utc]
+    return max(begun)[1] if begun else None
 
 
 def usable(station: Station, password: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -368,6 +368,20 @@ def test_an_installed_root_will_do_as_well() -> None:
 def chain(key_id: str, day: int, text: str = "CHAIN") -> ClientCertificate:
     at = datetime(2026, 5, day, tzinfo=UTC)
     return ClientCertificate(key_id=key_id, requested_at=START, chain=text, not_before=at if text else None)
+
+
+def test_a_chain_that_has_not_begun_shows_nobody_who_we_are() -> None:
+    site = built(has_client_certificate=False)
+    now, later = site.now.utc, site.now.utc + timedelta(days=1)
+    chains = {
+        key_id: ClientCertificate(key_id=key_id, requested_at=now, chain="PEM", not_before=at, not_after=later)
+        for key_id, at in (("begun", now), ("later", later))
+    }
+    site.station = replace(site.station, client_certificates=chains)
+    assert access.client_key(site.station) == "begun"
+    site.station = replace(site.station, client_certificates={"later": chains["later"]})
+    assert access.client_key(site.station) is None
+    assert access.missing(site.station, 3) == "there is no client certificate"
 
 
 def test_the_newest_chain_is_taken_for_profile_3_where_the_site_has_none() -> None:
