@@ -12,13 +12,21 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from edged import __version__
-from edged.cli import check, ctl, firmware_install, output, run, simulate, status
+from edged.cli import check, ctl, firmware_install, output, probe, run, scan, simulate, status
 from edged.ports import EdgedError
 from edged.settings import SettingsErrors
 
 log = logging.getLogger(__name__)
 
-COMMANDS: dict[str, ModuleType] = {"run": run, "check": check, "status": status, "ctl": ctl, "simulate": simulate}
+COMMANDS: dict[str, ModuleType] = {
+    "run": run,
+    "check": check,
+    "status": status,
+    "ctl": ctl,
+    "probe": probe,
+    "scan": scan,
+    "simulate": simulate,
+}
 HIDDEN: dict[str, ModuleType] = {"firmware-install": firmware_install}
 """Not for people: what units and edged itself call."""
 DEMO = "demo"

@@ -1,0 +1,143 @@
+"""A line that a person's tool asks, one question at a time: nothing repeated, nothing forgiven, everything heard.
+
+Owns: opening the line (again, where a device hung up), the silence before a question, the time of each answer, the
+bytes that came with it. Refuses to know: profiles, health of units, and any write.
+Invariant: only reads are ever sent.
+
+The daemon uses `bus` instead, which repeats, gives up and paces for it; here that would hide what an installer looks
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from edged.chargers.hearing import Heard, hear_mbap, hear_rtu
+from edged.chargers.line import INBOX_BYTES, BusSpec, Inbox, LineDown, LineKind, Pipe, open_pipe, pause_until
+from edged.chargers.modbus import GATEWAY_SILENT, ExceptionReply, NoAnswer, ProtocolError, Read, Table
+from edged.chargers.wire import Wire, wire_over
+from edged.ports import ChargerError
+
+LATE_WINDOW_S = 0.05
+"""How long a line is listened to after a question that nobody answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came of one question: words, or the error in their place; `heard` is what else was on the line."""
+
+    words: tuple[int, ...] | None
+    error: ChargerError | None
+    round_trip_s: float
+    heard: Heard
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the unit itself spoke: a refusal is a word too, a gateway's excuse for a silent unit is none."""
+        if isinstance(self.error, ExceptionReply):
+            return self.error.code not in GATEWAY_SILENT
+        return self.error is None
+
+    @property
+    def refusal(self) -> ExceptionReply | None:
+        """The exception that the unit itself answered with."""
+        return self.error if isinstance(self.error, ExceptionReply) and self.is_alive else None
+
+
+class _HeardInbox(Inbox):
+    """An inbox that also keeps what was taken out of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self.log += data[: max(0, INBOX_BYTES - len(self.log))]
+        super().feed(data)
+
+
+class _Tap:
+    """A pipe that notes what passes through it."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._heard = _HeardInbox()
+        self.inbox: Inbox = self._heard
+        self.sent = b""
+        pipe.inbox = self._heard
+
+    async def write(self, data: bytes) -> None:
+        self.sent = data
+        await self._pipe.write(data)
+
+    def close(self) -> None:
+        self._pipe.close()
+
+    def take(self) -> bytes:
+        """What came since the last take."""
+        data = bytes(self._heard.log)
+        self._heard.log.clear()
+        return data
+
+
+class Inquiry:
+    """One line. Not safe for concurrent questions."""
+
+    def __init__(self, spec: BusSpec, *, connect: Callable[[BusSpec], Awaitable[Pipe]] = open_pipe) -> None:
+        self.spec = spec
+        self.hang_ups = 0
+        self._connect = connect
+        self._tap: _Tap | None = None
+        self._wire: Wire | None = None
+
+    @property
+    def is_network(self) -> bool:
+        return self.spec.kind is not LineKind.SERIAL
+
+    async def open(self) -> None:
+        """Raises `LineDown` where the line is not to be had."""
+        if self._wire is None:
+            self._tap = _Tap(await self._connect(self.spec))
+            self._wire = wire_over(self._tap, self.spec)
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+        self._wire = self._tap = None
+
+    async def ask(
+        self, unit_id: int, table: Table, address: int, count: int, *, timeout_s: float, gap_s: float = 0.0
+    ) -> Told:
+        """One read, once. Raises `LineDown` only where the line cannot be opened; one that breaks is part of the
+        answer, and opened again for the next question."""
+        await self.open()
+        assert self._wire is not None
+        assert self._tap is not None
+        wire, tap = self._wire, self._tap
+        await pause_until(wire.quiet_at + max(self.spec.silence_s, gap_s))
+        words: tuple[int, ...] | None = None
+        error: ChargerError | None = None
+        started = perf_counter()
+        try:
+            words = (await wire.exchange(unit_id, Read(table=table, address=address, count=count), timeout_s)).words
+        except ExceptionReply as refusal:
+            error = refusal
+        except (NoAnswer, ProtocolError, LineDown) as failure:
+            error = failure
+        round_trip_s = perf_counter() - started
+        if isinstance(error, (NoAnswer, ProtocolError)):
+            try:
+                await wire.settle(LATE_WINDOW_S)
+            except LineDown as lost:
+                error = lost
+        heard = self._heard(tap)
+        if isinstance(error, LineDown):
+            self.hang_ups += 1
+            self.close()
+        return Told(words=words, error=error, round_trip_s=round_trip_s, heard=heard)
+
+    def _heard(self, tap: _Tap) -> Heard:
+        received = tap.take()
+        return hear_mbap(received) if self.spec.kind is LineKind.TCP else hear_rtu(tap.sent, received)
