@@ -31,7 +31,8 @@ from edged.csms.connection import Connection
 from edged.csms.link import Link
 from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
 from edged.domain import access
-from edged.domain.events import Started
+from edged.domain.events import Started, SuspicionRaised
+from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine
@@ -147,6 +148,8 @@ class Gateway:
         self._workshop.clean_up(unit.engine.station for unit in self._units.values())
         for unit in self._units.values():
             unit.engine.post(Started(continued=continued, unexpected=unexpected))
+            if self._opened.damage is not None:  # the security log was in it
+                unit.engine.post(SuspicionRaised(SecurityEvent.LOG_CLEARED.value, "the database was damaged"))
 
     def _build_driver(self, name: str) -> ChargerDriver:
         settings = self.settings.chargers[name]

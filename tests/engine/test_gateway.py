@@ -14,6 +14,7 @@ import yaml
 
 from edged.domain.commands import ReserveNow
 from edged.domain.events import Event
+from edged.domain.journal import Journal, SecurityEntry
 from edged.engine import Engine
 from edged.gateway import DATABASE, Gateway
 from edged.local.control import ControlServer, ControlSocketError
@@ -177,6 +178,26 @@ async def test_a_bug_in_one_station_ends_the_whole_daemon_in_good_order(house: H
         await asyncio.wait_for(running, 30)
     assert not house.control.exists()
     open_store(house.folder / "state" / DATABASE, wall=START).store.close()
+
+
+async def test_a_security_log_that_went_with_a_damaged_database_is_reported(folder: Path):
+    (folder / "state").mkdir()
+    (folder / "state" / DATABASE).write_bytes(b"no database" * 1000)
+    house = House(folder)
+    running = await house.up()
+    async with asyncio.timeout(30):
+        while not (logged := [log(house, name) for name in ("CP-left", "CP-right")]) or not all(map(bool, logged)):
+            await asyncio.sleep(0.02)
+    house.gateway.leave(0)
+    await asyncio.wait_for(running, 30)
+    assert all("SecurityLogWasCleared" in one for one in logged)
+
+
+def log(house: House, station: str) -> list[str]:
+    """The security log, once something else than the start is in it."""
+    entries = house.gateway._opened.store.journal_load(station, Journal.SECURITY, limit=10)
+    found = [entry.event_type for entry in entries if isinstance(entry, SecurityEntry)]
+    return found if len(found) > 1 else []
 
 
 async def test_it_does_not_begin_where_another_listens(house: House):
