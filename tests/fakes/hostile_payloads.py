@@ -161,6 +161,8 @@ def fields(node: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStrateg
 
 # --- and what is done to them
 
+MAX_CHARS, MAX_ITEMS = 300_000, 2_400
+"""What is made longer twice would be gigabytes; this is far beyond every bound already."""
 RAW = "@raw:"  # a text that stands in the frame as it is, without its quotes
 AGAIN = "@again"  # behind a key: it is the same key once more
 JUNK: tuple[Any, ...] = (
@@ -215,9 +217,9 @@ def spoilt(draw: st.DrawFn, payload: dict[str, Any]) -> dict[str, Any]:
                 elif kind == "again" and isinstance(node, dict):
                     node[f"{key}{AGAIN}"] = node[key]
                 elif kind == "long" and isinstance(node[key], str):
-                    node[key] = (node[key] or "x") * draw(st.sampled_from([2, 30, 3000]))
+                    node[key] = ((node[key] or "x") * draw(st.sampled_from([2, 30, 3000])))[:MAX_CHARS]
                 elif kind == "many" and isinstance(node[key], list):
-                    node[key] = node[key] * 600
+                    node[key] = (node[key] * 600)[:MAX_ITEMS]
     return payload
 
 
