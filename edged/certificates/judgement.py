@@ -94,6 +94,8 @@ def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFit
         )
     except Unfit as unfit:
         return Failed(str(unfit), Cause.INVALID)
+    except OSError as error:
+        return Failed(f"the station's keys cannot be read: {error.strerror}")
     return ChainFits(fitting)
 
 
@@ -181,17 +183,23 @@ def _issuer(root: Certificate, signed_by: Sequence[str], now: datetime | None) -
 
 
 def _key_of(leaf: Certificate, keys: Sequence[ClientCertificate], folder: Path) -> ClientCertificate:
-    """The key that the certificate was made for."""
+    """The key that the certificate was made for. Raises `OSError` where a key that cannot be read may be the one."""
+    unread: OSError | None = None
     for one in keys:
-        pem = read_key(folder, one.key_id)
-        if pem is None:
-            continue
         try:
-            key: Any = load_pem_private_key(pem, password=None)
+            pem = read_key(folder, one.key_id)
+            key: Any = None if pem is None else load_pem_private_key(pem, password=None)
+        except OSError as error:
+            unread = error
+            continue
         except (ValueError, TypeError):
+            continue
+        if key is None:
             continue
         if key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == leaf.public_key:
             return one
+    if unread is not None:
+        raise unread
     raise Unfit("the certificate is not for a key of this station")
 
 

@@ -39,10 +39,10 @@ def write_key(folder: Path, key_id: str, pem: bytes) -> None:
 
 
 def read_key(folder: Path, key_id: str) -> bytes | None:
-    """None where it is not there or cannot be read."""
+    """None where it is not there. Raises `OSError` where it is and cannot be read."""
     if not is_key_id(key_id):
         return None
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError):
         return key_path(folder, key_id).read_bytes()
     return None
 

@@ -202,6 +202,20 @@ def test_a_key_that_is_gone_or_damaged_is_one_that_does_not_fit(tmp_path: Path) 
     assert "not for a key" in refusal(tmp_path, chain, damaged, request)
 
 
+def test_keys_that_cannot_be_read_are_no_fault_of_the_chain(tmp_path: Path) -> None:
+    """Otherwise the CSMS would be told that it has sent an invalid certificate."""
+    request, other = made(tmp_path), made(tmp_path)
+    chain = sign_request(request.csr, ROOT, **LIFE)
+    for one in (request, other):
+        key_path(tmp_path, one.key_id).rename(tmp_path / one.key_id)
+        key_path(tmp_path, one.key_id).mkdir()
+    outcome = judged(tmp_path, chain, request, other)
+    assert isinstance(outcome, Failed) and outcome.cause is Cause.OTHER and "cannot be read" in outcome.reason
+    key_path(tmp_path, request.key_id).rmdir()
+    (tmp_path / request.key_id).rename(key_path(tmp_path, request.key_id))
+    assert isinstance(judged(tmp_path, chain, other, request), ChainFits)
+
+
 # --- the folder
 
 
