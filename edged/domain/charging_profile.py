@@ -11,7 +11,7 @@ of an EVSE charges at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from edged.domain.answers import ClearStatus, ProfileStatus
 from edged.domain.charging import ChargingProfile, InstalledProfile, ProfileKind, ProfilePurpose, RateUnit
@@ -60,24 +60,51 @@ def install(draft: Draft, event: SetChargingProfile) -> None:
     station, profile = draft.station, event.profile
     evse_id = place_of(station, event)
     if evse_id is None:
-        draft.reply(event.request, ProfileStatus.UNKNOWN_EVSE, "there is no such connector")
+        _refuse(draft, event, ProfileStatus.UNKNOWN_EVSE, "there is no such connector")
         return
     if not any(map(controllable, connectors_of(station, evse_id))):
-        draft.reply(event.request, ProfileStatus.NOT_SUPPORTED, "the charger can neither be limited nor stopped")
+        _refuse(draft, event, ProfileStatus.NOT_SUPPORTED, "the charger can neither be limited nor stopped")
         return
     running = _running(station, evse_id)
     refusal = flaw_of(station, profile, draft.now) or _misplaced(event, evse_id, running)
     if refusal:
-        draft.reply(event.request, ProfileStatus.REJECTED, refusal)
+        _refuse(draft, event, ProfileStatus.REJECTED, refusal)
         return
     owner = running.id if running is not None and profile.purpose is ProfilePurpose.TX else None
     installed = InstalledProfile(evse_id=evse_id, profile=profile, transaction_id=owner)
     kept = _without_replaced(station, installed)
     if len(kept) >= station.configuration.number("MaxChargingProfilesInstalled"):
-        draft.reply(event.request, ProfileStatus.REJECTED, "as many profiles as there may be are installed")
+        _refuse(draft, event, ProfileStatus.REJECTED, "as many profiles as there may be are installed")
         return
-    draft.update(charging_profiles={**kept, profile.id: installed})
+    _put(draft, installed, kept)
     draft.reply(event.request, ProfileStatus.ACCEPTED)
+
+
+def _refuse(draft: Draft, event: SetChargingProfile, status: ProfileStatus, reason: str) -> None:
+    """1.6 has no words for the reason: the log has."""
+    draft.reply(event.request, status, reason)
+    draft.announce("charging_profile.rejected", event.connector or None, profile_id=event.profile.id, reason=reason)
+
+
+def _put(draft: Draft, installed: InstalledProfile, kept: Mapping[int, InstalledProfile]) -> None:
+    profile = installed.profile
+    draft.update(charging_profiles={**kept, profile.id: installed})
+    draft.announce(
+        "charging_profile.set",
+        _shown_place(draft.station, installed.evse_id),
+        profile_id=profile.id,
+        purpose=profile.purpose.value,
+        stack_level=profile.stack_level,
+        first_limit=f"{profile.schedule.periods[0].limit:g} {profile.schedule.unit.value}",
+    )
+
+
+def _shown_place(station: Station, evse_id: int) -> int | None:
+    """The connector that a log line is about; the station's, and those of several connectors, are nobody's."""
+    if evse_id == STATION:
+        return None
+    found = connectors_of(station, evse_id)
+    return found[0].number if len(found) == 1 else None
 
 
 def _running(station: Station, evse_id: int) -> Transaction | None:
@@ -174,8 +201,7 @@ def adopt(draft: Draft, transaction: Transaction, profile: ChargingProfile | Non
     if profile is None or not controllable(connector):
         return
     installed = InstalledProfile(evse_id=connector.layout.evse_id, profile=profile, transaction_id=transaction.id)
-    kept = _without_replaced(draft.station, installed)
-    draft.update(charging_profiles={**kept, profile.id: installed})
+    _put(draft, installed, _without_replaced(draft.station, installed))
 
 
 # --- removing
@@ -188,7 +214,7 @@ def clear(draft: Draft, event: ClearChargingProfile) -> None:
         found = [event.profile_id] if event.profile_id in station.charging_profiles else []
     else:
         found = [number for number, one in station.charging_profiles.items() if _fits(station, event, one)]
-    _remove(draft, found)
+    _remove(draft, found, "cleared")
     draft.reply(event.request, ClearStatus.ACCEPTED if found else ClearStatus.UNKNOWN)
 
 
@@ -202,7 +228,7 @@ def _fits(station: Station, event: ClearChargingProfile, one: InstalledProfile) 
 def forget(draft: Draft, transaction_id: str) -> None:
     """A transaction has ended: its profiles go with it (16-SC-05)."""
     profiles = draft.station.charging_profiles
-    _remove(draft, [number for number, one in profiles.items() if one.transaction_id == transaction_id])
+    _remove(draft, [number for number, one in profiles.items() if one.transaction_id == transaction_id], "ended")
 
 
 def refresh(draft: Draft) -> None:
@@ -215,11 +241,13 @@ def refresh(draft: Draft) -> None:
         for number, one in draft.station.charging_profiles.items()
         if one.profile.valid_to is not None and one.profile.valid_to <= now.utc
     ]
-    _remove(draft, over)
+    _remove(draft, over, "expired")
 
 
-def _remove(draft: Draft, numbers: Iterable[int]) -> None:
+def _remove(draft: Draft, numbers: Iterable[int], cause: str) -> None:
+    """Take these away. `cause`: "cleared", "expired", or "ended" with their transaction."""
     gone = frozenset(numbers)
     if gone:
         kept = {number: one for number, one in draft.station.charging_profiles.items() if number not in gone}
         draft.update(charging_profiles=kept)
+        draft.announce("charging_profile.cleared", None, profile_ids=sorted(gone), cause=cause)

@@ -16,6 +16,7 @@ from typing import Any
 
 from edged.domain.events import Registration
 from edged.domain.hardware import Fault, LockState, Phases, Quality
+from edged.domain.limits import current_ma
 from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station, Transaction
 from edged.mqtt.documents import Document, date, number, timestamp
@@ -307,15 +308,18 @@ def _last_of(station: Station, number_: int) -> Transaction | None:
 
 
 def _limit(station: Station, connector: Connector) -> Document:
-    """`local_limit_a`: what the installation allows. `effective_a`: what the charger says that it offers."""
-    installed = connector.layout.max_current_ma / 1000
-    effective = None if connector.limit_ma is None else min(installed, connector.limit_ma / 1000)
+    """`local_limit_a`: what the installation allows. `csms_limit_a`: what the charging profiles do, null where they say
+    nothing. `effective_a`: what the connector may give now, which is nothing where that is less than its charger can
+    go down to; `source`: whose word that is. `charger_a`: what the charger says that it was set to, null where it does
+    not say."""
+    installed_ma, csms_ma, said_ma = connector.layout.max_current_ma, connector.allowed_ma, connector.limit_ma
     return Document(
         body={
-            "local_limit_a": number(installed),
-            "csms_limit_a": None,
-            "effective_a": number(effective if connector.online else None),
-            "source": "local",
+            "local_limit_a": number(installed_ma / 1000),
+            "csms_limit_a": None if csms_ma is None else number(csms_ma / 1000),
+            "effective_a": number(current_ma(connector) / 1000),
+            "charger_a": None if said_ma is None or not connector.online else number(said_ma / 1000),
+            "source": "csms" if csms_ma is not None and csms_ma < installed_ma else "installation",
         },
         at=station.clock.utc,
     )

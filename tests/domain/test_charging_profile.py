@@ -11,6 +11,8 @@ from edged.domain.answers import ClearStatus, ProfileStatus, Verdict
 from edged.domain.charging import ChargingProfile, Recurrency
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.desired import desired
+from edged.domain.effects import Announce
+from edged.domain.events import Tick
 from edged.domain.hardware import Capability
 from edged.domain.policy import StartPoint
 from edged.domain.station import ConnectorLayout
@@ -448,3 +450,42 @@ def test_units_are_as_the_site_says() -> None:
     assert put(site, profile(unit=A)) is REJECTED
     assert put(site, profile((0, 6900.0), unit=W)) is ACCEPTED
     assert limit_a(site) == 10.0
+
+
+# --- what an operator is told
+
+
+def told(site: Site) -> list[tuple[str, int | None, Any]]:
+    return [(e.kind, e.connector, e.data) for e in site.effects if isinstance(e, Announce) and "profile" in e.kind]
+
+
+def test_whoever_reads_the_log_sees_profiles_come_and_go() -> None:
+    site = charging()
+    put(site, profile((0, 10.5), id=5, level=2))
+    data = {"profile_id": 5, "purpose": "TxDefaultProfile", "stack_level": 2, "first_limit": "10.5 A"}
+    assert told(site) == [("charging_profile.set", 1, data)]
+    put(site, profile((0, 1e4), id=6, purpose=STATION, unit=W), evse=0)
+    ((kind, connector, data),) = told(site)
+    assert (kind, connector, data["first_limit"]) == ("charging_profile.set", None, "10000 W")
+    clear(site)
+    assert told(site) == [("charging_profile.cleared", None, {"profile_ids": [5, 6], "cause": "cleared"})]
+    clear(site)
+    assert told(site) == []
+
+
+def test_whoever_reads_the_log_sees_why_a_profile_was_not_taken() -> None:
+    site = Site.build(2)
+    put(site, profile(purpose=TX, id=7))
+    data = {"profile_id": 7, "reason": "no transaction is running there"}
+    assert [one[2] for one in told(site)] == [data]
+
+
+def test_whoever_reads_the_log_sees_profiles_end_by_themselves() -> None:
+    site = charging()
+    put(site, profile(purpose=TX, id=8))
+    site.show("ALICE", 1)
+    assert [one[2] for one in told(site)] == [{"profile_ids": [8], "cause": "ended"}]
+    put(site, profile(id=9, valid_to_s=3600))
+    site.advance(4000)
+    site.do(Tick())
+    assert [one[2] for one in told(site)] == [{"profile_ids": [9], "cause": "expired"}]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edged.domain.commands import ReserveNow, Target
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, PresentToken
-from edged.domain.hardware import ChargerState, Fault, FaultCode, LockState, Meter, Phases
+from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, LockState, Meter, Phases
 from edged.domain.station import Ending
 from edged.domain.types import IdToken, RequestRef, Stamp
 from edged.mqtt.documents import Document, carry, encode, number, timestamp
@@ -127,7 +127,29 @@ def test_a_silent_charger_keeps_its_register_and_nothing_that_flows(site: Any) -
         None,
         None,
     )
-    assert aspect(site, "limit")["effective_a"] is None
+    assert aspect(site, "limit")["charger_a"] is None
+
+
+@pytest.mark.parametrize(
+    ("csms_a", "effective_a", "source"),
+    [(None, 16, "installation"), (13.5, 13.5, "csms"), (5.9, 0, "csms"), (0, 0, "csms"), (32, 16, "installation")],
+)
+def test_a_limit_says_what_may_flow_and_whose_word_it_is(
+    site: Any, contract: Any, csms_a: float | None, effective_a: float, source: str
+) -> None:
+    charging(site, current_limit_ma=15_000)
+    allowed_ma = None if csms_a is None else round(csms_a * 1000)
+    limited = replace(site.station.connectors[1], allowed_ma=allowed_ma, capabilities=frozenset({Capability.LIMIT}))
+    site.station = replace(site.station, connectors={**site.station.connectors, 1: limited})
+    assert aspect(site, "limit") == {
+        "local_limit_a": 16,
+        "csms_limit_a": csms_a,
+        "effective_a": effective_a,
+        "charger_a": 15,
+        "source": source,
+    }
+    topic = "edged/v1/gw1/station/cs1/connector/1/limit"
+    contract.check(topic, encode(carry(None, shown(site)[topic])))
 
 
 def test_what_flows_is_not_shown_of_a_charger_that_does_not_answer_whatever_was_read_before(site: Any) -> None:
