@@ -136,8 +136,8 @@ class Diagnostics:
             return False
         command = [self.journalctl, "--quiet", "--no-pager", "--output=short-iso", "--utc", f"--unit={UNIT}"]
         command += [f"--lines={JOURNAL_LINES}"]
-        command += [f"--since=@{order.oldest.timestamp():.0f}"] if order.oldest is not None else []
-        command += [f"--until=@{order.latest.timestamp():.0f}"] if order.latest is not None else []
+        command += [f"--since={_journal_time(order.oldest)}"] if order.oldest is not None else []
+        command += [f"--until={_journal_time(order.latest)}"] if order.latest is not None else []
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -211,6 +211,11 @@ def _secrets(settings: Settings, station: Station) -> tuple[str, ...]:
 
 def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else (moment - _BEGIN).total_seconds()
+
+
+def _journal_time(moment: datetime) -> str:
+    """journalctl knows nothing before 1970, and some CSMSs ask from the year 1 on."""
+    return f"@{max(0.0, (moment - _BEGIN).total_seconds()):.0f}"
 
 
 def _one_line(text: str) -> str:

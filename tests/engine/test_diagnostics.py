@@ -6,7 +6,7 @@ import logging
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,13 @@ async def test_the_units_journal_is_taken_where_there_is_one(tmp_path: Path) -> 
     asked = (tmp_path / "asked").read_text()
     assert f"--since=@{START.timestamp():.0f}" in asked and "--unit=edged" in asked
     assert not list(tmp_path.glob("*.journal"))
+
+
+async def test_a_time_before_all_journals_is_their_beginning(tmp_path: Path) -> None:
+    """Some CSMSs' word for "from the beginning" is the first moment of the year 1."""
+    order = replace(ORDER, oldest=datetime(1, 1, 1, tzinfo=UTC))
+    await archive(bench(journalctl=program(tmp_path, "echo a line")), tmp_path / "a", order)
+    assert "--since=@0" in (tmp_path / "asked").read_text().split()
 
 
 @pytest.mark.parametrize("line", ["exit 1", "true"])
