@@ -40,7 +40,13 @@ PLAN = Plan(
         "TransactionMessageRetryInterval": "10",
         "StopTxnSampledData": "Energy.Active.Import.Register",
     },
-    rules=SiteRules(hard_reset=RestartScope.HOST),
+    rules=SiteRules(
+        hard_reset=RestartScope.HOST,
+        has_password=True,
+        security_profile=1,
+        credentials_digest="the installer's",
+        installs_firmware=True,
+    ),
     ntp_after_s=1.0,
     mirror=False,
 )
@@ -245,6 +251,77 @@ def hard_reset(world: World) -> None:
     ask(world, "Reset", 45, type="Hard")
 
 
+def a_list(world: World) -> None:
+    alice = {"idTag": "ALICE", "idTagInfo": {"status": "Accepted", "parentIdTag": "FAMILY"}}
+    bob = {"idTag": "BOB", "idTagInfo": {"status": "Blocked"}}
+    ask(world, "SendLocalList", listVersion=1, updateType="Full", localAuthorizationList=[alice, bob])
+    ask(world, "SendLocalList", listVersion=2, updateType="Differential", localAuthorizationList=[{"idTag": "BOB"}])
+    ask(world, "GetLocalListVersion")
+
+
+def limits(world: World) -> None:
+    """A default, a transaction's own profile with steps, and the station's; the last two go before the end."""
+    set_limit(world, 1, "TxDefaultProfile", 1, 16.0)
+    charge(world, 1)
+    set_limit(world, 1, "TxProfile", 2, 10.0, 4.0, 20.0)
+    set_limit(world, 0, "ChargePointMaxProfile", 3, 12.0)
+    world.run(12)
+    ask(world, "ClearChargingProfile", id=3)
+    world.show_token("ALICE", 1)
+    world.run(4)
+    unplug(world, 1)
+
+
+def set_limit(world: World, place: int, purpose: str, number: int, *steps_a: float) -> None:
+    periods = [{"startPeriod": 5 * n, "limit": limit} for n, limit in enumerate(steps_a)]
+    start = world.true_utc().isoformat()
+    profile = {
+        "chargingProfileId": number,
+        "stackLevel": 1,
+        "chargingProfilePurpose": purpose,
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": periods, "startSchedule": start},
+    }
+    ask(world, "SetChargingProfile", 3.0, connectorId=place, csChargingProfiles=profile)
+
+
+def signed_firmware(world: World) -> None:
+    charge(world, 1)
+    ask(world, "InstallCertificate", 13, certificateType="ManufacturerRootCertificate", certificate="root one good")
+    firmware = {
+        "location": "http://files.example/f.bin",
+        "retrieveDateTime": world.true_utc().isoformat(),
+        "signingCertificate": "signer good",
+        "signature": "good",
+    }
+    ask(world, "SignedUpdateFirmware", 60, requestId=5, firmware=firmware)
+    unplug(world, 1)
+    world.run(60)
+
+
+def two_logs(world: World) -> None:
+    log = {"remoteLocation": "ftp://files.example/logs/"}
+    ask(world, "GetLog", 2, logType="SecurityLog", requestId=7, log=log)
+    ask(world, "GetLog", 30, logType="DiagnosticsLog", requestId=8, log=log)
+    ask(world, "GetDiagnostics", 30, location="http://files.example/logs/")
+
+
+def an_own_certificate(world: World) -> None:
+    ask(world, "ChangeConfiguration", 2, key="CpoName", value="Operator")
+    world.central.triggered.add("SignCertificate")
+    ask(world, "ExtendedTriggerMessage", 14, requestedMessage="SignChargePointCertificate")
+    for name in world.central.requests[-1:]:
+        ask(world, "CertificateSigned", 14, certificateChain=f"chain {name} good")
+
+
+def other_passwords(world: World) -> None:
+    """One that the CSMS takes itself, and one that it forgets at once."""
+    world.door.promised = b"the password from now on"
+    ask(world, "ChangeConfiguration", 15, key="AuthorizationKey", value="the password from now on")
+    world.door.promised = None
+    ask(world, "ChangeConfiguration", 90, key="AuthorizationKey", value="nobody knows this one")
+
+
 CHAPTERS: tuple[Callable[[World], None], ...] = (
     boot_and_status,
     a_session,
@@ -262,6 +339,12 @@ CHAPTERS: tuple[Callable[[World], None], ...] = (
     a_charger_is_lost,
     a_full_disk,
     a_line_goes_while_a_token_is_judged,
+    a_list,
+    limits,
+    signed_firmware,
+    two_logs,
+    an_own_certificate,
+    other_passwords,
     soft_reset,
     hard_reset,
 )
