@@ -98,6 +98,7 @@ class StationJobs:
         self._post: Callable[[Event], object] = lambda event: None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._collecting = asyncio.Lock()  # one log at a time: who is abandoned still comes to an end with its disk
         self._kept = kept_name(station)
         self._station = station
 
@@ -220,7 +221,8 @@ class StationJobs:
         prepare(self._tools.folder)
         path = self._tools.folder / f"log-{secrets.token_hex(16)}"  # tickets are a station's own, the folder is not
         try:
-            await self._tools.logs.write(order, station, path)
+            async with self._collecting:
+                await self._tools.logs.write(order, station, path)
             return await self._tools.transfer.send(
                 order.location,
                 path,

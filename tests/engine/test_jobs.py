@@ -161,6 +161,31 @@ async def test_a_log_is_collected_sent_and_forgotten(bench: Bench) -> None:
     assert [path.name for path in bench.folder.iterdir()] == [REQUESTS]
 
 
+async def test_however_many_logs_are_asked_for_one_is_collected_at_a_time(bench: Bench) -> None:
+    gate, entered = threading.Event(), []
+
+    def collect(target: Path) -> None:
+        entered.append(target)
+        gate.wait(20)
+        target.write_bytes(b"the archive")
+
+    async def write(order: LogOrder, station: Station, target: Path) -> None:
+        await in_thread(collect, target)
+
+    bench.world.write = write  # type: ignore[method-assign]
+    for number in range(50):
+        bench.commission(SendLog(LOG), f"boot-{number}")
+        while not entered:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        if number < 49:
+            bench.jobs.abandon(f"boot-{number}")
+    assert len(entered) == 1
+    gate.set()
+    assert await bench.end("boot-49") == Done()
+    assert len(entered) == 2 and [path.name for path in bench.folder.iterdir()] == [REQUESTS]
+
+
 async def test_two_stations_never_send_each_others_log(tmp_path: Path) -> None:
     """Tickets are numbered by each station for itself, and the folder is one for all."""
     one, other = Bench(tmp_path), Bench(tmp_path)
