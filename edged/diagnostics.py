@@ -24,7 +24,6 @@ from typing import Any
 from edged import __version__
 from edged.domain.configuration import REGISTRY, Mutability
 from edged.domain.configuration_access import shown
-from edged.domain.credentials import Way
 from edged.domain.files import LogKind, LogOrder
 from edged.domain.journal import Journal, SecurityEntry
 from edged.domain.station import Station
@@ -204,8 +203,7 @@ def _keys(station: Station) -> dict[str, str]:
 
 def _secrets(settings: Settings, station: Station) -> tuple[str, ...]:
     """Every secret that is known now: the installer's, and those that the CSMS has set."""
-    ways = [way for way in (station.access.way, station.access.former) if isinstance(way, Way)]
-    own = [way.password.value for way in ways if way.password is not None]
+    own = [way.password.value for way in station.access.ways if way.password is not None]
     return (*(secret.reveal() for secret in settings.secrets), *own)
 
 

@@ -19,6 +19,7 @@ from edged.csms.course import Course, SettingsFor
 from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
 from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem, StatusItem
+from edged.csms.proof import Proof
 from edged.csms.reports import Reports
 from edged.csms.suspicions import Suspicions
 from edged.csms.waiting import Waiting
@@ -104,12 +105,11 @@ class Link:
         self._course = Course(settings_for)
         self._suspicions = Suspicions(post, monotonic)
         self._deaf = False  # to security events
+        self._proof = Proof(post)
         self._reports = Reports(dialect)
         self._waiting = Waiting(self.outbox, monotonic)
         self._serving = False
-        self._outdated = False
-        self._forgotten = False
-        self._undated = False
+        self._outdated = self._forgotten = self._undated = False
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
@@ -134,7 +134,8 @@ class Link:
     def opened(self, subprotocol: str) -> None:
         self.reason = ""
         self._deaf = False
-        self._post(LinkUp(self._course.number(self._connection)))
+        self._proof.opened(self._course.number(self._connection))
+        self._post(LinkUp(self._proof.number))
 
     def closed(self, reason: str) -> None:
         """Nothing that was under way counts any more; durable rows keep their place and their attempts."""
@@ -149,7 +150,7 @@ class Link:
         self._forget_reports()
         self._serving = False
         self._outdated = self._station.link.online
-        self._post(LinkDown(reason))
+        self._post(LinkDown(reason, self._proof.number))
 
     def failed(self, failure: Failure) -> None:
         self.reason = str(failure.reason)
@@ -159,6 +160,7 @@ class Link:
         self._show_on_wire("<-", frame)
         unasked = self.session.counters.unasked
         for event in self.session.receive(frame, self._monotonic()):
+            self._proof.heard(event, self._station)
             match event:
                 case CallReceived():
                     self._called(event)

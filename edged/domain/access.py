@@ -1,8 +1,10 @@
 """The way to the CSMS: security profile, password, and going back to what worked. Whitepaper A01, A05; 2.x A.
 
-A changed way is on trial until a line has come about with it. Where it is refused, or nothing comes of it in time, the
-one that worked before has its turn, and so on: whichever works first stays, the other is forgotten. Never going back
-for good keeps a station from being locked out that was told of a new password while the network failed.
+A changed way is on trial until the CSMS has said something on a line that came about with it: some let everybody in
+and close again whom they do not like. Where it is refused, or nothing comes of it in time, the ones before it have
+their turn, back to what worked before all of them, and so on: whichever works first stays, the others are forgotten.
+Never going back for good keeps a station from being locked out that was told of a new password while the network
+failed; orders in between are tried as well, for the CSMS may have seen only some of them carried out.
 
 Invariants: the security profile is only ever raised from outside, and lowered only to what worked before a change that
 failed (A05.FR.01, .08) · what has worked has no other way beside it (A05.FR.09) · no secret leaves this module's facts.
@@ -14,7 +16,7 @@ import re
 from dataclasses import replace
 
 from edged.domain.credentials import Access, CertificateUse, LinkFailure, Way
-from edged.domain.events import LinkFailed, LinkUp
+from edged.domain.events import LinkDown, LinkFailed, LinkProven
 from edged.domain.security_event import SecurityEvent, note
 from edged.domain.station import Station
 from edged.domain.transition import Draft
@@ -24,6 +26,8 @@ TRIAL_S = 90.0
 LONGEST_TRIAL_S = 3600.0
 MAX_REFUSALS = 3
 HIGHEST_PROFILE = 3
+MAX_WAYS = 4
+"""On trial at a time: of a longer row of orders the newest ones, and what worked before all of them."""
 
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,20}")
 _TEXT = re.compile(r"[ -~]{16,40}")
@@ -120,13 +124,16 @@ def use_key(draft: Draft, key_id: str) -> None:
 
 
 def _order(draft: Draft, way: Way, what: str) -> None:
-    """Try another way. What worked last is kept beside it, also where an earlier order has not been tried yet."""
+    """Try another way. What worked last is kept beside it, and earlier orders that have not failed yet."""
     access = draft.station.access
-    on_trial = access.former is not None and access.swaps % 2 == 0
+    others = tuple(one for one in access.ordered[access.turn :] if one != way) or (access.way,)
+    if len(others) >= MAX_WAYS:
+        others = (*others[: MAX_WAYS - 2], others[-1])
     draft.update(
         access=Access(
             way=way,
-            former=access.former if on_trial else access.way,
+            former=others[0],
+            further=others[1:],
             number=access.number + 1,
             site_digest=draft.station.rules.credentials_digest,
             until_s=draft.now.monotonic_s + TRIAL_S,
@@ -138,16 +145,27 @@ def _order(draft: Draft, way: Way, what: str) -> None:
 # --- how it goes
 
 
-def link_up(draft: Draft, event: LinkUp) -> None:
-    """The CSMS has let us in: the other way is not needed any more (A05.FR.09)."""
+def link_up(draft: Draft) -> None:
+    """The outage is over."""
     draft.update(link=replace(draft.station.link, alarms=frozenset()))
+
+
+def link_proven(draft: Draft, event: LinkProven) -> None:
+    """The CSMS speaks to us: the other ways are not needed any more (A05.FR.09)."""
     access = draft.station.access
     if event.access != access.number or access.former is None:
         return
-    restored = access.swaps % 2 == 1
-    draft.update(access=replace(access, former=None, swaps=0, failures=0, until_s=None))
+    restored = access.turn > 0
+    draft.update(access=replace(access, former=None, further=(), swaps=0, failures=0, until_s=None))
     kind = "ocpp.access_restored" if restored else "ocpp.access_confirmed"
     draft.announce(kind, None, security_profile=security_profile(draft.station))
+
+
+def link_lost(draft: Draft, event: LinkDown) -> None:
+    """A line that ends before the CSMS has said a word was not meant to be one."""
+    access = draft.station.access
+    if event.access == access.number and access.former is not None:
+        _refused(draft)
 
 
 def link_failed(draft: Draft, event: LinkFailed) -> None:
@@ -161,10 +179,18 @@ def link_failed(draft: Draft, event: LinkFailed) -> None:
         note(draft, _ALARMS[event.failure], event.reason)
     if access.former is None or event.failure is LinkFailure.UNREACHABLE:
         return
-    refused = event.failure is not LinkFailure.OTHER
-    failures = access.failures + 1 if refused else max(1, access.failures)
+    if event.failure is LinkFailure.OTHER:
+        draft.update(access=replace(access, failures=max(1, access.failures)))
+    else:
+        _refused(draft)
+
+
+def _refused(draft: Draft) -> None:
+    access = draft.station.access
+    failures = access.failures + 1
     draft.update(access=replace(access, failures=failures))
-    if failures >= MAX_REFUSALS and access.swaps == 0:  # later turns last: both have been refused already
+    first_round = access.swaps + 1 < len(access.ways)
+    if failures >= MAX_REFUSALS and first_round:  # later turns last: all have been refused already
         _swap(draft)
 
 
@@ -194,15 +220,16 @@ def _tells(station: Station) -> bool:
 
 
 def _swap(draft: Draft) -> None:
-    """The other way's turn. Each turn is longer: while the network is away, both would only fail faster."""
+    """The next way's turn. Each round is longer: while the network is away, all would only fail faster."""
     access = draft.station.access
-    assert access.former is not None
+    following = (*access.ways[1:], access.way)
     swaps = access.swaps + 1
-    trial_s = min(TRIAL_S * 2 ** min(swaps // 2, 10), LONGEST_TRIAL_S)
+    trial_s = min(TRIAL_S * 2 ** min(swaps // len(following), 10), LONGEST_TRIAL_S)
     swapped = replace(
         access,
-        way=access.former,
-        former=access.way,
+        way=following[0],
+        former=following[1],
+        further=following[2:],
         number=access.number + 1,
         swaps=swaps,
         failures=0,

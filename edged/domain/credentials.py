@@ -87,20 +87,37 @@ class Way:
 class Access:
     """How the station goes to its CSMS (*kept* but for `failures` and `until_s`).
 
-    `way` is in use. `former`: the other one, to change to while `way` has not worked yet; None once it has.
-    `number` counts the changes, so that a connection can say with which of them it was made. `swaps`: how often the two
-    have changed places since the last order; odd: `way` is what worked before, `former` what was ordered.
+    `way` is in use. `former`: the next to change to while `way` has not worked yet, `further` those behind it; nothing
+    once it has. `number` counts the changes, so that a connection can say with which of them it was made. `swaps`: how
+    often the turn has changed since the last order; `ordered` undoes it.
     `site_digest`: of the installer's own credentials when the CSMS changed them; new ones in the site's file win.
     `failures`: how often `way` was refused; `until_s`: how long it is tried.
     """
 
     way: Way = field(default_factory=Way)
     former: Way | None = None
+    further: tuple[Way, ...] = ()
     number: int = 0
     site_digest: str = ""
     swaps: int = 0
     failures: int = 0
     until_s: float | None = None
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """All that may still be gone, the one in use first."""
+        return (self.way,) if self.former is None else (self.way, self.former, *self.further)
+
+    @property
+    def turn(self) -> int:
+        """Whose turn it is: 0 is the newest order's."""
+        return self.swaps % len(self.ways)
+
+    @property
+    def ordered(self) -> tuple[Way, ...]:
+        """The same from the newest order to what worked before all of them."""
+        ways, first = self.ways, len(self.ways) - self.turn
+        return ways[first:] + ways[:first]
 
 
 class LinkFailure(StrEnum):

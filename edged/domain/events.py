@@ -84,8 +84,18 @@ class LinkFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkProven:
+    """The CSMS has said something on a line: a call or an answer. `access` as in `LinkUp`."""
+
+    access: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkDown:
+    """`access` as in `LinkUp`; None: it says nothing of the way."""
+
     reason: str
+    access: int | None = None
 
 
 class Registration(StrEnum):
@@ -200,6 +210,7 @@ Happening = (
     | Tick
     | Started
     | LinkUp
+    | LinkProven
     | LinkDown
     | LinkFailed
     | BootAnswered

@@ -76,6 +76,8 @@ def link_up(draft: Draft) -> None:
     draft.update(link=replace(draft.station.link, online=True, boot_sent=False))
     draft.announce("ocpp.connected")
     boot_when_due(draft)
+    if draft.station.link.serving and draft.station.access.former is not None:
+        draft.emit(Notify(NoticeKind.HEARTBEAT))  # its answer proves the way that is on trial
 
 
 def link_down(draft: Draft, event: LinkDown) -> None:

@@ -264,8 +264,7 @@ def _offer(draft: Draft) -> None:
 def _tidy(draft: Draft) -> None:
     """What was superseded is kept a month to fall back on (A02.FR.10), a request that nobody answers no longer either.
     What is in use stays."""
-    way, former = draft.station.access.way, draft.station.access.former
-    in_use = {way.key_id, former.key_id if former is not None else None}
+    in_use = {way.key_id for way in draft.station.access.ways}
     idle = [one for one in draft.station.client_certificates.values() if one.key_id not in in_use]
     idle.sort(key=lambda one: (one.requested_at, one.key_id))
     waiting = [one for one in idle if not one.chain]

@@ -71,6 +71,7 @@ from edged.domain.events import (
     JobStaged,
     LinkDown,
     LinkFailed,
+    LinkProven,
     LinkUp,
     PresentToken,
     QuestionAnswered,
@@ -204,11 +205,14 @@ def _happening(draft: Draft, event: Happening) -> None:
             provisioning.started(draft, event)
         case LinkUp():
             certificate.link_up(draft)
-            access.link_up(draft, event)
+            access.link_up(draft)
             provisioning.link_up(draft)
+        case LinkProven():
+            access.link_proven(draft, event)
         case LinkFailed():
             access.link_failed(draft, event)
         case LinkDown():
+            access.link_lost(draft, event)
             provisioning.link_down(draft, event)
         case BootAnswered():
             provisioning.boot_answered(draft, event)

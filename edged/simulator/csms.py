@@ -69,7 +69,7 @@ class Csms:
     long a station waits for an answer before it may send its next CALL, for the judgement of answers that never come.
     `tls` makes the one door secure; `second_tls` adds a secure door beside a plain one (`secure_url`), as a CSMS has
     that raises its stations' security profiles. A context that demands client certificates makes it profile 3.
-    `logins`: who came through which door, and how.
+    `logins`: who came through which door, and how. `shows_out`: whom (by the login header) it lets in and sends away.
     """
 
     def __init__(
@@ -94,17 +94,16 @@ class Csms:
         self.credentials = None if credentials is None else dict(credentials)
         self.record = Record()
         self.answers = Answers(tokens=tokens or {}, heartbeat_interval_s=heartbeat_interval_s)
-        self.refused_logins = 0
+        self.refused_logins = self.shown_out = 0
         self.logins: list[Login] = []
+        self.shows_out: Callable[[str], bool] = lambda header: False
         self._rules = Rules()
-        self._tls = tls
-        self._second_tls = second_tls
+        self._tls, self._second_tls = tls, second_tls
         self._station_timeout_s = station_timeout_s
         self._stations: dict[str, StationView] = {}
         self._sessions: dict[str, Session] = {}
         self._all: set[Session] = set()
-        self._connections = 0
-        self._cut = False
+        self._connections, self._cut = 0, False
         self._broken_scripts: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
         self._doors = Doors(self._serve, self._admit, host=host, subprotocols=self.subprotocols)
@@ -307,6 +306,9 @@ class Csms:
 
     async def _serve(self, socket: ServerConnection) -> None:
         assert socket.request is not None
+        if self.shows_out(socket.request.headers.get("Authorization", "")):
+            self.shown_out += 1
+            return await socket.close(1008, "nobody here knows you")
         identity = self._identity(socket.request.path)
         self.logins.append(login_of(socket, identity))
         station = self._stations.setdefault(identity, StationView(identity=identity))

@@ -461,3 +461,24 @@ async def test_a_csms_that_knows_no_security_events_is_asked_once_a_connection(o
     await scene.settled()
     assert scene.calls(after=0).count("SecurityEventNotification") == 1
     await scene.knows(lambda state: state["queued"] == 0)
+
+
+# --- a line that is none
+
+
+@pytest.mark.req("TC_073_CS", "A05.FR.08")
+@pytest.mark.parametrize("change_of", ["AuthorizationKey", "SecurityProfile"])
+async def test_a_csms_that_lets_the_new_way_in_and_closes_at_once_has_not_taken_it(
+    open_scene: OpenScene, change_of: str
+) -> None:
+    options: dict[str, Any] = {"csms_options": {"credentials": {STATION: OLD}}, "csms_settings": profile_1()}
+    wanted = f"Basic {base64.b64encode(f'{STATION}:{OLD}'.encode()).decode()}"
+    if change_of == "SecurityProfile":
+        options, wanted = {"csms_settings": {"security_profile": 0, "password": OLD}}, ""
+    scene = await open_scene(SOCKET, **options)
+    before = await accepted(scene, change_of, NEW if change_of == "AuthorizationKey" else 1)
+    scene.csms.credentials = None
+    scene.csms.shows_out = lambda header: header != wanted
+    await comes_back(scene, before)
+    assert scene.csms.shown_out == access.MAX_REFUSALS
+    assert (await scene.daemon.state())["security"] == {"profile": 1 if wanted else 0, "on_trial": False}

@@ -25,6 +25,7 @@ from edged.domain.events import (
     JobDone,
     LinkDown,
     LinkFailed,
+    LinkProven,
     LinkUp,
     PresentToken,
     RecordGivenUp,
@@ -614,6 +615,20 @@ def test_a_call_that_could_not_be_kept_is_an_internal_error(wire: Wire):
     assert wire.line.sent[-1][:3] == [4, "r1", "InternalError"]
 
 
+def test_the_first_word_of_the_csms_on_a_line_proves_the_way_that_is_on_trial(wire: Wire):
+    wire.serve()
+    wire.ask("GetConfiguration", {"key": ["HeartbeatInterval"]})
+    assert LinkProven(0) not in wire.everything, "there is no doubt"
+    wire.ask("ChangeConfiguration", {"key": "AuthorizationKey", "value": "correct horse battery"})
+    wire.down()
+    wire.up()
+    wire.link.received("not a word")
+    assert LinkProven(0) not in wire.everything
+    wire.ask("GetConfiguration", {"key": ["HeartbeatInterval"]})
+    wire.ask("GetConfiguration", {"key": ["ResetRetries"]})
+    assert wire.everything.count(LinkProven(0)) == 1
+
+
 def test_an_answer_that_comes_when_the_line_is_gone_is_dropped_with_it(wire: Wire):
     wire.serve()
     wire.link.received(json.dumps([2, "r1", "GetConfiguration", {}]))
@@ -639,7 +654,10 @@ def test_garbage_is_survived_and_the_next_call_is_answered(wire: Wire):
 def test_the_engine_hears_of_the_line(wire: Wire):
     wire.up()
     wire.down()
-    assert [event for event in wire.everything if isinstance(event, (LinkUp, LinkDown))] == [LinkUp(), LinkDown("cut")]
+    assert [event for event in wire.everything if isinstance(event, (LinkUp, LinkDown))] == [
+        LinkUp(),
+        LinkDown("cut", 0),
+    ]
     assert wire.link.reason == "cut"
 
 

@@ -20,8 +20,8 @@ from edged.domain.credentials import (
     LinkFailure,
     Way,
 )
-from edged.domain.effects import Announce, Keep
-from edged.domain.events import LinkFailed, LinkUp
+from edged.domain.effects import Announce, Keep, NoticeKind, Notify
+from edged.domain.events import LinkDown, LinkFailed, LinkProven, LinkUp
 from edged.domain.journal import SecurityEntry
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import SiteRules
@@ -72,7 +72,9 @@ def fails(site: Site, failure: LinkFailure = LinkFailure.AUTHENTICATION, *, time
 
 
 def comes(site: Site) -> None:
+    """A line, and a word of the CSMS on it."""
     site.do(LinkUp(way(site).number))
+    site.do(LinkProven(way(site).number))
 
 
 def logged(site: Site) -> list[str]:
@@ -139,7 +141,7 @@ def test_nobody_is_shown_a_password() -> None:
 def test_a_way_that_works_has_no_other_beside_it() -> None:
     site = built()
     site.set("AuthorizationKey", NEW)
-    site.do(LinkUp(0))
+    site.do(LinkProven(0))
     assert way(site).former is not None, "that line came about with the old password"
     comes(site)
     assert (way(site).former, way(site).until_s) == (None, None)
@@ -221,12 +223,77 @@ def test_turns_become_longer_and_are_told_once() -> None:
     assert told == 1
 
 
-def test_two_orders_in_a_row_go_back_to_what_worked_before_both() -> None:
+@pytest.mark.req("A05.FR.08")
+def test_of_two_orders_in_a_row_the_first_may_work_where_the_second_does_not() -> None:
     site = built()
     site.set("AuthorizationKey", NEW)
     site.set("SecurityProfile", "2")
     assert way(site).way == Way(security_profile=2, password=SecretText(NEW))
-    assert (way(site).former, way(site).number) == (Way(), 2)
+    assert way(site).number == 2
+    site.restart()
+    site.offline()
+    fails(site, LinkFailure.CERTIFICATE, times=3)
+    assert way(site).way == Way(password=SecretText(NEW)), "the CSMS may take the old password no more"
+    comes(site)
+    assert (way(site).way, way(site).former, way(site).further) == (Way(password=SecretText(NEW)), None, ())
+    assert reads(site, "SecurityProfile") == "1"
+
+
+def test_of_orders_in_a_row_that_all_fail_what_worked_before_them_has_its_turn_and_then_the_newest_again() -> None:
+    site = built()
+    site.set("AuthorizationKey", NEW)
+    site.set("SecurityProfile", "2")
+    site.offline()
+    fails(site, times=3)
+    fails(site, times=3)
+    assert way(site).way == Way()
+    fails(site, times=20)
+    assert way(site).way == Way(), "its turn lasts"
+    site.wait(access.TRIAL_S + 1)
+    assert way(site).way == Way(security_profile=2, password=SecretText(NEW))
+    comes(site)
+    assert "ocpp.access_confirmed" in site.told()
+
+
+def test_however_many_orders_come_in_a_row_what_worked_before_them_is_kept() -> None:
+    site = built()
+    for number in range(20):
+        assert site.set("AuthorizationKey", f"password number {number:04}") is ACCEPTED
+    assert len(way(site).ways) == access.MAX_WAYS
+    assert way(site).ordered[-1] == Way()
+    assert way(site).way == Way(password=SecretText("password number 0019"))
+
+
+# --- what proves a way
+
+
+def test_a_line_alone_proves_nothing_and_the_csms_is_asked_for_a_word() -> None:
+    site = built()
+    site.set("AuthorizationKey", NEW)
+    site.offline()
+    site.do(LinkUp(way(site).number))
+    assert way(site).former == Way()
+    assert Notify(NoticeKind.HEARTBEAT) in site.effects
+    site.do(LinkProven(way(site).number))
+    assert way(site).former is None
+
+
+def test_a_csms_that_lets_everybody_in_and_closes_again_has_refused() -> None:
+    site = built()
+    site.set("AuthorizationKey", NEW)
+    for _ in range(access.MAX_REFUSALS):
+        number = way(site).number
+        site.do(LinkUp(number))
+        site.do(LinkDown("closed by the CSMS (1008)", number))
+    assert way(site).way == Way()
+
+
+def test_the_end_of_the_line_on_which_a_change_was_ordered_says_nothing_of_it() -> None:
+    site = built()
+    number = way(site).number
+    site.set("AuthorizationKey", NEW)
+    site.do(LinkDown("the settings have changed", number))
+    assert way(site).failures == 0
 
 
 def test_an_order_after_going_back_is_tried_against_what_is_used() -> None:

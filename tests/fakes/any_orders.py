@@ -48,6 +48,7 @@ from edged.domain.events import (
     JobDone,
     JobStaged,
     LinkFailed,
+    LinkProven,
     LinkUp,
     QuestionAnswered,
     SigningAnswer,
@@ -354,6 +355,12 @@ class AnyOrders:
         if not self.station.link.online:
             number = self.station.access.number
             self.do(LinkUp(number - 1 if stale else number))
+
+    @rule(stale=SOMETIMES)
+    def csms_speaks(self, stale: bool) -> None:
+        if self.station.link.online:
+            number = self.station.access.number
+            self.do(LinkProven(number - 1 if stale else number))
 
 
 __all__ = ["AnyOrders"]

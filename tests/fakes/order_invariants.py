@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from edged.domain.access import MAX_WAYS
 from edged.domain.charging import ChargingProfile, InstalledProfile, ProfileKind, ProfilePurpose, RateUnit
 from edged.domain.desired import desired
 from edged.domain.effects import Abandon, Ask, Commission, Effect, Enqueue, FirmwareRecord, LogRecord
-from edged.domain.events import Event, JobDone, LinkUp
+from edged.domain.events import Event, JobDone, LinkProven
 from edged.domain.files import FirmwareStatus, FirmwareUpdate, UploadStatus
 from edged.domain.hardware import Capability
 from edged.domain.jobs import Failed, InstallFirmware, Job, VerifyFirmware
@@ -53,7 +54,7 @@ def check_beside_the_core(station: Station) -> None:
     _check_profiles(station)
     _check_bounds(station)
     access = station.access
-    assert access.former is not None or access.swaps == 0, "a way changes places with nothing"
+    assert access.former is not None or (access.swaps == 0 and not access.further), "a way changes places with nothing"
     update = station.firmware
     if update is not None:
         assert not (update.over and update.ticket is not None), "an update that is over has somebody at work"
@@ -80,7 +81,7 @@ def _check_bounds(station: Station) -> None:
     most = configuration.number("MaxChargingProfilesInstalled") + len(station.connectors)
     assert len(station.charging_profiles) <= most
     assert len(station.certificates) <= configuration.number("CertificateStoreMaxLength")
-    assert len(station.client_certificates) <= MAX_WAITING + MAX_CHAINS + 2
+    assert len(station.client_certificates) <= MAX_WAITING + MAX_CHAINS + MAX_WAYS
     assert len(station.security_tally) <= 65
     assert len(station.pending) <= MAX_PENDING
     assert kinds.count(PendingCertificate) <= MAX_JUDGED
@@ -195,7 +196,7 @@ class Orders:
             self._effect(effect, after)
         assert set(self.jobs) == _owners(after), "a job without an owner, or somebody waits for a job that nobody does"
         self._judge_orders(before, transition)
-        if isinstance(event, LinkUp) and event.access == before.access.number:
+        if isinstance(event, LinkProven) and event.access == before.access.number:
             assert after.access.former is None, "what has been proven has still another way beside it"
 
     def _effect(self, effect: Effect, after: Station) -> None:

@@ -25,8 +25,7 @@ from edged.domain.commands import (
 from edged.domain.configuration import ConfigurationStatus
 from edged.domain.credentials import Way
 from edged.domain.effects import Effect, FirmwareRecord, LogRecord, Record, Reply, SecurityRecord
-from edged.domain.events import Event, LinkUp, RecordGivenUp
-from edged.domain.hardware import Capability
+from edged.domain.events import Event, LinkProven, RecordGivenUp
 from edged.domain.journal import Journal
 from edged.domain.pending import PendingCertificate, PendingOrder, PendingSigning
 from edged.domain.station import Station
@@ -34,7 +33,7 @@ from edged.domain.types import RequestRef
 from edged.store.port import JOURNAL_MAX
 from tests.fakes.central import NOTICES
 from tests.fakes.door import OWN_PASSWORD, Key, key_of
-from tests.fakes.order_invariants import own_limit_a
+from tests.fakes.profile_invariants import ampere, own_limit
 from tests.fakes.world import IDENTITY
 
 if TYPE_CHECKING:
@@ -73,9 +72,9 @@ class Orders:
         if before.access is after.access:
             return
         if isinstance(event, SetConfiguration):
-            self.dead -= {_key(after, after.access.way), _key(after, after.access.former)}
-        if isinstance(event, LinkUp) and before.access.former is not None and after.access.former is None:
-            self.dead.add(_key(after, before.access.former))
+            self.dead -= {_key(after, way) for way in after.access.ways}
+        if isinstance(event, LinkProven) and before.access.former is not None and after.access.former is None:
+            self.dead |= {_key(after, way) for way in before.access.ways}
             self.dead.discard(_key(after, after.access.way))
 
     def died(self) -> None:
@@ -159,16 +158,15 @@ def energy_keeps_to_the_profiles(orders: Orders) -> None:
     world = orders.laws.world
     station, now = world.engine.station, world.clock.now()
     for number, box in world.boxes.items():
-        ampere = box.offered_ma / 1000 if box.contactor else 0.0
-        allowed = own_limit_a(station, station.connectors[number], now)
+        offered_a = box.offered_ma / 1000 if box.contactor else 0.0
+        connector, running = station.connectors[number], station.running(number)
+        started = now.utc if running is None else station.true_time(running.started)
+        allowed_a = ampere(connector, own_limit(station, connector, now.utc, started))
         excused = box.unreachable or world.stalled or world.committing
-        least_a = station.connectors[number].layout.min_current_ma / 1000
-        if Capability.LIMIT in box.capabilities and allowed is not None and allowed < least_a:
-            allowed = 0.0
-        if excused or allowed is None or ampere <= allowed + 0.001:
+        if excused or offered_a <= allowed_a + 0.001:
             orders.kept_within_s[number] = world.elapsed_s
         late_s = world.elapsed_s - orders.kept_within_s.setdefault(number, world.elapsed_s)
-        assert late_s <= FOLLOW_S, f"{ampere} A on connector {number} for {late_s:.0f} s, its profiles allow {allowed}"
+        assert late_s <= FOLLOW_S, f"{offered_a} A on {number} for {late_s:.0f} s, its profiles allow {allowed_a}"
 
 
 def no_job_without_an_owner_and_no_owner_without_a_job(orders: Orders) -> None:
