@@ -34,7 +34,7 @@ async def with_library(line: ClientConnection, configuration: str) -> None:
     from ocpp.v16.enums import CancelReservationStatus, ReservationStatus  # type: ignore[import-untyped]
 
     keys = [
-        {"key": each["key"], "readonly": each["readonly"], "value": each["value"]}
+        {name: each[name] for name in ("key", "readonly", "value") if name in each}  # a secret has none
         for each in json.loads(configuration)["configurationKey"]
     ]
 
