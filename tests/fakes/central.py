@@ -333,9 +333,9 @@ class Central:
             self.installed = list(answer.get("certificateHashData", ()))
         elif action == "ChangeConfiguration" and payload["key"] in WAYS:
             if answer["status"] != "Accepted":
-                door.ordered = False
-            elif payload["key"] == "AuthorizationKey" and door.promised == payload["value"].encode():
-                door.password = door.promised
+                door.ordered = door.ordered and payload["key"] != "SecurityProfile"
+            elif payload["key"] == "AuthorizationKey" and payload["value"].encode() in door.promised:
+                door.password = payload["value"].encode()
 
     def overdue(self) -> list[str]:
         """What was asked on this connection and not answered within a minute."""

@@ -18,14 +18,14 @@ Key = tuple[int, bytes | None]
 
 @dataclass
 class Door:
-    """`failures`: profiles that are not served, and what happens to whoever tries. `ordered`: what the CSMS has told
-    and no line has come about with yet; it tells nothing new meanwhile."""
+    """`failures`: profiles that are not served, and what happens to whoever tries. `ordered`: another profile was told
+    and no line has come about since. `promised`: passwords that are taken once their order is accepted."""
 
     profile: int
     password: bytes = OWN_PASSWORD.encode()
     failures: dict[int, Failure] = field(default_factory=dict)
     ordered: bool = False
-    promised: bytes | None = None
+    promised: set[bytes] = field(default_factory=set)
     attempts: int = 0
 
     def __post_init__(self) -> None:

@@ -232,16 +232,17 @@ class Operator:
     # --- the way to the CSMS
 
     def access(self) -> None:
-        """One order after the other; a dishonest one is told and then not kept to."""
+        """Passwords in any number, profiles one after the other; a dishonest order is told and then not kept to."""
         door = self.world.door
-        if door.ordered or self.random.random() < 0.3:
-            return
         honest = self.random.random() < 0.5
         if self.random.random() < 0.7:
-            password = f"password {self.random.randrange(10**9):012d}"
-            if self.central.ask("ChangeConfiguration", {"key": "AuthorizationKey", "value": password}):
-                door.ordered = True
-                door.promised = password.encode() if honest else None
+            for _ in range(self.some(1, 1, 2)):
+                password = f"password {self.random.randrange(10**9):012d}"
+                if self.random.random() < 0.5:
+                    door.promised.add(password.encode())
+                self.ask("ChangeConfiguration", key="AuthorizationKey", value=password)
+            return
+        if door.ordered:
             return
         profile = door.profile + 1
         if self.central.ask("ChangeConfiguration", {"key": "SecurityProfile", "value": str(profile)}):

@@ -1,26 +1,22 @@
-"""What must hold of orders, jobs, charging profiles, lists and credentials after every step.
+"""What must hold of orders, jobs, lists and credentials after every step.
 
 `check_beside_the_core` judges a station alone, `Orders` what only the history of steps can tell. Written from the
-specifications, not from the code: the tables are 1.6's whitepaper L01 and N01, and the limits are reckoned anew.
+specifications, not from the code: the table is 1.6's whitepaper L01.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from edged.domain.access import MAX_WAYS
-from edged.domain.charging import ChargingProfile, InstalledProfile, ProfileKind, ProfilePurpose, RateUnit
-from edged.domain.desired import desired
 from edged.domain.effects import Abandon, Ask, Commission, Effect, Enqueue, FirmwareRecord, LogRecord
 from edged.domain.events import Event, JobDone, LinkProven
 from edged.domain.files import FirmwareStatus, FirmwareUpdate, UploadStatus
-from edged.domain.hardware import Capability
 from edged.domain.jobs import Failed, InstallFirmware, Job, VerifyFirmware
 from edged.domain.pending import PendingCertificate, PendingData, PendingOrder, PendingSigning, PendingToken
 from edged.domain.places import in_force
 from edged.domain.signing import MAX_CHAINS, MAX_JUDGED, MAX_WAITING
-from edged.domain.station import Connector, Station
+from edged.domain.station import Station
 from edged.domain.transition import Transition
 from edged.domain.types import Now
 
@@ -51,7 +47,6 @@ MAX_PENDING = 48
 
 def check_beside_the_core(station: Station) -> None:
     """Facts that must agree with each other, and bounds."""
-    _check_profiles(station)
     _check_bounds(station)
     access = station.access
     assert access.former is not None or (access.swaps == 0 and not access.further), "a way changes places with nothing"
@@ -60,19 +55,6 @@ def check_beside_the_core(station: Station) -> None:
         assert not (update.over and update.ticket is not None), "an update that is over has somebody at work"
     upload = station.upload
     assert upload is None or upload.ticket is None or upload.status is UploadStatus.UPLOADING
-
-
-def _check_profiles(station: Station) -> None:
-    slots = set()
-    for number, one in station.charging_profiles.items():
-        assert number == one.profile.id
-        if one.transaction_id is not None:
-            owner = station.transactions.get(one.transaction_id)
-            assert owner is not None and owner.active, "a profile outlived its transaction"
-            assert station.connectors[owner.connector].layout.evse_id == one.evse_id
-        assert (one.transaction_id is not None) is (one.profile.purpose is ProfilePurpose.TX)
-        slots.add((one.profile.purpose, one.profile.stack_level, one.evse_id, one.transaction_id))
-    assert len(slots) == len(station.charging_profiles), "two profiles for one place"
 
 
 def _check_bounds(station: Station) -> None:
@@ -89,81 +71,6 @@ def _check_bounds(station: Station) -> None:
     assert kinds.count(PendingOrder) <= 1
     assert kinds.count(PendingSigning) <= 1
     assert kinds.count(PendingToken) <= len(station.connectors)
-
-
-# --- what may flow, reckoned anew
-
-
-def check_limits(station: Station, now: Now) -> None:
-    """No connector is given more than its profiles say, all together no more than the station's."""
-    budget = _prevailing(station, _of(station, ProfilePurpose.STATION_MAX), None, now)
-    flowing = {n: desired(station, n) for n in station.connectors if desired(station, n).permit_charging}
-    total = 0.0
-    for number, wanted in flowing.items():
-        connector = station.connectors[number]
-        if not (connector.can(Capability.LIMIT) or connector.can(Capability.WITHHOLD)):
-            continue
-        assert wanted.current_limit_ma is not None
-        ampere = wanted.current_limit_ma / 1000
-        assert ampere >= (connector.layout.min_current_ma / 1000), "less than the charger can go down to"
-        own = own_limit_a(station, connector, now)
-        assert own is None or ampere <= own + 0.001, f"{ampere} A on {number}, its profiles allow {own}"
-        if budget is not None:
-            watts = connector.layout.voltage_v * connector.layout.phases
-            total += ampere * (1.0 if budget[1] is RateUnit.AMPERES else watts)
-    assert budget is None or total <= budget[0] + 0.01, f"{total} of a budget of {budget[0]}"
-
-
-def own_limit_a(station: Station, connector: Connector, now: Now) -> float | None:
-    """What a connector's own profiles allow in amperes a phase; None: they say nothing."""
-    running = station.running(connector.number)
-    places = (
-        [p for p in _of(station, ProfilePurpose.TX) if running is not None and p.transaction_id == running.id],
-        [p for p in _of(station, ProfilePurpose.TX_DEFAULT) if p.evse_id == connector.layout.evse_id],
-        [p for p in _of(station, ProfilePurpose.TX_DEFAULT) if p.evse_id == 0],
-    )
-    started = station.true_time(running.started) if running is not None else now.utc
-    for profiles in places:
-        found = _prevailing(station, profiles, started, now)
-        if found is not None:
-            limit, unit = found
-            return limit if unit is RateUnit.AMPERES else limit / (connector.layout.voltage_v * connector.layout.phases)
-    return None
-
-
-def _of(station: Station, purpose: ProfilePurpose) -> list[InstalledProfile]:
-    return [one for one in station.charging_profiles.values() if one.profile.purpose is purpose]
-
-
-def _prevailing(
-    station: Station, profiles: list[InstalledProfile], started: datetime | None, now: Now
-) -> tuple[float, RateUnit] | None:
-    at = now.utc.replace(microsecond=0)
-    for one in sorted(profiles, key=lambda p: -p.profile.stack_level):
-        limit = _says(one.profile, started, at)
-        if limit is not None:
-            return limit, one.profile.schedule.unit
-    return None
-
-
-def _says(profile: ChargingProfile, started: datetime | None, at: datetime) -> float | None:
-    """The limit of one profile at a whole second."""
-    schedule = profile.schedule
-    if profile.valid_from is not None and at < profile.valid_from.replace(microsecond=0):
-        return None
-    if profile.valid_to is not None and at >= profile.valid_to.replace(microsecond=0):
-        return None
-    origin = (started if profile.kind is ProfileKind.RELATIVE else schedule.start) or at
-    offset = at - origin.replace(microsecond=0)
-    if offset < timedelta(0):
-        if profile.kind is not ProfileKind.RELATIVE:
-            return None
-        offset = timedelta(0)
-    if profile.recurrency is not None:
-        offset %= timedelta(days=1 if profile.recurrency.value == "Daily" else 7)
-    if schedule.duration_s is not None and offset >= timedelta(seconds=schedule.duration_s):
-        return None
-    return [p.limit for p in schedule.periods if timedelta(seconds=p.start_s) <= offset][-1]
 
 
 # --- the history
@@ -187,7 +94,6 @@ class Orders:
     def saw(self, before: Station, event: Event, transition: Transition, now: Now) -> None:
         after = transition.station
         check_beside_the_core(after)
-        check_limits(after, now)
         if isinstance(event, JobDone):
             job = self.jobs.pop(event.ticket, None)
             if isinstance(job, VerifyFirmware) and not isinstance(event.outcome, Failed):
@@ -288,4 +194,4 @@ def _owners(station: Station) -> set[str]:
     return waiting
 
 
-__all__ = ["NEXT", "NEXT_UNSIGNED", "Orders", "check_beside_the_core", "check_limits", "own_limit_a"]
+__all__ = ["NEXT", "NEXT_UNSIGNED", "Orders", "check_beside_the_core"]

@@ -316,9 +316,8 @@ def an_own_certificate(world: World) -> None:
 
 def other_passwords(world: World) -> None:
     """One that the CSMS takes itself, and one that it forgets at once."""
-    world.door.promised = b"the password from now on"
+    world.door.promised.add(b"the password from now on")
     ask(world, "ChangeConfiguration", 15, key="AuthorizationKey", value="the password from now on")
-    world.door.promised = None
     ask(world, "ChangeConfiguration", 90, key="AuthorizationKey", value="nobody knows this one")
 
 
