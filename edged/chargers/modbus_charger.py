@@ -4,14 +4,16 @@ Owns: the session with the device (wake-up, identity, failsafe first), one poll 
 and reading it back, noticing a restart. Refuses to know: why something is wanted, retries (the driver).
 
 Invariants: no setpoint is written before the failsafe registers of the session are; what a register cannot tell is
-judged by what this session wrote to it; a token that was in the reader before edged was is no swipe.
+judged by what this session wrote to it, until the device leaves a request unanswered; a token that was in the reader
+before edged was is no swipe.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edged.chargers.bus import Bus
@@ -34,7 +36,7 @@ from edged.domain.hardware import (
     Observation,
     Quality,
 )
-from edged.ports import ChargerError, ChargerRefused, Clock
+from edged.ports import ChargerError, ChargerRefused, ChargerUnreachable, Clock
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class ModbusCharger:
         self._facts: dict[str, Value | None] = {}
         self._values: dict[str, Value | None] = {}
         self._written: dict[str, _Written] = {}
+        self._doubtful: set[str] = set()
         self._init_held: dict[str, Value] = {}
         self._capabilities = profile.capabilities
         self._boot_mark: float | None = None
@@ -114,8 +117,9 @@ class ModbusCharger:
     async def observe(self) -> Observation:
         """One poll. Raises `ChargerError`: a poll that did not read everything it should is none."""
         self._keep_alive.attend()
-        await self._connect()
-        values = await self.device.read(self._polled())
+        with self._doubting():
+            await self._connect()
+            values = await self.device.read(self._polled())
         if self.profile.state.register in self.device.missing:
             raise ChargerRefused(f"{self} has no register {self.profile.state.register}")
         read_at = self._clock.now()
@@ -145,6 +149,10 @@ class ModbusCharger:
         where it does not answer. What the device cannot report counts as taken when the write was echoed.
         """
         self._keep_alive.attend()
+        with self._doubting():
+            await self._apply(desired)
+
+    async def _apply(self, desired: Desired) -> None:
         await self._connect()
         if not desired.permit_charging and not can_withhold(self.profile):
             raise ChargerRefused(f"{self} has no way to withhold energy")
@@ -176,6 +184,22 @@ class ModbusCharger:
         if outcome is ActionOutcome.DONE and action is not Action.UNLOCK:
             self._has_booted = True
         return outcome
+
+    async def answers(self) -> bool:
+        """Whether the device says anything at all, be it an exception. Its silence is not held against it."""
+        try:
+            await self.device.read((self.profile.state.register,), Priority.COMMAND, forgiving=True)
+        except ChargerUnreachable:
+            return False
+        except ChargerRefused:
+            return True
+        return True
+
+    def power_was_cut(self) -> None:
+        """The device has lost what was written to it: the next use begins a new session, the next poll tells it."""
+        self._session = None
+        self._values = {}
+        self._has_booted = True
 
     async def close(self) -> None:
         """End the keep-alive: the charger falls back to its failsafe. The bus belongs to others."""
@@ -312,7 +336,7 @@ class ModbusCharger:
         """Whether something was written."""
         if not self._values:
             self._values = await self.device.read(self._polled(), Priority.COMMAND)
-        before = self._written.get(target.register)
+        before = None if target.register in self._doubtful else self._written.get(target.register)
         reached = target.is_reached(self._values, self.device.registers)
         if reached or (reached is None and before is not None and before.value == target.value):
             if before is None or before.value != target.value:
@@ -348,9 +372,20 @@ class ModbusCharger:
                 return
             await self._pause(LOOK_AGAIN_S)
 
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        """After silence nothing is sure that was only written: the device may have restarted, and a write whose answer
+        was lost may have been done."""
+        try:
+            yield
+        except ChargerUnreachable:
+            self._doubtful.update(self._written)
+            raise
+
     def _remember(self, name: str, value: Value) -> None:
         now_s = self._monotonic_s()
         self._written[name] = _Written(value, now_s)
+        self._doubtful.discard(name)
         permit = self.profile.permit
         if permit is not None and name == permit.register:
             register = self.device.registers[name]

@@ -176,6 +176,40 @@ async def test_everything_is_applied_again_after_a_restart(image, clock) -> None
     assert written(one, "enable") == [1, 1] and written(one, "set_current") == [16_000, 16_000]
 
 
+async def test_what_cannot_be_read_back_is_written_again_after_every_silence(image, clock) -> None:
+    one = keba(image)
+    async with charger_of(one, clock) as charger:
+        await charger.apply(GO)
+        one.bus.is_dead = True
+        with pytest.raises(ChargerUnreachable):
+            await charger.observe()
+        one.bus.is_dead = False
+        await charger.observe()
+        await charger.apply(GO)
+        await charger.apply(GO)
+    assert written(one, "set_current") == [16_000, 16_000] and written(one, "enable") == [1, 1]
+
+
+async def test_a_write_whose_answer_was_lost_may_have_been_done(image, clock) -> None:
+    one = keba(image)
+    one.set(max_supported_current=32)
+    limit = one.address("set_current")
+    write = one.bus.write
+
+    async def deaf(unit_id, table, address, words, **options):
+        await write(unit_id, table, address, words, **options)
+        if address == limit and words == (32_000,):
+            raise ChargerUnreachable("no answer")
+
+    async with charger_of(one, clock) as charger:
+        await charger.apply(GO)
+        one.bus.write = deaf
+        with pytest.raises(ChargerUnreachable):
+            await charger.apply(Desired(permit_charging=True, current_limit_ma=32_000))
+        await charger.apply(GO)
+    assert written(one, "set_current") == [16_000, 32_000, 16_000]
+
+
 # --- writing -----------------------------------------------------------------------------------------
 
 
