@@ -151,6 +151,7 @@ def _go_on(draft: Draft, update: FirmwareUpdate) -> None:
         case FirmwareStatus.DOWNLOADED if update.order.signed:
             _begin(draft, update.status, VerifyFirmware(update.order, update.file))
         case FirmwareStatus.INSTALLING | FirmwareStatus.INSTALL_REBOOTING:
+            draft.update(next_boot_reason=BOOT_REASON)
             _begin(draft, update.status, InstallFirmware(update.file, resume=True))
         case _:
             _install_when_possible(draft, update)

@@ -24,7 +24,7 @@ from edged.domain.effects import (
     Reply,
     Restart,
 )
-from edged.domain.events import JobDone, JobStaged
+from edged.domain.events import JobDone, JobStaged, Tick
 from edged.domain.files import FirmwareOrder, FirmwareStatus, FirmwareUpdate
 from edged.domain.firmware import JUDGED_S, shown
 from edged.domain.hardware import Capability
@@ -117,6 +117,16 @@ def signed(site: Site, **changes: Any) -> None:
     order(site, request_id=7, **changes)
     end(site)
     end(site, FILE)
+
+
+def test_the_computers_restart_is_the_firmwares_though_edged_was_restarted_before() -> None:
+    site = build()
+    unsigned(site)
+    site.restart(continued=True)
+    site.do(Tick())
+    assert site.station.next_boot_reason == "FirmwareUpdate"
+    end(site, Failed("no"))
+    assert site.station.next_boot_reason is None
 
 
 # --- a signer that nobody judges
