@@ -110,9 +110,12 @@ def _state(profile: DeviceProfile, answers: Answers) -> Iterator[Evidence]:
 
 def _identity(profile: DeviceProfile, answers: Answers) -> Iterator[Evidence]:
     identity = profile.identity
-    for name in (identity.model, identity.serial_number, identity.firmware):
-        if name is None or name not in answers.values:
-            continue
+    told = [
+        n for n in (identity.model, identity.serial_number, identity.firmware) if n is not None and n in answers.values
+    ]
+    if told and not any(any(answers.words[name]) for name in told):
+        yield Evidence("it does not say who it is", -2)
+    for name in told:
         words = answers.words[name]
         if not any(words):
             yield Evidence(f"{name} is empty", 0)

@@ -102,7 +102,8 @@ class Progress:
 class Scan:
     """One scan: `lines` are the same line with different settings, of which the first that works is kept.
 
-    `done`: the ids that were asked. `working`: the settings at which somebody answered. `heard`: everything that was on the line.
+    `done`: the ids that were asked. `working`: the settings at which somebody answered. `heard`: everything that was
+    on the line.
     """
 
     lines: Sequence[BusSpec]
@@ -217,16 +218,17 @@ class Scan:
 
 
 class _Pace:
-    """How long to wait for a unit nobody knows: four times the slowest that answered so far."""
+    """How long to wait for a unit nobody knows: four times the slowest that answered so far, never longer than at
+    first. Who answers later is heard all the same, and asked again."""
 
     def __init__(self, is_network: bool) -> None:
         self._shortest_s = NETWORK_SHORTEST_S if is_network else SERIAL_SHORTEST_S
-        self.timeout_s = NETWORK_FIRST_S if is_network else SERIAL_FIRST_S
+        self._longest_s = self.timeout_s = NETWORK_FIRST_S if is_network else SERIAL_FIRST_S
         self._slowest_s = 0.0
 
     def learned(self, round_trip_s: float) -> None:
         self._slowest_s = max(self._slowest_s, round_trip_s)
-        self.timeout_s = min(PATIENT_S, max(self._shortest_s, 4 * self._slowest_s))
+        self.timeout_s = min(self._longest_s, max(self._shortest_s, 4 * self._slowest_s))
 
 
 def _found(spec: BusSpec, unit_id: int, told: Told, *, at_every_id: bool = False) -> FoundUnit:

@@ -27,7 +27,7 @@ stations:
     csms: {url: "ws://127.0.0.1:9000", versions: [ocpp2.1, ocpp1.6]}
     evses: [{charger: left}, {charger: right}]
 """
-COMMANDS = ("run", "check", "status", "ctl", "simulate")
+COMMANDS = ("run", "check", "status", "ctl", "probe", "scan", "simulate")
 
 
 @pytest.fixture
