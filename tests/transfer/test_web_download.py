@@ -601,6 +601,14 @@ async def test_https_trusts_the_installed_roots_and_checks_the_name(bench, autho
     assert shown == ["files.example", "other.example"]
 
 
+async def test_https_trusts_an_installed_root_that_another_one_signed(bench, authority, tmp_path):
+    """As the CSMS's own line does: a new root is signed by the former one where that is checked."""
+    below = Authority.new("Signed by another", parent=authority)
+    bench.more["ca_pems"] = lambda: [below.pem]
+    with WebServer(serving(CONTENT), context=below.server().server_context(tmp_path)) as server:
+        assert is_whole(await bench.fetch(server.url()), bench)
+
+
 async def test_https_trusts_the_installers_file(bench, authority, tmp_path):
     (tmp_path / "ca.pem").write_text(authority.pem)
     bench.more["ca_file"] = tmp_path / "ca.pem"
