@@ -52,9 +52,9 @@ def present(draft: Draft, event: PresentToken) -> None:
     elif asked(draft.station, number) is not None:
         draft.reply(event.request, TokenVerdict.BUSY, "another token is being checked for this connector")
     elif running is not None and running.id_token is not None:
-        _show_to_stop(draft, running, event, group)
+        _show_to_stop(draft, running, event)
     elif connector.held_for is not None:
-        _show_to_release(draft, connector, event, group)
+        _show_to_release(draft, connector, event)
     elif connector.authorization is not None and connector.authorization.id_token.matches(event.id_token):
         draft.change(number, authorization=None)
         draft.reply(event.request, TokenVerdict.RELEASED, "shown a second time: let go")
@@ -62,11 +62,19 @@ def present(draft: Draft, event: PresentToken) -> None:
         _show_to_start(draft, number, event)
 
 
-def _show_to_stop(draft: Draft, running: Transaction, event: PresentToken, group: IdToken | None) -> None:
+def _trusted_group(draft: Draft, token: IdToken) -> IdToken | None:
+    """The group of a token that would be let in without the CSMS: one that is blocked or expired acts for nobody."""
+    if authorization.judge_offline(draft.station, token, draft.now) is not Way.ADMIT:
+        return None
+    known = authorization.lookup(draft.station, token, draft.now)
+    return known.group if known is not None else None
+
+
+def _show_to_stop(draft: Draft, running: Transaction, event: PresentToken) -> None:
     """Another token than the starting one stops only with its group (16-AUTH-10, TC_069)."""
     if draft.station.link.serving:
         _ask(draft, running.connector, event.id_token, stop=True, request=event.request)
-    elif transaction.belongs(running, event.id_token, group):
+    elif transaction.belongs(running, event.id_token, _trusted_group(draft, event.id_token)):
         _stop_locally(draft, running, event.id_token)
         draft.reply(event.request, TokenVerdict.STOPPED)
     else:
@@ -77,11 +85,12 @@ def _stop_locally(draft: Draft, running: Transaction, token: IdToken) -> None:
     transaction.end(draft, running.connector, StopReason.LOCAL, Trigger.STOP_AUTHORIZED, id_token=token)
 
 
-def _show_to_release(draft: Draft, connector: Connector, event: PresentToken, group: IdToken | None) -> None:
+def _show_to_release(draft: Draft, connector: Connector, event: PresentToken) -> None:
     """A cable that is kept locked is let go by its own token or one of its group."""
     owner = connector.held_for
     known = authorization.lookup(draft.station, owner, draft.now) if owner is not None else None
     owners_group = known.group if known is not None else None
+    group = _trusted_group(draft, event.id_token)
     if owner is None or owner.matches(event.id_token) or same_group(owners_group, group):
         draft.change(connector.number, held_for=None)
         draft.reply(event.request, TokenVerdict.RELEASED, "the cable is released")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edged.domain.answers import TokenVerdict, UnlockStatus, Verdict
-from edged.domain.commands import RequestStart, RequestStop, ResetKind, ResetStation
+from edged.domain.commands import ListChange, RequestStart, RequestStop, ResetKind, ResetStation, SendLocalList
 from edged.domain.effects import Announce, AskAuthorization, RecordKind, Reply, StopReason
 from edged.domain.events import BootAnswered, Registration, Tick, TokenAnswered
 from edged.domain.hardware import Capability, ChargerState
@@ -365,6 +365,35 @@ def test_offline_the_group_stops_where_the_cache_knows_it() -> None:
     assert site.reply().status is TokenVerdict.REFUSED
     site.show("BOB", 1)
     assert site.reply().status is TokenVerdict.STOPPED
+
+
+@pytest.mark.req("16-AUTH-05", "16-AUTH-10")
+@pytest.mark.parametrize("status", [AuthorizationStatus.BLOCKED, AuthorizationStatus.EXPIRED])
+def test_offline_a_token_that_is_known_to_be_no_good_stops_nothing_and_releases_no_cable(
+    status: AuthorizationStatus,
+) -> None:
+    site = Site.build(
+        layouts=(layout(1, capabilities=(FULL - {Capability.LOCK_SENSE}) | {Capability.LOCK_CONTROL}),),
+        configuration={"UnlockConnectorOnEVSideDisconnect": "false"},
+    )
+    states = {"THIEF": status, "BOB": AuthorizationStatus.ACCEPTED, "ALICE": AuthorizationStatus.ACCEPTED}
+    entries = tuple(ListChange(IdToken(one), IdTokenInfo(state, IdToken("FLEET"))) for one, state in states.items())
+    site.do(SendLocalList(request=site.ref("SendLocalList"), version=1, full=True, changes=entries))
+    site.show("ALICE", 1)
+    site.accept("FLEET")
+    site.plug(1)
+    site.wait(2)
+    site.charge(1)
+    site.offline()
+    site.show("THIEF", 1)
+    assert site.reply().status is TokenVerdict.REFUSED
+    assert site.status(1) == "Charging"
+    site.unplug(1)
+    assert site.connector(1).held_for == IdToken("ALICE")
+    site.show("THIEF", 1)
+    assert site.connector(1).held_for == IdToken("ALICE")
+    site.show("BOB", 1)
+    assert site.connector(1).held_for is None
 
 
 def test_the_own_driver_does_not_wait_for_a_strangers_question() -> None:
