@@ -52,7 +52,14 @@ class Reports:
 
     def due(self, station: Station, now_s: float, *, serving: bool) -> Iterator[StatusItem]:
         """What is to be told now; not looked for where nothing can have changed."""
-        facts = (station.connectors, station.reservations, station.transactions, station.operative, serving)
+        facts = (
+            station.connectors,
+            station.reservations,
+            station.transactions,
+            station.operative,
+            station.list_conflict,
+            serving,
+        )
         if all(map(is_, facts, self._looked)) and now_s < self._look_again_s:
             return
         self._looked, self._look_again_s = facts, now_s + LOOK_AGAIN_S

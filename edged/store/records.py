@@ -40,7 +40,7 @@ V = TypeVar("V")
 
 STATION_KEY = ""
 CONNECTOR_KEPT = ("operative", "scheduled", "spent", "held_for", "energy_offset_wh", "energy_kept_wh")
-STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version")
+STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict")
 FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
 UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
 ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "until_s"))
@@ -386,7 +386,6 @@ def kept(station: Station) -> Station:
         firmware=None if station.firmware is None else replace(station.firmware, ticket=None),
         upload=None if station.upload is None else replace(station.upload, ticket=None),
         access=replace(station.access, failures=0, until_s=None),
-        list_conflict=False,
         security_tally={},
         pending={},
         link=type(station.link)(),

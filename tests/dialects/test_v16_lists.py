@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,6 +146,13 @@ def test_a_contradicted_list_is_the_stations_error_and_no_connectors(
 @pytest.mark.req("16-AUTH-09")
 def test_a_contradiction_is_another_report_than_none(make_station: Callable[..., Any]) -> None:
     assert statuses(make_station(list_conflict=True))[0] != statuses(make_station())[0]
+
+
+@pytest.mark.req("16-AUTH-09")
+def test_a_list_that_is_switched_off_is_contradicted_by_nobody(make_station: Callable[..., Any]) -> None:
+    one = make_station(list_conflict=True)
+    off = replace(one.configuration, changed={"LocalAuthListEnabled": "false"})
+    assert statuses(replace(one, configuration=off))[0].error_code == "NoError"
 
 
 # --- sizes

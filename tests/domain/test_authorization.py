@@ -289,6 +289,8 @@ def test_a_contradiction_stands_until_the_csms_sends_a_list_that_is_accepted() -
     assert site.station.list_conflict
     site.do(SendLocalList(request=site.ref("SendLocalList"), version=0, full=True, changes=()))
     assert site.station.list_conflict
+    site.restart()
+    assert site.station.list_conflict
     enlist(site, "ALICE", ACCEPTED)
     assert not site.station.list_conflict
 

@@ -115,7 +115,7 @@ STATION_TABLES = {
 }
 STATION_FLEETING = {
     *("identity", "policy", "rules", "boot", "pending", "link", "reset", "queued", "tickets", "clock", "aligned_slot"),
-    *("list_conflict", "security_tally", "limits"),
+    *("security_tally", "limits"),
 }
 CONNECTOR_FLEETING = {
     "withdrawn",

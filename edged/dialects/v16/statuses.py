@@ -44,7 +44,7 @@ def statuses(station: Station) -> Mapping[int, StatusReport]:
 
 def _station_report(station: Station, at: datetime | None) -> StatusReport:
     status = station_status(station)
-    if station.list_conflict:
+    if station.list_conflict and station.configuration.flag("LocalAuthListEnabled"):
         return StatusReport(status, error_code=LIST_CONFLICT, at=at)
     return StatusReport(status, at=at)
 
