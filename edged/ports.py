@@ -127,7 +127,8 @@ class CsmsLink(Protocol):
         """Answer the CSMS's own request."""
 
     def refuse(self, request: RequestRef, reason: str) -> None:
-        """The request could not be carried out for a fault of ours (CALLERROR InternalError)."""
+        """The request could not be carried out for a fault of ours (CALLERROR InternalError, or what the version
+        has for it)."""
 
     def show(self, station: Station, now: Now, effects: Sequence[Effect]) -> None:
         """The station after a committed step: send what is new, tell what differs, follow changed settings."""

@@ -108,8 +108,7 @@ class Link:
         self._proof = Proof(post)
         self._reports = Reports(dialect)
         self._waiting = Waiting(self.outbox, monotonic)
-        self._serving = False
-        self._outdated = self._forgotten = self._undated = False
+        self._serving = self._outdated = self._forgotten = self._undated = False
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
@@ -200,7 +199,11 @@ class Link:
         self._flush_frames()
 
     def refuse(self, request: RequestRef, reason: str) -> None:
-        self.session.reply_error(request.id, ErrorCode.INTERNAL, reason)
+        answer = self._dialect.encode_failure(request.action)
+        if answer is None:
+            self.session.reply_error(request.id, ErrorCode.INTERNAL, reason)
+        else:
+            self.session.reply(request.id, answer)
         self._flush_frames()
 
     # --- the engine shows
@@ -349,10 +352,8 @@ class Link:
                 if notice.kind is NoticeKind.HEARTBEAT:
                     self._doubts.settle()
                 event = self._dialect.decode_notice_answer(notice, payload)
-                if event is not None:
-                    self._post(event)
-                elif notice.kind is NoticeKind.BOOT:
-                    self._post(BootFailed())
+                if event is not None or notice.kind is NoticeKind.BOOT:
+                    self._post(event or BootFailed())
             case QuestionItem(question=question):
                 self._post(self._dialect.decode_authorization(question.ticket, payload))
             case InquiryItem(inquiry=inquiry):

@@ -75,6 +75,9 @@ class Dialect(Protocol):
         `reply.request.action` is the version's own action name.
         """
 
+    def encode_failure(self, action: str) -> Payload | None:
+        """The CALLRESULT that says that nothing was done, for the disk kept nothing. None: only a CALLERROR says so."""
+
     # --- the station tells
 
     def encode_record(self, record: Record, station: Station) -> Request | NotYet | Inexpressible: ...

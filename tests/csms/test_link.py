@@ -615,6 +615,24 @@ def test_a_call_that_could_not_be_kept_is_an_internal_error(wire: Wire):
     assert wire.line.sent[-1][:3] == [4, "r1", "InternalError"]
 
 
+def test_a_local_list_that_could_not_be_kept_has_failed(wire: Wire):
+    wire.serve()
+    update = {"listVersion": 1, "updateType": "Full", "localAuthorizationList": []}
+    wire.link.received(json.dumps([2, "r1", "SendLocalList", update]))
+    (event,) = wire.posted
+    wire.posted.clear()
+    wire.link.refuse(event.request, "the disk is full")  # type: ignore[union-attr]
+    assert wire.line.sent[-1] == [3, "r1", {"status": "Failed"}]
+
+
+def test_that_the_list_is_contradicted_is_told_at_once(wire: Wire):
+    wire.serve()
+    wire.site.station = replace(wire.site.station, list_conflict=True)
+    wire.link.show(wire.site.station, wire.site.now, ())
+    told = [frame for frame in wire.line.sent if frame[2] == "StatusNotification"][-1][3]
+    assert (told["connectorId"], told["errorCode"]) == (0, "LocalListConflict")
+
+
 def test_the_first_word_of_the_csms_on_a_line_proves_the_way_that_is_on_trial(wire: Wire):
     wire.serve()
     wire.ask("GetConfiguration", {"key": ["HeartbeatInterval"]})

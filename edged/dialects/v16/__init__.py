@@ -70,6 +70,9 @@ class Ocpp16:
     def encode_reply(self, reply: Reply, station: Station) -> Payload | CallRefused:
         return replies.encode_reply(reply)
 
+    def encode_failure(self, action: str) -> Payload | None:
+        return replies.encode_failure(action)
+
     def encode_record(self, record: Record, station: Station) -> Request | NotYet | Inexpressible:
         return outbound.encode_record(record, station)
 

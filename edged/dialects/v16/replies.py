@@ -15,6 +15,7 @@ from edged.dialects.v16.schemas import MAX_DATA_CHARS
 from edged.domain.answers import (
     AvailabilityStatus,
     ConfigurationReport,
+    ListStatus,
     ReserveStatus,
     TransferStatus,
     TriggerStatus,
@@ -56,6 +57,15 @@ _ENCODERS: Final[Mapping[str, Callable[[Reply], Payload | CallRefused]]] = {
     **files.ENCODERS,
     **security.ENCODERS,
 }
+
+
+_FAILURES: Final[Mapping[str, str]] = {"SendLocalList": ListStatus.FAILED.value}
+"""Actions that have a word for it that nothing was done: a CSMS sends the whole list again (1.6 §5.15)."""
+
+
+def encode_failure(action: str) -> Payload | None:
+    """The answer to what could not be kept; None where InternalError must do."""
+    return {"status": _FAILURES[action]} if action in _FAILURES else None
 
 
 def encode_reply(reply: Reply) -> Payload | CallRefused:
