@@ -23,9 +23,6 @@ from typing import Any
 
 from edged import __version__, certificates
 from edged.chargers.driver import ChargerDriver
-from edged.chargers.factory import BusPool, build_charger, spec_for_point
-from edged.chargers.library import load_profile
-from edged.chargers.profile import DeviceProfile
 from edged.csms.backoff import BackOff, BackOffPolicy
 from edged.csms.connection import Connection
 from edged.csms.link import Link
@@ -44,7 +41,7 @@ from edged.mqtt.setup import options_from
 from edged.mqtt.topics import CsmsView, GatewayView, HealthView
 from edged.ports import StoreError
 from edged.settings import Settings, StationSettings
-from edged.shape import ChargerFacts, fresh_station
+from edged.shape import fresh_station
 from edged.site import DIALECTS
 from edged.store import loading
 from edged.store.opening import Opened, backup_path, open_store
@@ -54,8 +51,9 @@ from edged.system.clock import SystemClock
 from edged.system.host import SystemHost
 from edged.system.notify import Notifier
 from edged.views import Watcher, status_document
-from edged.words import bus_spec, charger_facts, connection_settings
+from edged.words import connection_settings
 from edged.workshop import Workshop
+from edged.yard import Yard
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +61,6 @@ DATABASE = "edged.db"
 HOST_BOOT = "host_boot"
 RUNNING = "running"
 STOP_S = 4.5
-POLL_INTERVAL_S = 1.0
 SHOW_AFTER_S = 0.05
 BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 5.0
@@ -95,9 +92,6 @@ class Gateway:
         self._run_id = uuid.uuid4().hex[:12]
         self._started_at = datetime.now(UTC)
         self._leaving: asyncio.Future[int] | None = None
-        self._buses = BusPool()
-        self._profiles: dict[str, DeviceProfile] = {}
-        self._facts: dict[str, ChargerFacts] = {}
         self._units: dict[str, _Unit] = {}
         self._mirror: MqttMirror | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -108,6 +102,7 @@ class Gateway:
             floor=self._opened.store.last_wall(),
             trust_csms=settings.gateway.time_source.value == "csms",
         )
+        self._yard = Yard(settings, self._clock)
         self._names = Names(settings.mqtt.root if settings.mqtt else "edged", settings.gateway.id)
         history = TransferHistory(self._opened.store, self._executor, self._clock)
         self._view = StationsView(self._names, self._id_token_policy(), history)
@@ -141,7 +136,7 @@ class Gateway:
                 store=StoredReplies(self._opened.store, self._clock),
             )
         used = [evse.charger for station in self.settings.stations for evse in station.evses]
-        drivers = {name: self._build_driver(name) for name in used}
+        drivers = {name: self._yard.driver(name) for name in used}
         continued, unexpected = self._continued(), self._ended_unexpectedly()
         for station in self.settings.stations:
             self._units[station.id] = self._build_station(station, drivers)
@@ -150,25 +145,6 @@ class Gateway:
             unit.engine.post(Started(continued=continued, unexpected=unexpected))
             if self._opened.damage is not None:  # the security log was in it
                 unit.engine.post(SuspicionRaised(SecurityEvent.LOG_CLEARED.value, "the database was damaged"))
-
-    def _build_driver(self, name: str) -> ChargerDriver:
-        settings = self.settings.chargers[name]
-        profile = self._profiles.get(settings.profile)
-        if profile is None:
-            profile = load_profile(settings.profile, self.settings.profiles_dir)
-            self._profiles[settings.profile] = profile
-        bus = self._buses.open_bus(spec_for_point(bus_spec(settings.line), profile, settings.point))
-        charger = build_charger(
-            profile,
-            bus,
-            unit_id=settings.unit_id,
-            point=settings.point,
-            poll_interval_s=settings.poll_interval_s or POLL_INTERVAL_S,
-            max_current_ma=settings.max_current_ma,
-            clock=self._clock,
-        )
-        self._facts[name] = charger_facts(settings, profile, charger.capabilities)
-        return ChargerDriver(charger, self._clock)
 
     def _continued(self) -> bool:
         """Whether the computer has run since the last time, and charging with it."""
@@ -193,7 +169,7 @@ class Gateway:
         fresh = fresh_station(
             settings,
             self.settings.gateway,
-            self._facts,
+            self._yard.facts,
             dialect,
             boot=boot,
             now=now,
@@ -278,6 +254,7 @@ class Gateway:
         store.close()
 
     async def _serve(self, leaving: asyncio.Future[int]) -> int:
+        self._yard.start()
         tasks = [asyncio.create_task(unit.engine.run(), name=f"engine {id}") for id, unit in self._units.items()]
         tasks += [asyncio.create_task(unit.connection.run(), name=f"csms {id}") for id, unit in self._units.items()]
         tasks += [asyncio.create_task(self._housekeeping(), name="housekeeping")]
@@ -315,7 +292,7 @@ class Gateway:
         for task in [*tasks, *ending]:
             task.cancel()
         await asyncio.gather(*tasks, *ending, return_exceptions=True)
-        await self._buses.close()
+        await self._yard.close()
 
     async def _housekeeping(self) -> None:
         """Health for the watchers, and a copy of the database once a day."""
@@ -380,7 +357,7 @@ class Gateway:
 
     def _health(self) -> HealthView:
         return HealthView(
-            buses={str(bus.spec): plain(bus.statistics) for bus in self._buses.buses},
+            buses={str(bus.spec): plain(bus.statistics) for bus in self._yard.buses},
             ocpp_queued=sum(unit.engine.station.queued for unit in self._units.values()),
             disk_free_bytes=shutil.disk_usage(self._state_dir).free,
             store=self._store_condition(),
@@ -401,7 +378,7 @@ class Gateway:
             "started_at": self._started_at.isoformat(),
             "store": self._store_condition(),
             "mqtt": None if self._mirror is None else {"connected": self._mirror.link.connected},
-            "buses": {str(bus.spec): plain(bus.statistics) for bus in self._buses.buses},
+            "buses": {str(bus.spec): plain(bus.statistics) for bus in self._yard.buses},
             "stations": [
                 status_document(
                     unit.engine.station,

@@ -6,13 +6,15 @@ For `edged check` as for the daemon: what one accepts the other does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edged import settings
-from edged.chargers.library import load_profile, profile_names
-from edged.chargers.profile import DeviceProfile
+from edged.chargers.library import load_any, profile_names, relay_names
+from edged.chargers.profile import BusRules, DeviceProfile
 from edged.chargers.profile_document import ProfileErrors
 from edged.chargers.profile_terms import PointsBy, Transport
+from edged.chargers.relay_profile import RelayProfile
 from edged.dialects.v16 import Ocpp16
 from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.ocpp.dialect import Dialect
@@ -34,7 +36,7 @@ def load_site(path: Path) -> Settings:
         path,
         profiles=lookup(folder),
         supported_versions=SUPPORTED_VERSIONS,
-        profile_names=profile_names(folder),
+        profile_names=(*profile_names(folder), *relay_names()),
         known_commands=(*SHAPES, *NOT_SERVED),
         not_built_in=NOT_BUILT_IN,
     )
@@ -47,7 +49,7 @@ def profiles_dir(path: Path) -> Path:
 
 def lookup(folder: Path) -> Callable[[str], ProfileFacts | Sequence[SettingsError] | None]:
     """Facts by the name of a profile; each profile is read once."""
-    names = profile_names(folder)
+    names = {*profile_names(folder), *relay_names()}
     known: dict[str, ProfileFacts | Sequence[SettingsError]] = {}
 
     def find(name: str) -> ProfileFacts | Sequence[SettingsError] | None:
@@ -55,7 +57,7 @@ def lookup(folder: Path) -> Callable[[str], ProfileFacts | Sequence[SettingsErro
             return None
         if name not in known:
             try:
-                known[name] = facts_of(load_profile(name, folder))
+                known[name] = facts_of(load_any(name, folder))
             except ProfileErrors as wrong:
                 known[name] = [
                     SettingsError(error.path, error.line, error.key_path, error.message) for error in wrong.errors
@@ -65,17 +67,28 @@ def lookup(folder: Path) -> Callable[[str], ProfileFacts | Sequence[SettingsErro
     return find
 
 
-def profiles_of(settings: Settings) -> Mapping[str, DeviceProfile]:
+def profiles_of(settings: Settings) -> Mapping[str, DeviceProfile | RelayProfile]:
     """The profiles that a site uses, as they are on the disk now. Raises `ProfileErrors`."""
     names = sorted({charger.profile for charger in settings.chargers.values()})
-    return {name: load_profile(name, settings.profiles_dir) for name in names}
+    return {name: load_any(name, settings.profiles_dir) for name in names}
 
 
-def facts_of(profile: DeviceProfile) -> ProfileFacts:
+def facts_of(profile: DeviceProfile | RelayProfile) -> ProfileFacts:
     """What the check of a configuration needs of a profile."""
-    bus, points = profile.bus, profile.points
-    return ProfileFacts(
+    if isinstance(profile, RelayProfile):
+        return replace(_facts_of_line(profile.bus), relay_outputs=profile.outputs.count, charges=False)
+    points = profile.points
+    return replace(
+        _facts_of_line(profile.bus),
         connector_type=profile.connector_type,
+        points=points.count,
+        unit_stride=points.stride if points.by is PointsBy.UNIT_ID else 0,
+        port_stride=points.stride if points.by is PointsBy.PORT else 0,
+    )
+
+
+def _facts_of_line(bus: BusRules) -> ProfileFacts:
+    return ProfileFacts(
         transports=frozenset(_TRANSPORTS[transport] for transport in bus.transports),
         unit_id=bus.unit_id,
         unit_ids=bus.unit_ids,
@@ -83,7 +96,4 @@ def facts_of(profile: DeviceProfile) -> ProfileFacts:
         baudrate=bus.baudrate,
         parity=Parity(bus.parity),
         stopbits=bus.stopbits,
-        points=points.count,
-        unit_stride=points.stride if points.by is PointsBy.UNIT_ID else 0,
-        port_stride=points.stride if points.by is PointsBy.PORT else 0,
     )

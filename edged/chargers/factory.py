@@ -10,8 +10,10 @@ from dataclasses import replace
 from edged.chargers.bus import Bus
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus_charger import ModbusCharger
-from edged.chargers.profile import DeviceProfile
+from edged.chargers.profile import BusRules, DeviceProfile
 from edged.chargers.profile_terms import PointsBy, Transport
+from edged.chargers.relay_board import RelayBoard
+from edged.chargers.relay_profile import RelayProfile
 from edged.ports import Clock
 
 _TRANSPORTS = {
@@ -63,15 +65,19 @@ def spec_for_point(spec: BusSpec, profile: DeviceProfile, point: int) -> BusSpec
 
 def why_not(profile: DeviceProfile, spec: BusSpec, *, unit_id: int, point: int = 1) -> str | None:
     """Why this charger cannot be at this place, as a sentence for the installer; None where it can."""
-    rules = profile.bus
+    reason = _why_not_here(profile.name, profile.bus, spec, unit_id)
+    if reason is None and not 1 <= point <= profile.points.count:
+        return f"{profile.name} has the points 1..{profile.points.count}, not {point}"
+    return reason
+
+
+def _why_not_here(name: str, rules: BusRules, spec: BusSpec, unit_id: int) -> str | None:
     transport = _TRANSPORTS[spec.kind]
     if transport not in rules.transports:
-        return f"{profile.name} speaks {', '.join(rules.transports)}, not {transport}"
+        return f"{name} speaks {', '.join(rules.transports)}, not {transport}"
     low, high = rules.unit_ids
     if not low <= unit_id <= high:
-        return f"{profile.name} has a unit id of {low}..{high}, not {unit_id}"
-    if not 1 <= point <= profile.points.count:
-        return f"{profile.name} has the points 1..{profile.points.count}, not {point}"
+        return f"{name} has a unit id of {low}..{high}, not {unit_id}"
     return None
 
 
@@ -99,3 +105,12 @@ def build_charger(
         max_current_ma=max_current_ma,
         clock=clock,
     )
+
+
+def build_board(profile: RelayProfile, bus: Bus, *, unit_id: int | None = None, name: str = "") -> RelayBoard:
+    """A relay board on a bus; `name` is the site's. `ValueError` where it cannot be there."""
+    unit = profile.bus.unit_id if unit_id is None else unit_id
+    reason = _why_not_here(profile.name, profile.bus, bus.spec, unit)
+    if reason is not None:
+        raise ValueError(reason)
+    return RelayBoard(profile, bus, unit_id=unit, name=name)

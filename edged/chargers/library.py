@@ -1,4 +1,4 @@
-"""Where profiles come from: the packaged directory and the site's own, which wins. Reads their files.
+"""Where profiles come from: the packaged directories and the site's own, which wins. Reads their files.
 
 Owns: YAML to `profile_document.Node` (lines kept, duplicate keys and oversized or deeply nested files refused), look-up
 by name. Refuses to know: what the keys mean.
@@ -13,8 +13,10 @@ import yaml
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_document import Node, ProfileError, ProfileErrors, Scalar
 from edged.chargers.profile_reader import read_profile
+from edged.chargers.relay_profile import RelayProfile, is_relay, read_relay_profile
 
 PACKAGED_DIR = Path(__file__).parent / "profiles"
+RELAYS_DIR = Path(__file__).parent / "relays"
 SITE_DIR = Path("/etc/edged/profiles.d")
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -23,30 +25,62 @@ _SUFFIX = ".yaml"
 
 
 def profile_names(site_dir: Path = SITE_DIR) -> tuple[str, ...]:
-    """The names of all profiles, packaged and of the site, in alphabetical order."""
-    names = {path.stem for directory in (PACKAGED_DIR, site_dir) for path in directory.glob(f"*{_SUFFIX}")}
-    return tuple(sorted(names))
+    """The names of all profiles, packaged and of the site, in alphabetical order; packaged relay boards apart."""
+    return _names(site_dir, PACKAGED_DIR)
 
 
-def load_profile(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile:
-    """The profile of that name, the site's before the packaged one. `ProfileErrors` names every mistake."""
-    for directory in (site_dir, PACKAGED_DIR):
+def relay_names() -> tuple[str, ...]:
+    """The names of the packaged profiles of relay boards."""
+    return _names(RELAYS_DIR)
+
+
+def _names(*directories: Path) -> tuple[str, ...]:
+    return tuple(sorted({path.stem for directory in directories for path in directory.glob(f"*{_SUFFIX}")}))
+
+
+def load_any(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile | RelayProfile:
+    """The profile of that name, of whatever kind, the site's before the packaged one. Raises `ProfileErrors`."""
+    for directory in (site_dir, PACKAGED_DIR, RELAYS_DIR):
         path = directory / f"{name}{_SUFFIX}"
         if path.parent == directory and path.is_file():
-            return load_profile_file(path)
-    known = ", ".join(profile_names(site_dir))
+            return _load(path)
+    known = ", ".join((*profile_names(site_dir), *relay_names()))
     raise ProfileErrors([ProfileError(str(site_dir), 1, "", f"there is no profile {name!r}; there are {known}")])
 
 
+def load_profile(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile:
+    """The charger's profile of that name. `ProfileErrors` names every mistake."""
+    profile = load_any(name, site_dir)
+    if isinstance(profile, RelayProfile):
+        raise ProfileErrors([ProfileError(str(site_dir), 1, "", f"{name!r} is a relay board, no charger")])
+    return profile
+
+
+def load_relay(name: str, site_dir: Path = SITE_DIR) -> RelayProfile:
+    """The relay board's profile of that name. `ProfileErrors` names every mistake."""
+    profile = load_any(name, site_dir)
+    if isinstance(profile, DeviceProfile):
+        raise ProfileErrors([ProfileError(str(site_dir), 1, "", f"{name!r} is a charger, no relay board")])
+    return profile
+
+
 def load_profile_file(path: Path) -> DeviceProfile:
-    """The profile in one file; its `profile` key must be the file's name."""
+    """The charger's profile in one file; its `profile` key must be the file's name."""
+    profile = _load(path)
+    if isinstance(profile, RelayProfile):
+        raise ProfileErrors([ProfileError(str(path), 1, "kind", f"{profile.name!r} is a relay board, no charger")])
+    return profile
+
+
+def _load(path: Path) -> DeviceProfile | RelayProfile:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ProfileErrors([ProfileError(str(path), 1, "", f"the file is larger than {MAX_BYTES // 1024} KiB")])
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileErrors([ProfileError(str(path), 1, "", f"the file cannot be read: {error}")]) from error
-    profile = parse_profile(text, str(path))
+    root = parse_document(text, str(path))
+    profile = read_relay_profile(root, str(path)) if is_relay(root) else read_profile(root, str(path))
     if profile.name != path.stem:
         message = f"the profile calls itself {profile.name!r} but its file is {path.name!r}"
         raise ProfileErrors([ProfileError(str(path), 1, "profile", message)])

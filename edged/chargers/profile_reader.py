@@ -48,7 +48,7 @@ MAX_REGISTERS = 500
 ACTIONS = ("unlock", "reset_soft", "reset_hard")
 CERTAINTIES = ("A", "B", "C")
 _WHEN = re.compile(r"firmware\s*(>=|<=|==|>|<)\s*([0-9][0-9A-Za-z.\-]*)")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 _REGISTER_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SIDES = {"true": True, "false": False, "unknown": None}
 _LOCKS = {str(state): state for state in LockState}
@@ -71,50 +71,52 @@ def read_profile(root: Node, path: str) -> DeviceProfile:
 
 def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
     name = fields.text("profile", required=True)
-    if name and not _NAME.fullmatch(name):
+    if name and not PROFILE_NAME.fullmatch(name):
         fields.error("profile", f"{name!r} is no profile name: lower-case letters, digits and dashes, at most 48")
     certainty = fields.text("certainty", "C", required=True)
     if certainty not in CERTAINTIES:
         fields.error("certainty", f"{certainty!r} is none of {', '.join(CERTAINTIES)}")
-    word_order, bus = _part(fields, "bus", _read_bus, (WordOrder.BIG, BusRules(transports=(Transport.TCP,))), True)
-    permit = _part(fields, "permit", lambda f: read_toggle(f, on="allow", off="withhold"), None)
-    availability = _part(fields, "availability", lambda f: read_toggle(f, on="in_service", off="out_of_service"), None)
+    word_order, bus = read_part(fields, "bus", read_bus, (WordOrder.BIG, BusRules(transports=(Transport.TCP,))), True)
+    permit = read_part(fields, "permit", lambda f: read_toggle(f, on="allow", off="withhold"), None)
+    availability = read_part(
+        fields, "availability", lambda f: read_toggle(f, on="in_service", off="out_of_service"), None
+    )
     return DeviceProfile(
         name=name,
         vendor=fields.text("vendor", required=True),
         model=fields.text("model", required=True),
         certainty=certainty,
-        sources=_texts(fields, "sources", required=True),
-        setup=_texts(fields, "setup"),
-        notes=_texts(fields, "notes"),
-        unproven=_texts(fields, "unproven"),
+        sources=read_texts(fields, "sources", required=True),
+        setup=read_texts(fields, "setup"),
+        notes=read_texts(fields, "notes"),
+        unproven=read_texts(fields, "unproven"),
         connector_type=fields.text("connector", "cType2"),
         phases=fields.integer("phases", 3, low=1, high=3),
         bus=bus,
-        points=_part(fields, "points", _read_points, Points()),
+        points=read_part(fields, "points", _read_points, Points()),
         registers=_read_registers(fields, findings, word_order),
-        identity=_part(fields, "identity", _read_identity, Identity()),
+        identity=read_part(fields, "identity", _read_identity, Identity()),
         state=read_state(fields.child("state", required=True), findings),
         plugged=read_rules(fields, "plugged", _SIDES),
         faults=read_faults(fields),
         lock=read_rules(fields, "lock", _LOCKS),
-        lock_control=_part(fields, "lock_control", lambda f: read_toggle(f, on="lock", off="unlock"), None),
-        meter=_part(fields, "meter", _read_meter, MeterMap()),
+        lock_control=read_part(fields, "lock_control", lambda f: read_toggle(f, on="lock", off="unlock"), None),
+        meter=read_part(fields, "meter", _read_meter, MeterMap()),
         permit=permit,
-        limit=_part(fields, "limit", read_limit, None),
+        limit=read_part(fields, "limit", read_limit, None),
         availability=availability,
-        token=_part(fields, "token", read_token, None),
+        token=read_part(fields, "token", read_token, None),
         detachable=_read_detachable(fields),
         wake=tuple(read_write(findings, path, node) for path, node in fields.items("wake")),
         init=read_init(fields),
-        keep_alive=_part(fields, "keep_alive", _read_keep_alive, None),
+        keep_alive=read_part(fields, "keep_alive", _read_keep_alive, None),
         boot=tuple(read_closed_condition(findings, path, node) for path, node in fields.items("boot")),
         boot_falls=fields.text("boot_falls") or None,
         actions=read_actions(fields, ACTIONS),
     )
 
 
-def _part(fields: Fields, key: str, read: Callable[[Fields], R], default: R, required: bool = False) -> R:
+def read_part(fields: Fields, key: str, read: Callable[[Fields], R], default: R, required: bool = False) -> R:
     """One section: read if it is there, its unknown keys reported."""
     child = fields.child(key, required=required)
     if child is None:
@@ -124,14 +126,14 @@ def _part(fields: Fields, key: str, read: Callable[[Fields], R], default: R, req
     return result
 
 
-def _texts(fields: Fields, key: str, *, required: bool = False) -> tuple[str, ...]:
+def read_texts(fields: Fields, key: str, *, required: bool = False) -> tuple[str, ...]:
     texts = tuple(str(scalar) for scalar in fields.scalars(key, required=required))
     if required and not texts and key in fields:
         fields.error(key, "at least one entry is needed")
     return texts
 
 
-def _read_bus(fields: Fields) -> tuple[WordOrder, BusRules]:
+def read_bus(fields: Fields) -> tuple[WordOrder, BusRules]:
     findings = fields.findings
     transports = tuple(
         transport

@@ -112,7 +112,8 @@ def _profiles(can: Collection[Capability]) -> Ability:
 def _reset(can: Collection[Capability], relay: ResetRelay | None) -> Ability:
     kinds = [word for word, each in (("soft", Capability.RESET_SOFT), ("hard", Capability.RESET_HARD)) if each in can]
     if relay is not None:
-        kinds.append(f"by relay {relay.output} of {relay.charger}")
+        where = f"relay {relay.output} of {relay.charger}, which cuts its power for {relay.off_s:g} s"
+        kinds.append(f"if that does not help by {where}" if Capability.RESET_HARD in can else f"hard by {where}")
     if kinds:
         return Ability(True, ", ".join(kinds))
     return Ability(False, "its charger has no register for that: only edged itself restarts")

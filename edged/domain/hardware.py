@@ -27,6 +27,7 @@ class Capability(StrEnum):
     LIMIT_SENSE = "limit_sense"  # the current limit is read back
     RESET_SOFT = "reset_soft"
     RESET_HARD = "reset_hard"
+    POWER_CYCLE = "power_cycle"  # its power can be cut, also while it does not answer
     TOKEN_READER = "token_reader"
 
 

@@ -20,6 +20,8 @@ from edged.domain.transition import Draft
 
 SOFT_S = 30.0
 HARD_S = 10.0
+POWER_CYCLE_S = 240.0
+"""A bound for chargers whose power is cut: the longest that it is off, and the time until they answer again."""
 CHARGER_PREFIX = "reset:"
 
 
@@ -63,6 +65,7 @@ def refresh(draft: Draft) -> None:
     quiet = not any(c.online and c.state is ChargerState.CHARGING for c in connectors)
     if not pending.performed and (quiet or overdue):
         pending = _reset_chargers(draft, pending)
+        overdue = draft.now.monotonic_s >= pending.until_s
     told = draft.station.queued == 0 or not draft.station.link.serving
     if overdue or (pending.performed and not pending.chargers and told):
         hard = pending.kind is ResetKind.HARD
@@ -72,16 +75,20 @@ def refresh(draft: Draft) -> None:
 
 
 def _reset_chargers(draft: Draft, pending: PendingReset) -> PendingReset:
-    """Each charger once, by the register that it has; one without is only disabled."""
+    """Each charger once, by the register or the relay that it has; one without is only disabled."""
     tickets: dict[str, tuple[int, Action]] = {}
     for number, connector in draft.station.connectors.items():
         ticket = f"{CHARGER_PREFIX}{connector.layout.charger}"
         action = _action(pending.kind, connector)
-        if connector.online and action is not None and ticket not in tickets:
+        reachable = connector.online or _cuts_power(connector, action)
+        if reachable and action is not None and ticket not in tickets:
             tickets[ticket] = (number, action)
     for ticket, (number, action) in tickets.items():
         draft.emit(Perform(number, action, ticket))
-    done = replace(pending, performed=True, chargers=frozenset(tickets))
+    until_s = pending.until_s
+    if any(_cuts_power(draft.station.connectors[number], action) for number, action in tickets.values()):
+        until_s = draft.now.monotonic_s + POWER_CYCLE_S
+    done = replace(pending, performed=True, chargers=frozenset(tickets), until_s=until_s)
     draft.update(reset=done)
     return done
 
@@ -91,6 +98,11 @@ def _action(kind: ResetKind, connector: Connector) -> Action | None:
     if kind is ResetKind.HARD and connector.can(Capability.RESET_HARD):
         return Action.RESET_HARD
     return Action.RESET_SOFT if connector.can(Capability.RESET_SOFT) else None
+
+
+def _cuts_power(connector: Connector, action: Action | None) -> bool:
+    """Whether it takes a while, and helps a charger that does not answer too."""
+    return action is Action.RESET_HARD and connector.can(Capability.POWER_CYCLE)
 
 
 def _answer_all(draft: Draft) -> None:
@@ -118,4 +130,6 @@ def performed(draft: Draft, event: ActionPerformed) -> None:
         draft.update(reset=replace(pending, retries=pending.retries - 1))
         draft.emit(Perform(number, action, event.ticket))
         return
-    draft.update(reset=replace(pending, chargers=pending.chargers - {event.ticket}))
+    left = pending.chargers - {event.ticket}
+    until_s = pending.until_s if left else min(pending.until_s, draft.now.monotonic_s + HARD_S)
+    draft.update(reset=replace(pending, chargers=left, until_s=until_s))

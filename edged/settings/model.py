@@ -22,6 +22,7 @@ DEFAULT_PATH = Path("/etc/edged/edged.yaml")
 PROFILES_FOLDER = "profiles.d"
 DEFAULT_VENDOR = "edged"
 DEFAULT_MODEL = "Gateway"
+DEFAULT_OFF_S = 5.0
 KNOWN_VERSIONS = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 """Every subprotocol that a configuration may name, newest first; which are built in is an argument of `load`."""
 
@@ -108,10 +109,11 @@ Line = SerialLine | TcpLine | RtuOverTcpLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetRelay:
-    """The output of another charger (a relay board) that cuts this one's power. `output` counts from 1."""
+    """The output of another entry (a relay board) that cuts this one's power for `off_s`. `output` counts from 1."""
 
     charger: str
     output: int
+    off_s: float = DEFAULT_OFF_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +280,8 @@ class ProfileFacts:
 
     `addressed` False: no unit id, alone on its line. Point n answers at unit id + (n - 1) * `unit_stride` and at TCP
     port + (n - 1) * `port_stride`. `transports`: "serial", "tcp", "rtu_over_tcp". `relay_outputs`: how many outputs it
-    has that can cut another charger's power. `connectors`: how many it tells apart at one point.
+    has that can cut another charger's power. `connectors`: how many it tells apart at one point. `charges` False: no
+    charging point at all, a relay board.
     """
 
     connector_type: str | None = None
@@ -295,3 +298,4 @@ class ProfileFacts:
     port_stride: int = 0
     relay_outputs: int = 0
     connectors: int = 1
+    charges: bool = True

@@ -121,6 +121,8 @@ def _evse(section: Section, chargers: dict[str, Wired]) -> EvseSettings | None:
     if charger is not None and known is None:
         advice = hint(charger, chargers) or "write it under chargers:"
         section.error("charger", f"there is no charger {shown(charger)}; {advice}")
+    if charger is not None and known is not None and known.facts is not None and not known.facts.charges:
+        section.error("charger", f"{shown(charger)} is a relay board, no charger: name it in reset_relay of a charger")
     default = known.facts.connector_type if known is not None and known.facts is not None else None
     connectors = []
     for path, node in section.items("connectors", limit=MAX_CONNECTORS):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from edged.settings.errors import SettingsError, shown
 from edged.settings.model import (
+    DEFAULT_OFF_S,
     ChargerSettings,
     Line,
     Parity,
@@ -30,6 +31,7 @@ ProfileLookup = Callable[[str], ProfileFacts | Sequence[SettingsError] | None]
 MAX_BUSES = 32
 MAX_CHARGERS = 128
 MODBUS_TCP_PORT = 502
+LONGEST_OFF_S = 60.0
 NAME = Pattern(re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"), "use 1 to 32 letters, digits, _ and -")
 PROFILE_NAME = Pattern(re.compile(r"[a-z0-9][a-z0-9-]{0,47}"), "a profile's name has small letters, digits and -")
 PORT_PATH = Pattern(re.compile(r"/.+"), "write the whole path, like /dev/serial/by-id/usb-... or /dev/ttyUSB0")
@@ -37,6 +39,7 @@ _ADDRESS = re.compile(
     r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
 )
 _OWN_LINES = ("serial", "tcp", "rtu_over_tcp")
+_OF_CHARGERS = ("poll_interval_s", "max_current_a", "phases", "voltage_v", "reset_relay")
 _ANY = ProfileFacts()
 
 
@@ -142,6 +145,10 @@ def _charger(
         if "unit_id" in section:
             section.node("unit_id")
             section.error("unit_id", "is not used by this profile: delete the line")
+    if not facts.charges:
+        for key in _OF_CHARGERS:
+            if key in section:
+                section.error(key, "is for chargers, and this is a relay board: delete the line")
     amps = section.number("max_current_a", None, low=6, high=1000, unit="ampere")
     return ChargerSettings(
         name=name,
@@ -182,8 +189,9 @@ def _reset_relay(section: Section) -> ResetRelay | None:
     if "output" not in relay:
         relay.error("output", "is missing: write the number of the relay, from 1")
     output = relay.integer("output", 1, low=1, high=64)
+    off_s = relay.number("off_s", DEFAULT_OFF_S, low=1, high=LONGEST_OFF_S, unit="seconds")
     relay.close()
-    return None if charger is None else ResetRelay(charger=charger, output=output)
+    return None if charger is None else ResetRelay(charger=charger, output=output, off_s=off_s)
 
 
 def _line(
@@ -298,7 +306,8 @@ def _check_places(chargers: dict[str, Wired]) -> None:
 
 
 def _check_relays(chargers: dict[str, Wired]) -> None:
-    outputs: dict[ResetRelay, str] = {}
+    """Each relay is an output that there is, and cuts the power of one charger only."""
+    outputs: dict[tuple[str, int], str] = {}
     for name, wired in chargers.items():
         relay = wired.settings.reset_relay
         if relay is None:
@@ -311,6 +320,6 @@ def _check_relays(chargers: dict[str, Wired]) -> None:
         elif (facts := chargers[relay.charger].facts) is not None and relay.output > facts.relay_outputs:
             has = f"{facts.relay_outputs} outputs" if facts.relay_outputs else "no output that cuts a charger's power"
             wired.section.error("reset_relay", f"cannot be {shown(relay.charger)}: its profile has {has}")
-        first = outputs.setdefault(relay, name)
+        first = outputs.setdefault((relay.charger, relay.output), name)
         if first != name:
-            wired.section.warning("reset_relay", f"is the relay of {first} too: resetting one cuts the power of both")
+            wired.section.error("reset_relay", f"is the relay of {first} already: a reset would cut the power of both")

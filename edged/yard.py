@@ -1,0 +1,84 @@
+"""The composition root's yard: the chargers of a site on their lines, and the relay boards that can cut their power.
+
+It decides nothing; what stands where is the installer's word. Boards begin with `start`: they answer for outputs that a
+run before this one may have left switched.
+"""
+
+from __future__ import annotations
+
+from edged.chargers.bus import Bus
+from edged.chargers.driver import ACTION_DEADLINE_S, ChargerDriver
+from edged.chargers.factory import BusPool, build_board, build_charger, spec_for_point
+from edged.chargers.library import load_profile, load_relay
+from edged.chargers.power_cycle import PowerCycledCharger
+from edged.chargers.profile import DeviceProfile
+from edged.chargers.relay_board import RelayBoard
+from edged.ports import Charger, Clock
+from edged.settings import ResetRelay, Settings
+from edged.shape import ChargerFacts
+from edged.words import bus_spec, charger_facts
+
+POLL_INTERVAL_S = 1.0
+
+
+class Yard:
+    """`facts`: what is known of each charger whose driver was built."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.facts: dict[str, ChargerFacts] = {}
+        self._settings = settings
+        self._clock = clock
+        self._pool = BusPool()
+        self._profiles: dict[str, DeviceProfile] = {}
+        self._boards: dict[str, RelayBoard] = {}
+
+    @property
+    def buses(self) -> tuple[Bus, ...]:
+        return self._pool.buses
+
+    def driver(self, name: str) -> ChargerDriver:
+        """A charger ready to be started. Raises `ProfileErrors` where its profile has changed meanwhile."""
+        settings = self._settings.chargers[name]
+        profile = self._profiles.get(settings.profile)
+        if profile is None:
+            profile = load_profile(settings.profile, self._settings.profiles_dir)
+            self._profiles[settings.profile] = profile
+        bus = self._pool.open_bus(spec_for_point(bus_spec(settings.line), profile, settings.point))
+        modbus = build_charger(
+            profile,
+            bus,
+            unit_id=settings.unit_id,
+            point=settings.point,
+            poll_interval_s=settings.poll_interval_s or POLL_INTERVAL_S,
+            max_current_ma=settings.max_current_ma,
+            clock=self._clock,
+        )
+        charger: Charger = modbus
+        deadline_s = ACTION_DEADLINE_S
+        relay = settings.reset_relay
+        if relay is not None:
+            charger = cycled = PowerCycledCharger(modbus, self._board(relay).use(relay.output), off_s=relay.off_s)
+            deadline_s = cycled.longest_action_s
+        self.facts[name] = charger_facts(settings, profile, charger.capabilities)
+        return ChargerDriver(charger, self._clock, action_deadline_s=deadline_s)
+
+    def _board(self, relay: ResetRelay) -> RelayBoard:
+        board = self._boards.get(relay.charger)
+        if board is None:
+            settings = self._settings.chargers[relay.charger]
+            profile = load_relay(settings.profile, self._settings.profiles_dir)
+            bus = self._pool.open_bus(bus_spec(settings.line))
+            board = build_board(profile, bus, unit_id=settings.unit_id, name=settings.name)
+            self._boards[relay.charger] = board
+        return board
+
+    def start(self) -> None:
+        """Bring every output that is used to rest, soon. Needs a running loop."""
+        for board in self._boards.values():
+            board.start()
+
+    async def close(self) -> None:
+        """After the drivers have stopped: they bring what they hold to rest."""
+        for board in self._boards.values():
+            await board.stop()
+        await self._pool.close()
