@@ -2,7 +2,8 @@
 
 Owns: opening the line (again, where a device hung up), the silence before a question, the time of each answer, the
 bytes that came with it. Refuses to know: profiles, health of units, and any write.
-Invariant: only reads are ever sent.
+Invariants: only reads are ever sent; where a late reply cannot be told from the reply to another question (RTU), a unit
+that owes an answer is asked nothing else until it can no longer come.
 
 The daemon uses `bus` instead, which repeats, gives up and paces for it; here that would hide what an installer looks
 for.
@@ -10,6 +11,7 @@ for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -22,6 +24,10 @@ from edged.ports import ChargerError
 
 LATE_WINDOW_S = 0.05
 """How long a line is listened to after a question that nobody answered."""
+SETTLE_AT_MOST_S = 0.15
+"""Also on a line that is never quiet."""
+LATE_LIMIT_S = 1.0
+"""No answer is expected so long after one has given up waiting for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,14 @@ class Told:
     def refusal(self) -> ExceptionReply | None:
         """The exception that the unit itself answered with."""
         return self.error if isinstance(self.error, ExceptionReply) and self.is_alive else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Debt:
+    """A question that a unit may still answer until then (perf_counter)."""
+
+    question: Read
+    until: float
 
 
 class _HeardInbox(Inbox):
@@ -91,6 +105,7 @@ class Inquiry:
         self._connect = connect
         self._tap: _Tap | None = None
         self._wire: Wire | None = None
+        self._owes: dict[int, _Debt] = {}
 
     @property
     def is_network(self) -> bool:
@@ -116,12 +131,13 @@ class Inquiry:
         assert self._wire is not None
         assert self._tap is not None
         wire, tap = self._wire, self._tap
-        await pause_until(wire.quiet_at + max(self.spec.silence_s, gap_s))
+        question = Read(table=table, address=address, count=count)
+        await pause_until(max(wire.quiet_at + max(self.spec.silence_s, gap_s), self._owing_until(unit_id, question)))
         words: tuple[int, ...] | None = None
         error: ChargerError | None = None
         started = perf_counter()
         try:
-            words = (await wire.exchange(unit_id, Read(table=table, address=address, count=count), timeout_s)).words
+            words = (await wire.exchange(unit_id, question, timeout_s)).words
         except ExceptionReply as refusal:
             error = refusal
         except (NoAnswer, ProtocolError, LineDown) as failure:
@@ -129,14 +145,33 @@ class Inquiry:
         round_trip_s = perf_counter() - started
         if isinstance(error, (NoAnswer, ProtocolError)):
             try:
-                await wire.settle(LATE_WINDOW_S)
+                async with asyncio.timeout(SETTLE_AT_MOST_S):
+                    await wire.settle(LATE_WINDOW_S)
+            except TimeoutError:
+                pass
             except LineDown as lost:
                 error = lost
+        if (error is not None and not isinstance(error, ExceptionReply)) or unit_id in self._owes:
+            self._owes[unit_id] = _Debt(question, perf_counter() + LATE_LIMIT_S)
         heard = self._heard(tap)
         if isinstance(error, LineDown):
             self.hang_ups += 1
+            self._owes.clear()
             self.close()
         return Told(words=words, error=error, round_trip_s=round_trip_s, heard=heard)
+
+    def _owing_until(self, unit_id: int, question: Read) -> float:
+        """When this may be asked of the unit. The same question may be repeated at once: a late reply answers it too,
+        and then it is the repetition that may still be answered."""
+        debt = self._owes.get(unit_id)
+        if debt is None or debt.question == question:
+            return 0.0
+        del self._owes[unit_id]
+        return debt.until if not self._wire_tells_late_replies else 0.0
+
+    @property
+    def _wire_tells_late_replies(self) -> bool:
+        return self._wire is not None and self._wire.tells_late_replies
 
     def _heard(self, tap: _Tap) -> Heard:
         received = tap.take()

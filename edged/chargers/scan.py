@@ -16,7 +16,7 @@ from time import perf_counter
 from edged.chargers.factory import why_not
 from edged.chargers.fit import Answers, Fit, Verdict, is_state_known, judge
 from edged.chargers.hearing import Heard
-from edged.chargers.inquiry import LATE_WINDOW_S, Inquiry, Told
+from edged.chargers.inquiry import SETTLE_AT_MOST_S, Inquiry, Told
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.meaning import shown
 from edged.chargers.modbus import Table
@@ -122,7 +122,7 @@ class Scan:
     def longest_s(self) -> float:
         """The time that the search for units takes at most where nobody answers; each unit found takes longer."""
         first_s = NETWORK_FIRST_S if self.lines[0].kind is not LineKind.SERIAL else SERIAL_FIRST_S
-        late_s = 0.0 if self.lines[0].kind is LineKind.TCP else LATE_WINDOW_S
+        late_s = 0.0 if self.lines[0].kind is LineKind.TCP else SETTLE_AT_MOST_S
         questions = len(self.ids) + MOST_DOUBTS / len(self.lines)
         return sum(questions * (first_s + late_s + QUESTION_BYTES * spec.character_s) for spec in self.lines)
 

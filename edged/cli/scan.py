@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         return output.USAGE
     folder = profiles_dir(args.config)
     profiles = [asking.profile_of(args.profile, folder)] if args.profile else list(_all_profiles(folder))
-    where = _configured(args) if args.bus is not None else Where(lines=_given(args, profiles))
+    where = _configured(args, profiles) if args.bus is not None else Where(lines=_given(args, profiles))
     kind = where.lines[0].kind
     first = FIRST_UNIT if args.first is None else args.first
     last = (LAST_ON_TCP if kind.value == "tcp" else LAST_UNIT) if args.last is None else args.last
@@ -128,7 +128,8 @@ def _all_profiles(folder: Path) -> Iterator[DeviceProfile]:
             print(f"warning: {output.clean(str(wrong.errors[0]))}: this profile is left out", file=sys.stderr)
 
 
-def _configured(args: argparse.Namespace) -> Where:
+def _configured(args: argparse.Namespace, profiles: Sequence[DeviceProfile]) -> Where:
+    from edged.chargers.planning import unit_of
     from edged.site import load_site
     from edged.words import bus_spec
 
@@ -137,10 +138,15 @@ def _configured(args: argparse.Namespace) -> Where:
     if line is None and args.bus in settings.chargers:
         line, bus = settings.chargers[args.bus].line, settings.chargers[args.bus].bus
     if line is None:
-        known = ", ".join((*settings.buses, *(name for name, each in settings.chargers.items() if each.bus is None)))
-        raise EdgedError(f"there is no bus {args.bus} in {args.config}: it has {known}")
-    chargers = [each for each in settings.chargers.values() if each.line == line and each.unit_id is not None]
-    return Where(lines=[bus_spec(line)], bus=bus, known={each.unit_id or 0: each.name for each in chargers})
+        names = ", ".join((*settings.buses, *(name for name, each in settings.chargers.items() if each.bus is None)))
+        raise EdgedError(f"there is no bus {args.bus} in {args.config}: it has {names}")
+    points = {profile.name: profile.points for profile in profiles}
+    known = {
+        unit_of(each.unit_id, points[each.profile], each.point) if each.profile in points else each.unit_id: each.name
+        for each in settings.chargers.values()
+        if each.line == line and each.unit_id is not None
+    }
+    return Where(lines=[bus_spec(line)], bus=bus, known=known)
 
 
 def _given(args: argparse.Namespace, profiles: Sequence[DeviceProfile]) -> list[BusSpec]:

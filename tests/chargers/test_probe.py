@@ -28,6 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"edged.chargers.{name}", 0.05)
     for name in ("silence.SERIAL_LOOK_S", "silence.NETWORK_LOOK_S"):
         monkeypatch.setattr(f"edged.chargers.{name}", 0.02)
+    monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.2)
 
 
 @pytest.fixture(params=["pty", "tcp", "rtu over tcp"])
@@ -143,6 +144,22 @@ async def test_registers_that_are_only_silent_do_not_end_the_probe(quick, pty_sl
     assert told.ended == ""
     assert len(told.missing) == 6
     assert readings(told)["firmware"].value == "v2.1.0"
+
+
+@pytest.mark.parametrize("late", [1, 2])
+async def test_a_late_answer_is_never_taken_for_that_of_another_register(quick, pty_slave, late):
+    """Both tries time out, or the late reply to the first answers the second, and the second's comes even later."""
+    pty_slave.units.registers = {1: cells("esp32-evse", ESP32)}
+    delays = {1: [0.09, 0.0], 2: [0.12, 0.15]}[late]
+
+    def hold_back(number, frame, normal):
+        is_voltage_l1 = frame[2] * 256 + frame[3] == 207
+        return [(delays.pop(0), normal)] if is_voltage_l1 and delays else None
+
+    pty_slave.units.twist = hold_back
+    found = readings(await asked(pty_slave.spec()))
+    assert [found[f"voltage_l{phase}"].value for phase in (2, 3)] == [229.0, 230.0]
+    assert found["voltage_l1"].value in (231.5, None)
 
 
 # --- nobody answers ---------------------------------------------------------------------------------------------------

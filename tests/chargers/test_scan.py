@@ -27,6 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("SERIAL_FIRST_S", 0.04), ("NETWORK_FIRST_S", 0.1), ("SERIAL_SHORTEST_S", 0.03), ("GAP_S", 0)):
         monkeypatch.setattr(f"edged.chargers.scan.{name}", value)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_WINDOW_S", 0.01)
+    monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
 
 
 @pytest.fixture(params=["pty", "tcp", "rtu over tcp"])

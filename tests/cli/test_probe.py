@@ -55,6 +55,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(f"edged.chargers.{name}", 0.1)
     for name in ("silence.SERIAL_LOOK_S", "silence.NETWORK_LOOK_S"):
         monkeypatch.setattr(f"edged.chargers.{name}", 0.02)
+    monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
 

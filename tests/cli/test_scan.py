@@ -65,6 +65,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody waits long for who is not there, and no daemon of this computer is asked."""
     for name, value in (("SERIAL_FIRST_S", 0.04), ("NETWORK_FIRST_S", 0.1), ("SERIAL_SHORTEST_S", 0.03), ("GAP_S", 0)):
         monkeypatch.setattr(f"edged.chargers.scan.{name}", value)
+    monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
 
