@@ -291,6 +291,7 @@ class Engine:
             station.configuration,
             station.operative,
             station.reset,
+            station.limits,
             frozenset(self._held.items()),
         )
         if len(self._steered) == len(facts) and all(map(_same, facts, self._steered)):

@@ -94,11 +94,12 @@ class CompositeSchedule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsBasis:
     """What the connectors' `allowed_ma` were derived from, and for which time that holds: `since_s` up to and without
-    `until_s`, in seconds since 1970. `users`: of each connector its transaction and what its charger can do. True
-    for this boot only."""
+    `until_s`, in seconds since 1970. `users`: of each connector its transaction and what its charger can do. `shared`:
+    the station has a limit that they share. True for this boot only."""
 
     profiles: Mapping[int, InstalledProfile]
     corrections: Mapping[str, float]
     users: tuple[tuple[str | None, frozenset[Capability]], ...]
     since_s: int
     until_s: int
+    shared: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.domain.hardware import Capability, Desired
-from edged.domain.limits import current_ma
+from edged.domain.limits import present_ma
 from edged.domain.station import Station
 from edged.domain.transaction import withheld
 
@@ -14,7 +14,7 @@ def desired(station: Station, number: int) -> Desired:
     connector = station.connectors[number]
     running = station.running(number)
     unlocking = station.unlocking(number)
-    limit_ma = current_ma(connector)
+    limit_ma = present_ma(station, connector)
     permit = (
         running is not None
         and running.id_token is not None

@@ -8,6 +8,7 @@ Rules (1.6 §3.13, 2.x K01/K04/K08):
   order in which the transactions began (`schedule.share`). What counts is what an EVSE may take, not what its car takes
   at the moment: a car that is full keeps its part until its transaction ends. Amperes are added up as if every EVSE
   used the same phases.
+- Parts that shift: who gets less comes down first, the others rise when that is read back (`present_ma`).
 - Below what a charger can go down to nothing is given (16-SC-17). A charger that cannot be limited but stopped gets all
   of its current or none; one that can be neither is left alone, and what it may take is taken off the budget first.
 - `numberPhases` changes nothing: no charger here switches phases. Amperes hold for each phase in use, and watts for all
@@ -39,7 +40,7 @@ from edged.domain.charging import (
 )
 from edged.domain.charging_profile import STATION, connectors_of, controllable, place_of, unit_allowed
 from edged.domain.commands import GetCompositeSchedule
-from edged.domain.hardware import Capability
+from edged.domain.hardware import Capability, ChargerState
 from edged.domain.schedule import (
     FOREVER_S,
     Claim,
@@ -64,6 +65,10 @@ MAX_STEPS = 3_000
 is asked for beyond is left out, and the answer's duration says so."""
 
 
+MATTERS_MA = 1000
+"""A difference below this is a charger's rounding."""
+
+
 # --- what is given now
 
 
@@ -73,6 +78,41 @@ def current_ma(connector: Connector) -> int:
     if connector.allowed_ma is not None:
         limit_ma = min(limit_ma, connector.allowed_ma)
     return limit_ma if limit_ma >= _least_ma(connector) else 0
+
+
+def present_ma(station: Station, connector: Connector) -> int:
+    """What a connector is told to give: `current_ma`, but where a budget is shared nobody rises before the others
+    report that they have come down. Without it their sum is above the budget for as long as one of them is slow or silent.
+
+    Whose charger does not report its limit neither waits nor is waited for; nor is one that is faulted, as it is after
+    being silent for too long.
+    """
+    wanted_ma = current_ma(connector)
+    if station.limits is None or not station.limits.shared or connector.limit_ma is None:
+        return wanted_ma
+    offered_ma = _offered_ma(connector)
+    if wanted_ma - offered_ma < MATTERS_MA:
+        return wanted_ma
+    others = (other for other in station.connectors.values() if other is not connector)
+    if not any(_is_above(other) for other in others):
+        return wanted_ma
+    return offered_ma if offered_ma >= _least_ma(connector) else 0
+
+
+def _is_above(connector: Connector) -> bool:
+    """Whether a car may still take more here than it may have."""
+    if connector.blocked or not connector.plugged or not connector.can(Capability.LIMIT):
+        return False
+    may_ma = current_ma(connector) if connector.transaction_id is not None else 0
+    return _offered_ma(connector) - may_ma >= MATTERS_MA
+
+
+def _offered_ma(connector: Connector) -> int:
+    """What the charger reports that a car may take. A permission that is not reported shows in a car that charges."""
+    permitted = connector.permitted
+    if permitted is None:
+        permitted = connector.state is ChargerState.CHARGING
+    return connector.limit_ma if permitted and connector.limit_ma is not None else 0
 
 
 def _least_ma(connector: Connector) -> int:
@@ -102,7 +142,8 @@ def refresh(draft: Draft) -> None:
     users = tuple((connector.transaction_id, connector.capabilities) for connector in station.connectors.values())
     if station.limits is not None and _still_holds(station, station.limits, users, now_s):
         return
-    allowed, until_s = Outlook(station, now_s).allowed(now_s)
+    outlook = Outlook(station, now_s)
+    allowed, until_s = outlook.allowed(now_s)
     _allow(draft, allowed)
     draft.update(
         limits=LimitsBasis(
@@ -111,6 +152,7 @@ def refresh(draft: Draft) -> None:
             users=users,
             since_s=now_s,
             until_s=until_s,
+            shared=outlook.is_shared(now_s),
         )
     )
 
@@ -228,6 +270,10 @@ class Outlook:
             else:
                 found[number] = milliamperes(user.own_a)
         return found, min(until_s, users_until_s)
+
+    def is_shared(self, at_s: int) -> bool:
+        """Whether there is a limit of the station."""
+        return self._budget.at(at_s)[0] is not None
 
     def one(self, number: int, unit: RateUnit, at_s: int) -> tuple[float, int]:
         """What a connector may give, if it is in use or was from now on, behind those that are."""

@@ -308,6 +308,30 @@ async def test_two_cars_share_the_stations_limit(open_scene: OpenScene) -> None:
     await offered(scene, 20, 1)
 
 
+@pytest.mark.req("16-SC-07")
+async def test_together_they_never_offer_more_than_the_station_may_while_their_parts_shift(
+    open_scene: OpenScene,
+) -> None:
+    scene = await open_scene(SOCKET, SOCKET)
+    assert await put(scene, profile((0, 20.0), purpose="ChargePointMaxProfile"), 0) == "Accepted"
+    scene.plug(1, Car(max_current_ma=32_000))
+    await scene.expect_status("Preparing", 1)
+    scene.swipe("ALICE", 1)
+    await scene.expect_status("Charging", 1)
+    await offered(scene, 20, 1)
+    scene.unit(1).silent = True
+    scene.plug(2)
+    await scene.expect_status("Preparing", 2)
+    scene.swipe("BOB", 2)
+    await scene.expect("StartTransaction", connectorId=2)
+    looks = scene.unit(2).requests
+    await scene.site.until(lambda: scene.unit(2).requests >= looks + 5 * SOCKET.requests_a_look, timeout_s=PATIENCE_S)
+    assert (scene.point(1).offered_ma, scene.point(2).offered_ma) == (20_000, 0)
+    scene.unit(1).silent = False
+    await offered(scene, 10, 2)
+    assert scene.point(1).offered_ma == 10_000
+
+
 @pytest.mark.req("16-SC-12")
 async def test_watts_are_divided_by_the_wires_of_the_site(open_scene: OpenScene) -> None:
     scene = await open_scene(charger_settings={"phases": 1, "voltage_v": 240})

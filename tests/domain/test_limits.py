@@ -227,6 +227,79 @@ def test_watts_of_the_station_are_shared_by_what_the_wires_make_of_them() -> Non
     assert limits(site) == [10.0, 10.0]
 
 
+def offering(site: Site, number: int, limit_ma: int, *, permitted: bool | None = True, **more: Any) -> None:
+    """The charger reports what it offers to a car that charges, or waits for it."""
+    state = more.pop("state", ChargerState.CONNECTED if permitted is False else ChargerState.CHARGING)
+    site.look(number, state, plugged=True, current_limit_ma=limit_ma, permit_charging=permitted, **more)
+
+
+@pytest.mark.req("16-SC-07")
+def test_nobody_rises_before_the_others_report_that_they_have_come_down() -> None:
+    site = charging(1, connectors=2)
+    put(site, profile((0, 20.0), purpose=STATION), 0)
+    offering(site, 1, 20_000)
+    site.advance(1)
+    site.look(2, ChargerState.AVAILABLE, current_limit_ma=32_000, permit_charging=False)
+    site.start(2, "BOB")
+    offering(site, 2, 32_000, permitted=False)
+    assert limits(site) == [10.0, 0.0]
+    assert not desired(site.station, 2).permit_charging
+    offering(site, 1, 10_000)
+    assert limits(site) == [10.0, 10.0]
+    assert desired(site.station, 2).permit_charging
+    offering(site, 2, 10_000)
+    put(site, profile((0, 6.0), id=2), 1)
+    assert limits(site) == [6.0, 10.0]
+    offering(site, 1, 6_000)
+    assert limits(site) == [6.0, 14.0]
+
+
+@pytest.mark.req("16-SC-07")
+def test_who_has_ended_is_waited_for_until_it_offers_nothing() -> None:
+    site = charging(1, 2, connectors=2)
+    put(site, profile((0, 20.0), purpose=STATION), 0)
+    offering(site, 1, 10_000)
+    offering(site, 2, 10_000)
+    site.show("DRIVER-1", 1)
+    assert limits(site)[1] == 10.0
+    offering(site, 1, 10_000, permitted=False)
+    assert limits(site)[1] == 20.0
+
+
+@pytest.mark.req("16-SC-07")
+@pytest.mark.parametrize("reported", [{"permitted": None, "state": ChargerState.CONNECTED}, {"limit_ma": None}])
+def test_what_a_charger_does_not_report_is_not_waited_for(reported: dict[str, Any]) -> None:
+    site = charging(1, 2, connectors=2)
+    put(site, profile((0, 20.0), purpose=STATION), 0)
+    put(site, profile((0, 6.0), id=2), 1)
+    offering(site, 2, 10_000)
+    offering(site, 1, **{"limit_ma": 10_000, **reported})
+    assert limits(site)[1] == 14.0
+
+
+@pytest.mark.req("16-SC-07")
+def test_a_silent_charger_is_waited_for_until_it_counts_as_faulted() -> None:
+    site = charging(1, 2, connectors=2)
+    put(site, profile((0, 20.0), purpose=STATION), 0)
+    offering(site, 1, 10_000)
+    offering(site, 2, 10_000)
+    site.lose(1)
+    put(site, profile((0, 6.0), id=2), 1)
+    assert limits(site)[1] == 10.0
+    for _ in range(31):
+        site.advance(1)
+        site.do(Tick())
+    assert limits(site)[1] == 14.0
+
+
+def test_without_a_limit_of_the_station_nobody_waits() -> None:
+    site = charging(1, 2, connectors=2)
+    offering(site, 1, 32_000)
+    offering(site, 2, 6_000)
+    put(site, profile((0, 6.0), id=2), 1)
+    assert limits(site) == [6.0, 32.0]
+
+
 def test_the_order_of_the_transactions_survives_a_restart() -> None:
     site = charging(2, 1, connectors=2)
     put(site, profile((0, 8.0), purpose=STATION), 0)
