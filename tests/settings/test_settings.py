@@ -20,6 +20,7 @@ from edged.settings import (
     TcpLine,
     TimeSource,
 )
+from tests.fakes.pki import Authority
 
 FULL = """\
 gateway: {id: depot-7, hard_reset: host, time_source: host}
@@ -85,7 +86,8 @@ ENVIRON = {"CSMS_PASSWORD": "correct horse battery", "MQTT_PASSWORD": "staple"}
 @pytest.fixture
 def full(read, tmp_path: Path) -> Settings:
     (tmp_path / "ca.pem").touch(mode=0o600)
-    (tmp_path / "ca.pem").write_text("pem")
+    pair = Authority.new().server()
+    (tmp_path / "ca.pem").write_text(pair.pem + pair.key_pem)
     return read(FULL, environ=ENVIRON)
 
 
@@ -227,9 +229,27 @@ def test_the_gateways_name_is_the_hosts_as_far_as_it_can_be(read, site, hostname
     assert read(site.replace("  id: depot-7\n", "").replace("gateway:", ""), hostname=hostname).gateway.id == expected
 
 
+def test_a_certificate_and_a_key_that_do_not_belong_together_are_told_and_stop_nothing(read, site, tmp_path):
+    authority = Authority.new()
+    for name in ("one", "other"):
+        authority.client(name).write(tmp_path, name)
+    (tmp_path / "no.key").write_text("not a key")
+    (tmp_path / "no.key").chmod(0o600)
+    text = site.replace(
+        "url: ws://csms.example.com/ocpp",
+        "url: wss://csms.example.com/ocpp\n"
+        "      security_profile: 3\n"
+        "      client_certificate: {cert: one.pem, key: KEY}",
+    )
+    assert read(text.replace("KEY", "one.key")).warnings == ()
+    for key, why in (("other.key", "key: names the key of another certificate"), ("no.key", "cert: and key cannot")):
+        (warning,) = read(text.replace("KEY", key)).warnings
+        assert f"client_certificate.{why}" in str(warning)
+
+
 def test_the_way_to_a_csms_may_be_written_whole(read, site, tmp_path):
-    for name in ("station.crt", "station.key"):
-        (tmp_path / name).touch(mode=0o600)
+    cert, _ = Authority.new().client("DEPOT-7").write(tmp_path, "station")
+    cert.rename(tmp_path / "station.crt")
     text = site.replace(
         "url: ws://csms.example.com/ocpp",
         "url: ws://csms.example.com/ocpp\n"
