@@ -82,7 +82,7 @@ def current_ma(connector: Connector) -> int:
 
 def present_ma(station: Station, connector: Connector) -> int:
     """What a connector is told to give: `current_ma`, but where a budget is shared nobody rises before the others
-    report that they have come down. Without it their sum is above the budget for as long as one of them is slow or silent.
+    report that they have come down. Without it their sum would be above the budget while one of them is slow or silent.
 
     Whose charger does not report its limit neither waits nor is waited for; nor is one that is faulted, as it is after
     being silent for too long.
