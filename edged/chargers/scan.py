@@ -160,8 +160,8 @@ class Scan:
         for unit_id in ids:
             if unit_id in units:
                 continue
-            self._tell(inquiry.spec, unit_id)
             self.asked += 1
+            self._tell(inquiry.spec, unit_id)
             told = await self._greet(inquiry, unit_id, pace.timeout_s)
             while not told.is_alive and told.heard.noise_bytes and self.doubts_left > 0:
                 self.doubts_left -= 1
