@@ -79,6 +79,7 @@ class ModbusCharger:
         self._values: dict[str, Value | None] = {}
         self._written: dict[str, _Written] = {}
         self._doubtful: set[str] = set()
+        self._set_to: Value | None = None
         self._init_held: dict[str, Value] = {}
         self._capabilities = profile.capabilities
         self._boot_mark: float | None = None
@@ -224,6 +225,7 @@ class ModbusCharger:
         session = device.session
         await self._identify()
         self._written.clear()
+        self._set_to = None
         self._values = {}
         await self._write_init()
         self._capabilities = capabilities_of(profile, self._facts)
@@ -348,7 +350,14 @@ class ModbusCharger:
             if waited_s < target.settle_s:
                 return False
         priority = Priority.STOP if target.is_urgent else Priority.COMMAND
-        await self.device.write(target.register, target.value, priority, is_setpoint=target.limit is not None)
+        held = self._set_to
+        if target.limit is not None:
+            self._set_to = target.value  # already now: a keep-alive must not repeat the one before it meanwhile
+        try:
+            await self.device.write(target.register, target.value, priority, is_setpoint=target.limit is not None)
+        except ChargerRefused:
+            self._set_to = held
+            raise
         self._remember(target.register, target.value)
         if waited_s is not None:
             raise ChargerRefused(f"{self}: {target.register} did not take {target.value!r} in {waited_s:.0f} s")
@@ -386,17 +395,18 @@ class ModbusCharger:
         now_s = self._monotonic_s()
         self._written[name] = _Written(value, now_s)
         self._doubtful.discard(name)
-        permit = self.profile.permit
+        permit, limit = self.profile.permit, self.profile.limit
+        if limit is not None and name == limit.register:
+            self._set_to = value
         if permit is not None and name == permit.register:
             register = self.device.registers[name]
             is_off = register.value_of(value) == register.value_of(permit.off)
             self._withheld_at_s = now_s if is_off else None
 
     def _setpoint(self) -> tuple[str, Value] | None:
-        """The limit as last written, for a keep-alive that repeats it."""
+        """The limit that was last sent, for a keep-alive that repeats it."""
         limit = self.profile.limit
-        written = self._written.get(limit.register) if limit is not None else None
-        return None if limit is None or written is None else (limit.register, written.value)
+        return None if limit is None or self._set_to is None else (limit.register, self._set_to)
 
     def _monotonic_s(self) -> float:
         return self._clock.now().monotonic_s

@@ -523,6 +523,26 @@ async def test_a_setpoint_is_repeated(image, clock) -> None:
     assert (one.address("max_charge_current"), (16,)) in writes
 
 
+async def test_a_setpoint_that_is_on_its_way_is_repeated_and_none_before_it(image, clock) -> None:
+    one = charx(image)
+    limit, write = one.address("max_charge_current"), one.bus.write
+    charger = ModbusCharger(one.profile, one.bus, unit_id=1, clock=clock, pause=clock.park)
+
+    async def slow(unit_id, table, address, values, **options):
+        if address == limit and not asyncio.current_task().get_name().startswith("alive"):
+            clock.monotonic_s += 31
+            for _ in range(10):  # the keep-alive is due meanwhile
+                await asyncio.sleep(0)
+        await write(unit_id, table, address, values, **options)
+
+    await charger.apply(GO)
+    one.bus.write = slow
+    one.bus.writes.clear()
+    await charger.apply(Desired(permit_charging=True, current_limit_ma=8_000))
+    assert written(one, "max_charge_current") == [8, 8]
+    await charger.close()
+
+
 async def test_nobody_watching_ends_the_keep_alive(image, clock) -> None:
     writes = await kept_alive(keba(image), clock, attend=False, seconds=400)
     assert 1 <= len(writes) <= 3
