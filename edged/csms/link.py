@@ -409,11 +409,10 @@ class Link:
             self._post(RecordGivenUp(row.seq, row.record, f"{reason}, {outcome.row.attempts} attempts"))
 
     def _dequeued(self, seq: int) -> None:
-        """The commit that forgets the row is done: the next of its lane may go."""
+        """The commit that forgets the row is done: it goes no more, the next of its lane may."""
         self._refusals.pop(seq, None)
         self._doubts.settle(seq)
-        if self.outbox.in_flight(seq):
-            self.outbox.gone(seq)
+        self.outbox.forget(seq)
 
     def _refill(self, *, lane: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
         rows = self._read_outbox(Lane(lane), after_seq, limit)

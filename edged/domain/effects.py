@@ -118,11 +118,12 @@ class ReservationRecord:
 
 @dataclass(frozen=True, slots=True)
 class SecurityRecord:
-    """A security event that must reach the CSMS."""
+    """A security event that must reach the CSMS. `dropped`: it stands for so many others that found no room."""
 
     event_type: str
     at: Stamp
     info: str = ""
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

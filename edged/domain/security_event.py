@@ -2,11 +2,14 @@
 
 Invariants: every event goes into the security log · a critical one is a durable record for the CSMS, whatever the line
 does (A04.FR.02) · no event carries a secret · of one type at most `MAX_AN_HOUR` are written and told an hour, however
-often somebody provokes it: the others are counted, and the next one that is told says how many there were.
+often somebody provokes it: the others are counted, and the next one that is told says how many there were · at most
+`MAX_QUEUED` wait for the CSMS; what finds no room any more is counted in one that does.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 
@@ -26,6 +29,9 @@ HOUR_S = 3600.0
 MAX_TYPES = 64
 """Types that are counted each for itself; a local actor can invent more, and those are counted together."""
 _OTHERS = ""
+MAX_QUEUED = 1000
+"""For a CSMS that is away for months. Away with the others: first those that are not critical, then the oldest of the
+type that has most. Never the first in the queue: it may be under way."""
 
 
 class SecurityEvent(StrEnum):
@@ -68,6 +74,13 @@ TOLD = frozenset(
     }
 )
 """Those that the CSMS is told of."""
+
+CRITICAL = TOLD - {
+    SecurityEvent.INVALID_FIRMWARE_SIGNATURE,
+    SecurityEvent.INVALID_SIGNING_CERTIFICATE,
+    SecurityEvent.INVALID_CSMS_CERTIFICATE,
+    SecurityEvent.INVALID_STATION_CERTIFICATE,
+}
 
 _KNOWN = {
     **{event.value.casefold(): event for event in SecurityEvent},
@@ -118,9 +131,37 @@ def _write(draft: Draft, event_type: str, info: str, at: Stamp, *, told: bool) -
     info = info[:MAX_INFO_CHARS]
     draft.emit(Keep(SecurityEntry(at=at, event_type=event_type, info=info, critical=told)))
     if told:
+        _make_room(draft)
         draft.enqueue(SecurityRecord(event_type, at, info))
     draft.announce("security.event", None, type=event_type, info=info)
     return True
+
+
+def _make_room(draft: Draft) -> None:
+    """For one more in the queue. What leaves it stays in the security log, and its number is told."""
+    if len(draft.station.security_queue) < MAX_QUEUED:
+        return
+    dropped, first = 0, min(draft.station.security_queue)
+    note_of = [seq for seq, one in draft.station.security_queue.items() if one.dropped and seq != first]
+    for seq in note_of:
+        dropped += draft.station.security_queue[seq].dropped
+        draft.dequeue(seq, draft.station.security_queue[seq])
+    while len(draft.station.security_queue) > MAX_QUEUED - 2:
+        seq = _least_needed(draft.station.security_queue)
+        draft.dequeue(seq, draft.station.security_queue[seq])
+        dropped += 1
+    if not note_of:
+        draft.announce("security.events_dropped", None, reason=f"more than {MAX_QUEUED} wait for the CSMS")
+    info = f"{dropped} security events found no room in the queue and are not told"
+    at = draft.station.stamp(draft.now)
+    draft.enqueue(SecurityRecord(SecurityEvent.MEMORY_EXHAUSTION.value, at, info, dropped))
+
+
+def _least_needed(queue: Mapping[int, SecurityRecord]) -> int:
+    """Which of those behind the first goes."""
+    behind = sorted(queue)[1:]
+    often = Counter(queue[seq].event_type for seq in behind)
+    return min(behind, key=lambda seq: (queue[seq].event_type in CRITICAL, -often[queue[seq].event_type], seq))
 
 
 def _count(draft: Draft, event_type: str) -> int | None:

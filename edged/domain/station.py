@@ -15,7 +15,7 @@ from edged.domain.charging import ChargingProfile, InstalledProfile, LimitsBasis
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
 from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, LinkFailure
-from edged.domain.effects import RestartScope, Sample, StopReason
+from edged.domain.effects import RestartScope, Sample, SecurityRecord, StopReason
 from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Measurand, Meter
@@ -281,7 +281,8 @@ class Boot:
 class Station:
     """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` and
     `local_list` by token key, `charging_profiles` by id, `certificates` by use and fingerprint,
-    `client_certificates` by key, `security_tally` by type of event.
+    `client_certificates` by key, `security_tally` by type of event, `security_queue` (the security events that wait for
+    the CSMS) by number.
 
     `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
@@ -313,6 +314,7 @@ class Station:
     local_list_version: int = 0
     list_conflict: bool = False
     security_tally: Mapping[str, SecurityTally] = field(default_factory=dict)
+    security_queue: Mapping[int, SecurityRecord] = field(default_factory=dict)
     reset: PendingReset | None = None
     next_boot_reason: str | None = None
     next_seq: int = 1

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from edged.domain.effects import Announce, Dequeue, Effect, Enqueue, Record, Reply, transaction_of
+from edged.domain.effects import Announce, Dequeue, Effect, Enqueue, Record, Reply, SecurityRecord, transaction_of
 from edged.domain.pending import Pending
 from edged.domain.station import Connector, Station, Transaction
 from edged.domain.types import Now, RequestRef
@@ -99,6 +99,8 @@ class Draft:
         """Keep a record for the CSMS, in this step's commit."""
         seq = self.station.next_seq
         self.update(next_seq=seq + 1, queued=self.station.queued + 1)
+        if isinstance(record, SecurityRecord):
+            self.update(security_queue=put(self.station.security_queue, seq, record))
         owner = transaction_of(record)
         if owner is not None and owner in self.station.transactions:
             self.transact(owner, queued=self.station.transactions[owner].queued + 1)
@@ -108,6 +110,8 @@ class Draft:
         """A record is done. Forgets an ended transaction with its last record."""
         self.update(queued=max(0, self.station.queued - 1))
         self.emit(Dequeue(seq))
+        if seq in self.station.security_queue:
+            self.update(security_queue=drop(self.station.security_queue, seq))
         owner = transaction_of(record)
         if owner is None or owner not in self.station.transactions:
             return

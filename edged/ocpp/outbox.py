@@ -150,6 +150,19 @@ class Outbox:
         queue.not_before_s = at_s
         return RetryAt(row, at_s)
 
+    def forget(self, seq: int) -> None:
+        """The disk has forgotten a row, for whatever reason: `gone` where it is on its way, else it is not sent."""
+        if self.in_flight(seq):
+            self.gone(seq)
+            return
+        for queue in self._lanes.values():
+            for row in queue.rows:
+                if row.seq == seq:
+                    if row is queue.rows[0]:
+                        queue.not_before_s = None
+                    queue.rows.remove(row)
+                    return
+
     def in_flight(self, seq: int) -> bool:
         """Whether this row is on its way."""
         return any(queue.in_flight and queue.rows[0].seq == seq for queue in self._lanes.values())

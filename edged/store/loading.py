@@ -7,7 +7,7 @@ way of starting. Recomputes everything that is derived: deadlines, counters, whi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from edged.domain.charging import InstalledProfile
 from edged.domain.commands import Target
 from edged.domain.configuration import find_key, normalize
 from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate
-from edged.domain.effects import Record, Sample, transaction_of
+from edged.domain.effects import Record, Sample, SecurityRecord, transaction_of
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
 from edged.store.codec import Unreadable, decode, encode, unpack
@@ -65,7 +65,7 @@ class _Loading:
     def run(self) -> Loaded:
         self._unknown_tables()
         records = self._outbox()
-        transactions = self._transactions(records)
+        transactions = self._transactions(records.values())
         station = replace(
             self.fresh,
             configuration=replace(
@@ -85,6 +85,7 @@ class _Loading:
             access=self._one(Table.ACCESS, Access, ACCESS_KEPT, self.fresh.access),
             corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),
             queued=len(records),
+            security_queue={seq: one for seq, one in records.items() if isinstance(one, SecurityRecord)},
             **self._station_facts(),
         )
         station = replace(station, next_seq=max(station.next_seq, 1 + max(self.rows.outbox, default=0)))
@@ -140,11 +141,11 @@ class _Loading:
 
     # --- the tables
 
-    def _outbox(self) -> list[Record]:
-        records: list[Record] = []
+    def _outbox(self) -> dict[int, Record]:
+        records: dict[int, Record] = {}
         for seq, text in sorted(self.rows.outbox.items()):
             try:
-                records.append(decode_record(text))
+                records[seq] = decode_record(text)
             except Unreadable as error:
                 self._aside(OUTBOX, str(seq), text, str(error))
         return records
@@ -231,7 +232,7 @@ class _Loading:
         wanted = target.connector_type
         return wanted is None or any(layout.connector_type.casefold() == wanted.casefold() for layout in layouts)
 
-    def _transactions(self, records: list[Record]) -> dict[str, Transaction]:
+    def _transactions(self, records: Iterable[Record]) -> dict[str, Transaction]:
         """Transactions with their samples and the number of their records; an ended one without records is over."""
         queued = Counter(transaction_of(record) for record in records)
         stored = self._table(Table.TRANSACTION, _transaction, self.fresh.transactions)

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.domain import security_event
 from edged.domain.answers import Verdict
 from edged.domain.commands import ReportSecurityEvent
 from edged.domain.effects import Announce, Effect, Enqueue, Keep, SecurityRecord
 from edged.domain.events import SuspicionRaised
 from edged.domain.journal import SecurityEntry
 from edged.domain.security_event import HOUR_S, MAX_AN_HOUR, MAX_TYPES, TOLD, SecurityEvent
+from edged.store import loading
 from tests.fakes.site import Site
 
 
@@ -147,3 +149,44 @@ def test_a_restart_begins_to_count_anew() -> None:
         suspect(site)
     site.restart()
     assert kept(suspect(site))
+
+
+# --- a CSMS that is away for months
+
+
+def waiting(site: Site) -> list[SecurityRecord]:
+    return [record for record in site.outbox.values() if isinstance(record, SecurityRecord)]
+
+
+@pytest.mark.req("16-J-33", "A04.FR.02")
+def test_what_waits_for_the_csms_is_bounded_and_what_finds_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security_event, "MAX_QUEUED", 20)
+    site = Site.build(1, online=False)
+    suspect(site, "TamperDetectionActivated", "the only one")
+    for number in range(60):
+        site.advance(HOUR_S)
+        suspect(site, "InvalidCentralSystemCertificate" if number % 2 else "SettingSystemTime", str(number))
+        assert len(waiting(site)) <= 20
+        assert site.station.security_queue == {n: r for n, r in site.outbox.items() if isinstance(r, SecurityRecord)}
+    again = loading.load(site.disk.load("TEST"), site.station)
+    assert again.station.security_queue == site.station.security_queue
+    kinds = [record.event_type for record in waiting(site)]
+    assert "TamperDetectionActivated" in kinds
+    assert kinds.count("InvalidCsmsCertificate") <= 1, "what is not critical goes first"
+    (note,) = [record for record in waiting(site) if record.dropped]
+    assert note.event_type == "MemoryExhaustion"
+    assert note.info.startswith(f"{note.dropped} security events")
+    told_in_all = len([e for e in site.history if isinstance(e, Enqueue) and isinstance(e.record, SecurityRecord)])
+    assert waiting(site)[-1].info == "59"
+    assert note.dropped < told_in_all
+
+
+def test_the_first_in_the_queue_is_never_dropped_for_it_may_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security_event, "MAX_QUEUED", 5)
+    site = Site.build(1, online=False)
+    suspect(site, "InvalidCentralSystemCertificate", "first")
+    first = min(site.station.security_queue)
+    for number in range(20):
+        site.advance(HOUR_S)
+        suspect(site, "SettingSystemTime", str(number))
+    assert min(site.station.security_queue) == first

@@ -240,3 +240,12 @@ def test_other_lanes_are_parked_all_the_same() -> None:
     box.next(0.0, TX)
     box.sending(1)
     assert isinstance(box.failed(1, 0.0), Parked)
+
+
+def test_a_row_that_the_disk_has_forgotten_is_not_sent_any_more() -> None:
+    box = outbox(Disk(row(1), row(2), row(3)))
+    assert box.next(0.0, TX) == row(1)
+    box.forget(2)
+    box.forget(9)
+    assert drain(box) == [1, 3]
+    assert box.next(0.0, TX) is None
