@@ -4,7 +4,8 @@ Owns: when power is cut instead of a register written, for how long, and what pr
 boards, registers, why somebody wants a reset.
 
 Invariants: the register wins where the charger has one and obeys it; power comes back whatever ends a reset (an error,
-a deadline, a cancelled task); nothing is DONE before the charger was silent and answers again.
+a deadline, a cancelled task); a charger that obeys is cut with its contactor open; nothing is DONE before it was silent
+and answers again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import replace
 
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.relay_board import RESTORE_S, RelayOutput
-from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, Measurand, Observation
+from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, Desired, Measurand, Observation
 from edged.ports import ChargerError, ChargerRefused
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ RETURN_S = 90.0
 """How long a charger may take to answer after its power has come back."""
 LOOK_AGAIN_S = 1.0
 REGISTER_S = 30.0
+UNLOAD_S, LOOK_FOR_LOAD_S = 10.0, 0.2
+"""How long a charger may take to open its contactor before its power is cut all the same."""
 BY_RELAY = frozenset({Capability.RESET_HARD, Capability.POWER_CYCLE})
 
 
@@ -45,6 +48,7 @@ class PowerCycledCharger:
         self._off_s = off_s
         self._return_s = return_s
         self._pause = pause
+        self._wanted = Desired(permit_charging=False)
 
     def __str__(self) -> str:
         return str(self._charger)
@@ -52,7 +56,7 @@ class PowerCycledCharger:
     @property
     def longest_action_s(self) -> float:
         """More than any action takes."""
-        return REGISTER_S + self._off_s + self._return_s + 4 * RESTORE_S
+        return REGISTER_S + UNLOAD_S + self._off_s + self._return_s + 4 * RESTORE_S
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -71,6 +75,7 @@ class PowerCycledCharger:
         return seen if seen.capabilities is None else replace(seen, capabilities=seen.capabilities | BY_RELAY)
 
     async def apply(self, desired: Desired) -> None:
+        self._wanted = desired
         await self._charger.apply(desired)
 
     async def close(self) -> None:
@@ -103,6 +108,7 @@ class PowerCycledCharger:
             return ActionOutcome.TIMEOUT
 
     async def _by_relay(self) -> ActionOutcome:
+        await self._unload()
         failed = await self._cut()
         if failed is not None:
             return failed
@@ -114,6 +120,16 @@ class PowerCycledCharger:
             log.warning("%s does not answer %g s after its power came back", self, self._return_s)
             return ActionOutcome.TIMEOUT
         return ActionOutcome.DONE
+
+    async def _unload(self) -> None:
+        """No energy before the contact opens: what the core has last seen of the charger may be older than a plug."""
+        try:
+            async with asyncio.timeout(UNLOAD_S):
+                await self._charger.apply(replace(self._wanted, permit_charging=False))
+                while (await self._charger.observe()).state is ChargerState.CHARGING:
+                    await self._pause(LOOK_FOR_LOAD_S)
+        except (ChargerError, TimeoutError) as error:
+            log.warning("%s is cut although it did not say that no energy flows: %s", self, str(error) or "it does")
 
     async def _cut(self) -> ActionOutcome | None:
         """Take the power away and give it back; the outcome where that was no power cycle, None where it was one."""

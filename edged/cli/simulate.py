@@ -105,15 +105,18 @@ def _of_config(args: argparse.Namespace) -> list[SimulatedCharger]:
 
 def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
     """What stands on the wires of a configuration: chargers at one unit id are one device with several points."""
-    from edged.chargers.library import load_profile
+    from edged.chargers.library import load_any
+    from edged.chargers.profile import Points
     from edged.chargers.profile_terms import PointsBy
+    from edged.chargers.relay_profile import RelayProfile
     from edged.settings import SerialLine
     from edged.simulator.site import SimulatedCharger
 
     devices: dict[tuple[str, int | None], list[ChargerSettings]] = {}
     for name in names:
         charger = settings.chargers[name]
-        points = load_profile(charger.profile, settings.profiles_dir).points
+        profile = load_any(charger.profile, settings.profiles_dir)
+        points = Points() if isinstance(profile, RelayProfile) else profile.points
         listen, unit_id, step = listen_at(charger.line), charger.unit_id, points.stride * (charger.point - 1)
         if points.by is PointsBy.UNIT_ID and unit_id is not None:
             unit_id += step
@@ -121,6 +124,7 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
             kind, _, port = listen.rpartition(":")
             listen = f"{kind}:{int(port) + step}"
         devices.setdefault((listen, unit_id), []).append(charger)
+    device_of = {each.name: chargers[0].name for chargers in devices.values() for each in chargers}
     return [
         SimulatedCharger(
             name=chargers[0].name,
@@ -129,6 +133,13 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
             unit_id=unit_id,
             points=max(charger.point for charger in chargers) if len(chargers) > 1 else chargers[0].point,
             baudrate=chargers[0].line.baudrate if isinstance(chargers[0].line, SerialLine) else None,
+            cuts={
+                charger.reset_relay.output: device_of[charger.name]
+                for charger in settings.chargers.values()
+                if charger.reset_relay is not None
+                and charger.reset_relay.charger == chargers[0].name
+                and charger.name in device_of
+            },
         )
         for (listen, unit_id), chargers in devices.items()
     ]

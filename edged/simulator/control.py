@@ -53,6 +53,8 @@ class Target:
 
     @property
     def point(self) -> PointModel:
+        if not self.unit.points:
+            raise Impossible(f"{self.unit.name} is a {self.unit.make}: it has no charging point")
         return self.unit.points[self.number - 1]
 
 

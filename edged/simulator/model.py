@@ -211,6 +211,11 @@ class PointModel:
         self._timers = {_Timer.BOOT: self.spec.boot_s}
         self._forget()
 
+    def lose_power(self) -> None:
+        """Power goes and does not come back before `reboot`."""
+        self.reboot()
+        self._timers = {}
+
     # --- what the bus commands ----------------------------------------------------------------------------------------
 
     def set_permit(self, permit: bool) -> None:

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 READ_HOLDING, READ_INPUT, WRITE_SINGLE, WRITE_MULTIPLE = 3, 4, 6, 16
+READ_COILS, WRITE_COIL, WRITE_COILS = 1, 5, 15
 MAX_READ_WORDS, MAX_WRITE_WORDS = 125, 123
+MAX_READ_COILS, MAX_WRITE_COILS = 2000, 1968
+COIL_WORDS = {0x0000: 0, 0xFF00: 1}
+"""How function 5 says off and on; any other word is illegal."""
 MAX_RTU_BYTES = 256
 MAX_PDU_BYTES = 253
 
@@ -26,6 +30,8 @@ class ExceptionCode(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRequest:
+    """Of coils or of registers, as the function says."""
+
     function: int
     address: int
     count: int
@@ -33,6 +39,8 @@ class ReadRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRequest:
+    """Coils are 0 or 1."""
+
     function: int
     address: int
     values: tuple[int, ...]
@@ -41,6 +49,8 @@ class WriteRequest:
 def parse_request(pdu: bytes) -> ReadRequest | WriteRequest | ExceptionCode:
     """What a request asks for, or the exception that it deserves."""
     function = pdu[0] if pdu else 0
+    if function in (READ_COILS, WRITE_COIL, WRITE_COILS):
+        return _parse_coils(function, pdu)
     if function not in (READ_HOLDING, READ_INPUT, WRITE_SINGLE, WRITE_MULTIPLE):
         return ExceptionCode.ILLEGAL_FUNCTION
     if len(pdu) < 5:
@@ -61,13 +71,39 @@ def parse_request(pdu: bytes) -> ReadRequest | WriteRequest | ExceptionCode:
     return ReadRequest(function=function, address=address, count=second)
 
 
+def _parse_coils(function: int, pdu: bytes) -> ReadRequest | WriteRequest | ExceptionCode:
+    if len(pdu) < 5 or (function != WRITE_COILS and len(pdu) != 5):
+        return ExceptionCode.ILLEGAL_VALUE
+    address, second = int.from_bytes(pdu[1:3]), int.from_bytes(pdu[3:5])
+    if function == WRITE_COIL:
+        if second not in COIL_WORDS:
+            return ExceptionCode.ILLEGAL_VALUE
+        return WriteRequest(function=function, address=address, values=(COIL_WORDS[second],))
+    if function == READ_COILS:
+        if not 1 <= second <= MAX_READ_COILS:
+            return ExceptionCode.ILLEGAL_VALUE
+        return ReadRequest(function=function, address=address, count=second)
+    size = (second + 7) // 8
+    if not 1 <= second <= MAX_WRITE_COILS or len(pdu) != 6 + size or pdu[5] != size:
+        return ExceptionCode.ILLEGAL_VALUE
+    bits = int.from_bytes(pdu[6:], "little")
+    return WriteRequest(function=function, address=address, values=tuple(bits >> n & 1 for n in range(second)))
+
+
 def read_reply(request: ReadRequest, words: list[int]) -> bytes:
-    body = b"".join(word.to_bytes(2) for word in words)
+    if request.function == READ_COILS:
+        bits = sum(word << n for n, word in enumerate(words))
+        body = bits.to_bytes((len(words) + 7) // 8, "little")
+    else:
+        body = b"".join(word.to_bytes(2) for word in words)
     return bytes((request.function, len(body))) + body
 
 
 def write_reply(request: WriteRequest) -> bytes:
-    second = request.values[0] if request.function == WRITE_SINGLE else len(request.values)
+    if request.function == WRITE_COIL:
+        second = 0xFF00 if request.values[0] else 0x0000
+    else:
+        second = request.values[0] if request.function == WRITE_SINGLE else len(request.values)
     return bytes((request.function,)) + request.address.to_bytes(2) + second.to_bytes(2)
 
 

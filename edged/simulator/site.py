@@ -13,13 +13,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
 from edged.simulator.control import Commands, ControlSocket
 from edged.simulator.makes import build_unit
+from edged.simulator.makes.modbus_relay import ModbusRelay
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Cable, Impossible
 from edged.simulator.server import Exchange, Line, make_line
@@ -37,7 +38,8 @@ class SimulatedCharger:
     """One unit to simulate. `make` is a profile's name, `listen` tcp:HOST:PORT, rtu-tcp:HOST:PORT or pty:PATH.
 
     Chargers with the same `line` share it; by default those that listen at the same place, except at port 0, where
-    each gets a free port of its own. None everywhere else means the make's own.
+    each gets a free port of its own. None everywhere else means the make's own. `cuts`: of a relay board, the name of
+    the unit whose power hangs on an output (counted from 1).
     """
 
     name: str
@@ -51,6 +53,7 @@ class SimulatedCharger:
     baudrate: int | None = None
     min_gap_ms: float | None = None
     line: str | None = None
+    cuts: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def line_name(self) -> str:
@@ -88,6 +91,8 @@ class SimulatedSite:
             self._add(charger, dice)
         if not self._units:
             raise Impossible("there is no charger to simulate")
+        for charger in chargers:
+            self._wire(charger)
         commands = Commands(self._units, catch_up=self.catch_up)
         self._control = ControlSocket(control_path, commands) if control_path is not None else None
 
@@ -112,6 +117,13 @@ class SimulatedSite:
         line.exchange.add(unit)
         self._units[charger.name] = unit
         self._line_of[charger.name] = line
+
+    def _wire(self, charger: SimulatedCharger) -> None:
+        board = self._units[charger.name]
+        for output, name in charger.cuts.items():
+            if not isinstance(board, ModbusRelay) or name not in self._units:
+                raise Impossible(f"{charger.name} cannot cut the power of {name}: write a relay board and a unit")
+            board.attach(output, self._units[name])
 
     async def start(self) -> None:
         """Open every line, then the control socket. `Impossible` where one is not to be had; nothing stays open

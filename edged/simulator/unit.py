@@ -42,6 +42,7 @@ class SimulatedUnit(ABC):
         self.ignored = 0
         self._spoke_at_s: float | None = None
         self._server_down_s = 0.0
+        self._has_power = True
         self.banks = self.build_banks()
 
     @abstractmethod
@@ -66,7 +67,7 @@ class SimulatedUnit(ABC):
     @property
     def reachable(self) -> bool:
         awake = all(point.powered and not point.in_standby for point in self.points)
-        return awake and not self.silent and self._server_down_s <= 0
+        return awake and self._has_power and not self.silent and self._server_down_s <= 0
 
     def reboot(self) -> None:
         """Power off and on: unreachable, volatile settings and forced registers forgotten."""
@@ -74,6 +75,20 @@ class SimulatedUnit(ABC):
             bank.release_all()
         for point in self.points:
             point.reboot()
+
+    def cut_power(self) -> None:
+        """Somebody takes its supply away: dead and forgetful until `give_power`."""
+        self._has_power = False
+        for bank in self.banks.values():
+            bank.release_all()
+        for point in self.points:
+            point.lose_power()
+
+    def give_power(self) -> None:
+        """The supply is back; a unit that had lost it boots."""
+        if not self._has_power:
+            self._has_power = True
+            self.reboot()
 
     def restart_server(self) -> None:
         """Only the communication goes down for a while; charging continues."""

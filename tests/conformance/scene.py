@@ -23,6 +23,7 @@ from edged.chargers import library
 from edged.domain.hardware import FaultCode
 from edged.simulator.csms import Csms, Token
 from edged.simulator.csms_record import Direction, Frame, Kind
+from edged.simulator.makes.modbus_relay import ModbusRelay
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Car
 from edged.simulator.site import SimulatedCharger, SimulatedSite
@@ -30,6 +31,7 @@ from edged.simulator.unit import SimulatedUnit
 from tests.conformance.daemon import Daemon, DaemonHere, DaemonProcess
 
 STATION = "CP-1"
+BOARD = "modbus-relay"
 SPEED = 20.0
 PATIENCE_S = 15.0
 LOOK_S = 0.05
@@ -76,7 +78,8 @@ class Scene:
     """One station `STATION` with a connector for each point of its boxes, numbered through from 1.
 
     `csms_options`: more arguments for `Csms`; `*_settings`: more keys of the installer's file, of `csms`, of the
-    station, of every charger and at the top.
+    station, of every charger and at the top. `relay_off_s`: there is a relay board too, whose output n cuts the power
+    of box n for so long.
     """
 
     folder: Path
@@ -90,6 +93,7 @@ class Scene:
     station_settings: Mapping[str, Any] = field(default_factory=dict)
     charger_settings: Mapping[str, Any] = field(default_factory=dict)
     site_settings: Mapping[str, Any] = field(default_factory=dict)
+    relay_off_s: float | None = None
     csms: Csms = field(init=False)
     site: SimulatedSite = field(init=False)
     daemon: Daemon = field(init=False)
@@ -117,6 +121,9 @@ class Scene:
             )
             for n, box in enumerate(self.boxes, 1)
         ]
+        if self.relay_off_s is not None:
+            cuts = {n: f"box{n}" for n in range(1, len(self.boxes) + 1)}
+            chargers.append(SimulatedCharger(name=BOARD, make=BOARD, listen="tcp:127.0.0.1:0", cuts=cuts))
         self.site = await self._open.enter_async_context(SimulatedSite(chargers, speed=self.speed, seed=1))
         state_dir = self.folder / "state"
         state_dir.mkdir()
@@ -145,6 +152,7 @@ class Scene:
                     "unit_id": box.unit_id,
                     "point": point,
                     "poll_interval_s": box.poll_s,
+                    **({} if self.relay_off_s is None else {"reset_relay": self._relay(n)}),
                     **self.charger_settings,
                 }
         station = {
@@ -156,6 +164,8 @@ class Scene:
             "configuration": dict(self.keys),
             **self.station_settings,
         }
+        if self.relay_off_s is not None:
+            chargers[BOARD] = {"profile": BOARD, "tcp": self.site.endpoint(BOARD)}
         config = {
             "gateway": {"id": "scene"},
             "chargers": chargers,
@@ -169,6 +179,15 @@ class Scene:
         folder = self.folder / "profiles.d"
         folder.mkdir(exist_ok=True)
         (folder / f"{LOCKING.profile}.yaml").write_text(_profile_with_lock_output())
+
+    def _relay(self, output: int) -> dict[str, Any]:
+        return {"charger": BOARD, "output": output, "off_s": self.relay_off_s}
+
+    @property
+    def board(self) -> ModbusRelay:
+        board = self.site.units[BOARD]
+        assert isinstance(board, ModbusRelay)
+        return board
 
     @property
     def connectors(self) -> range:
@@ -350,7 +369,7 @@ class Scene:
         seen = {name: unit.requests for name, unit in self.site.units.items()}
         enough = {f"box{n}": box.requests_a_look for n, box in enumerate(self.boxes, 1)}
         await self.site.until(
-            lambda: all(unit.requests >= seen[name] + enough[name] for name, unit in self.site.units.items()),
+            lambda: all(self.site.units[name].requests >= seen[name] + more for name, more in enough.items()),
             timeout_s=PATIENCE_S,
         )
         await self.answered()

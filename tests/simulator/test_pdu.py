@@ -57,7 +57,11 @@ def test_an_mbap_header_counts_the_unit_id() -> None:
     ("pdu", "code"),
     [
         ("", ExceptionCode.ILLEGAL_FUNCTION),
-        ("01 0000 0001", ExceptionCode.ILLEGAL_FUNCTION),
+        ("02 0000 0001", ExceptionCode.ILLEGAL_FUNCTION),
+        ("01 0000 07D1", ExceptionCode.ILLEGAL_VALUE),
+        ("05 0000 0001", ExceptionCode.ILLEGAL_VALUE),
+        ("05 0000", ExceptionCode.ILLEGAL_VALUE),
+        ("0F 0000 0009 01 FF", ExceptionCode.ILLEGAL_VALUE),
         ("2B 0E 01 00", ExceptionCode.ILLEGAL_FUNCTION),
         ("03 0000", ExceptionCode.ILLEGAL_VALUE),
         ("03 0000 0000", ExceptionCode.ILLEGAL_VALUE),
@@ -69,6 +73,23 @@ def test_an_mbap_header_counts_the_unit_id() -> None:
 )
 def test_a_wrong_request_gets_its_exception(pdu: str, code: ExceptionCode) -> None:
     assert parse_request(bytes.fromhex(pdu)) is code
+
+
+@pytest.mark.parametrize(
+    ("pdu", "request_", "reply"),
+    [
+        ("01 0002 0009", ReadRequest(function=1, address=2, count=9), "01 02 8101"),
+        ("05 0002 FF00", WriteRequest(function=5, address=2, values=(1,)), "05 0002 FF00"),
+        ("05 0002 0000", WriteRequest(function=5, address=2, values=(0,)), "05 0002 0000"),
+        ("0F 0002 0003 01 05", WriteRequest(function=15, address=2, values=(1, 0, 1)), "0F 0002 0003"),
+    ],
+)
+def test_coils_are_packed_as_the_specification_says(pdu: str, request_: ReadRequest | WriteRequest, reply: str) -> None:
+    assert parse_request(bytes.fromhex(pdu)) == request_
+    if isinstance(request_, ReadRequest):
+        assert read_reply(request_, [1, 0, 0, 0, 0, 0, 0, 1, 1]) == bytes.fromhex(reply)
+    else:
+        assert write_reply(request_) == bytes.fromhex(reply)
 
 
 @given(st.binary(max_size=260))

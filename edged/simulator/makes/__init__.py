@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from edged.simulator.makes import heidelberg_energy_control, keba_p30, phoenix_charx_sec
+from edged.simulator.makes import heidelberg_energy_control, keba_p30, modbus_relay, phoenix_charx_sec
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Cable, Impossible, PointSpec
 from edged.simulator.unit import SimulatedUnit
@@ -50,9 +50,12 @@ def build_unit(
     min_gap_s: float | None = None,
 ) -> SimulatedUnit:
     """A unit of a make, with what may differ from the make's usual box. `Impossible` where there is no such unit."""
+    if make == modbus_relay.ModbusRelay.make:
+        return modbus_relay.ModbusRelay(name, unit_id=1 if unit_id is None else unit_id, min_gap_s=min_gap_s)
     known = MAKES.get(make)
     if known is None:
-        raise Impossible(f"there is no simulated {make}; there are {', '.join(MAKES)}")
+        there_are = ", ".join((*MAKES, modbus_relay.ModbusRelay.make))
+        raise Impossible(f"there is no simulated {make}; there are {there_are}")
     if not 1 <= points <= known.max_points:
         raise Impossible(f"a {make} has 1 to {known.max_points} points, not {points}")
     if phases is not None and not 1 <= phases <= 3:
