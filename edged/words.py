@@ -69,6 +69,9 @@ def connection_settings(
         password=None if password is None else password_bytes(password, csms.password_encoding),
         ca_file=csms.ca_file,
         roots=trusted(station),
+        # the site's own way may rest on them; a root for later must not lock the station out
+        system_roots=csms.ca_file is None and csms.security_profile >= 2,
+        earliest=station.boot.floor if station.rules.time_from_csms and not station.clock.synchronized else None,
         client_files=None if certificate is None else (certificate.cert, certificate.key),
         client=None if signed is None else signed.shown,
         access=station.access.number,

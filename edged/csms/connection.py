@@ -31,7 +31,7 @@ from edged import __version__
 from edged.csms.backoff import BackOff
 from edged.csms.endpoint import ClientFileError, ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
 from edged.csms.failure import Failure, FailureKind, failure_of
-from edged.csms.line import Connect, Line, reason_of, watch_by_kernel
+from edged.csms.line import Connect, Line, is_over, reason_of, too_early, watch_by_kernel, without_dates
 
 __all__ = ["Connection", "ConnectionListener", "ConnectionSettings", "CsmsSettingsError", "Failure", "FailureKind"]
 
@@ -205,7 +205,7 @@ class Connection:
             self._fail(Failure(FailureKind.CA_FILE, f"the CA file cannot be used: {error.strerror or error.args[-1]}"))
             return
         try:
-            line = await self._unless_interrupted(self._open(settings, tls))
+            line = await self._unless_interrupted(self._reach(settings, tls))
         except (WebSocketException, OSError, EOFError, UnicodeError) as error:
             self._fail(failure_of(error, certified=settings.security_profile == 3))
             return
@@ -213,11 +213,24 @@ class Connection:
             return
         if self._interrupted.is_set():
             await self._close(line, "")
+        elif tls is not None and settings.earliest is not None and is_over(line, settings.earliest):
+            await self._close(line, "")
+            self._fail(Failure(FailureKind.CERTIFICATE, "the CSMS's certificate is refused: it has expired"))
         elif line.subprotocol is None:  # the library has refused one that was not offered
             await self._close(line, "no OCPP version agreed")
             self._fail(Failure(FailureKind.SUBPROTOCOL, "the CSMS agreed on none of the offered OCPP versions"))
         else:
             await self._serve(line, line.subprotocol)
+
+    async def _reach(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
+        """Where the time is not known, a certificate that is valid later only must not keep the CSMS from telling it."""
+        try:
+            return await self._open(settings, tls)
+        except ssl.SSLCertVerificationError as error:
+            if tls is None or settings.earliest is None or not too_early(error):
+                raise
+        _log.info("%s: the clock is behind the CSMS's certificate: the CSMS is asked for the time", settings.identity)
+        return await self._open(settings, without_dates(tls))
 
     async def _open(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
         line = await Connect(

@@ -43,7 +43,13 @@ class Course:
         """`busy`: a CALL waits for its answer."""
         if self._settings_for is None or connection is None:
             return
-        facts = (station.access, station.certificates, station.client_certificates, station.link.alarms)
+        facts = (
+            station.access,
+            station.certificates,
+            station.client_certificates,
+            station.link.alarms,
+            station.clock.synchronized,
+        )
         if len(self._seen) != len(facts) or not all(map(is_, facts, self._seen)):
             self._seen = facts
             self._wanted = self._settings_for(station)

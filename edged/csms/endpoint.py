@@ -10,7 +10,9 @@ import base64
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from edged.domain.credentials import ClientCertificate
@@ -43,7 +45,8 @@ class ConnectionSettings:
     """`url`: the CSMS's base address, the identity is appended. `password`: the AuthorizationKey's bytes.
 
     `subprotocols`: in order of preference (16-J-04). `ca_file` and `roots` (PEM texts) say who may sign the CSMS's
-    certificate; without both it is the system's authorities. Profile 3 shows `client_files`, or `client`, whose key is
+    certificate; without both it is the system's authorities, with `system_roots` these as well. `earliest`: the time
+    is not known, the CSMS is to tell it, and it is not before this moment. Profile 3 shows `client_files`, or `client`, whose key is
     kept by edged itself. `access` names the way that these settings go, for those who order another one.
     `max_outgoing_*`: what may wait for a slow line. `send_timeout_s`: how long a single frame may be stuck before the
     line counts as dead. Raises `CsmsSettingsError`.
@@ -56,6 +59,8 @@ class ConnectionSettings:
     password: bytes | None = field(default=None, repr=False)
     ca_file: Path | None = None
     roots: tuple[str, ...] = ()
+    system_roots: bool = False
+    earliest: datetime | None = None
     client_files: Files | None = None
     client: ClientCertificate | None = field(default=None, repr=False)
     access: int = 0
@@ -84,7 +89,7 @@ class ConnectionSettings:
 
     def same_way(self, other: ConnectionSettings) -> bool:
         """Whether a line that was opened with the one may stay with the other: who is trusted counts for the next."""
-        return replace(self, roots=(), ca_file=None) == replace(other, roots=(), ca_file=None)
+        return replace(self, **_FOR_THE_NEXT) == replace(other, **_FOR_THE_NEXT)
 
     def headers(self) -> dict[str, str]:
         """What authenticates us: Basic, the identity before its encoding and the password's bytes (16-J-05)."""
@@ -101,6 +106,8 @@ class ConnectionSettings:
         if not self.secure:
             return None
         context = ssl.create_default_context(cafile=self.ca_file, cadata="\n".join(self.roots) or None)
+        if self.system_roots:
+            context.load_default_certs()
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a root that another one signed is trusted for itself
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_TLS12_CIPHERS)
@@ -117,6 +124,9 @@ class ConnectionSettings:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ClientFileError(f"the client certificate cannot be used: {reason}") from error
+
+
+_FOR_THE_NEXT: dict[str, Any] = {"roots": (), "ca_file": None, "system_roots": False, "earliest": None}
 
 
 def _problem(settings: ConnectionSettings) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
+from datetime import datetime
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,6 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage
 from edged.ocpp.framing import shown
 
 _KERNEL_TIMEOUT_MS: Final = 60_000
+_NOT_YET_VALID: Final = 9
+_NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_FLAG_NO_CHECK_TIME."""
 MAX_UNREAD_BYTES: Final = 2 * 1024 * 1024
 
 
@@ -74,6 +79,23 @@ def reason_of(line: Line, closed: ConnectionClosed) -> str:
     if closed.rcvd is not None:
         return f"closed by the CSMS ({closed.rcvd.code} {shown(closed.rcvd.reason)})".replace(" )", ")")
     return "the line broke"
+
+
+def too_early(error: ssl.SSLCertVerificationError) -> bool:
+    """Whether a certificate is refused for nothing but that it is valid later only."""
+    return error.verify_code == _NOT_YET_VALID
+
+
+def without_dates(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Certificates are not held against the clock: one that is wrong would never be put right. See `is_over`."""
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
+def is_over(line: Line, earliest: datetime) -> bool:
+    """Whether the peer's certificate has expired even by a clock that may be slow; it is not before `earliest`."""
+    shown_one = line.transport.get_extra_info("ssl_object").getpeercert()
+    return ssl.cert_time_to_seconds(shown_one["notAfter"]) < max(time.time(), earliest.timestamp())
 
 
 def watch_by_kernel(line: Line) -> None:

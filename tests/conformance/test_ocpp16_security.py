@@ -482,3 +482,20 @@ async def test_a_csms_that_lets_the_new_way_in_and_closes_at_once_has_not_taken_
     await comes_back(scene, before)
     assert scene.csms.shown_out == access.MAX_REFUSALS
     assert (await scene.daemon.state())["security"] == {"profile": 1 if wanted else 0, "on_trial": False}
+
+
+@pytest.mark.req("A00.FR.308")
+async def test_a_station_whose_clock_is_behind_reaches_its_csms_and_learns_the_time(
+    open_scene: OpenScene, pki: Pki
+) -> None:
+    now = datetime.now(UTC)
+    pair = pki.root.server(not_before=now + timedelta(hours=1), not_after=now + timedelta(days=9))
+    scene = await open_scene(
+        SOCKET,
+        csms_options={"credentials": {STATION: OLD}, "tls": pki.server(pair)},
+        csms_settings={"password": OLD, "ca_file": pki.ca_file},
+    )
+    await scene.knows(lambda state: state["clock"]["synchronized"])
+    scene.csms.cut()
+    scene.csms.restore()
+    await is_down(scene, "certificate is refused")

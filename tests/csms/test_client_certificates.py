@@ -286,3 +286,57 @@ DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF
 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 -----END EC PRIVATE KEY-----
 """
+
+
+# --- a clock that is wrong, and whom else to trust
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("known", "begins", "ends", "outcome"),
+    [
+        (True, 1, 9, FailureKind.CERTIFICATE),  # the clock is right, the certificate is not
+        (False, 1, 9, None),  # the CSMS is asked for the time
+        (False, -9, -1, FailureKind.CERTIFICATE),  # over by a clock that may be slow: over
+        (False, 1, 4, FailureKind.CERTIFICATE),  # over before the last moment that is known to have been
+    ],
+)
+async def test_a_clock_that_is_not_known_to_be_right_keeps_nobody_from_telling_the_time(
+    root: Authority,
+    tmp_path: Path,
+    known: bool,
+    begins: int,
+    ends: int,
+    outcome: FailureKind | None,
+    version: ssl.TLSVersion,
+) -> None:
+    pair = root.server(not_before=NOW + timedelta(days=begins), not_after=NOW + timedelta(days=ends))
+    tls = pair.server_context(tmp_path)
+    tls.maximum_version = version
+    async with csms(tls) as url:
+        settings = replace(
+            profile_3(url, root, None),
+            security_profile=2,
+            password=b"correct horse battery",
+            earliest=None if known else NOW + timedelta(days=5),
+        )
+        failure = await attempt(settings)
+    assert (None if failure is None else failure.kind) is outcome
+
+
+@pytest.mark.parametrize("system_roots", [True, False])
+async def test_a_root_for_later_does_not_take_the_systems_authorities_away_from_a_site_that_rests_on_them(
+    root: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system_roots: bool
+) -> None:
+    public = tmp_path / "public.pem"
+    public.write_text(root.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(public))
+    async with csms(root.server().server_context(tmp_path)) as url:
+        settings = replace(
+            profile_3(url, Authority.new("For later"), None),
+            security_profile=2,
+            password=b"correct horse battery",
+            system_roots=system_roots,
+        )
+        failure = await attempt(settings)
+    assert (failure is None) is system_roots
