@@ -84,14 +84,14 @@ def present_ma(station: Station, connector: Connector) -> int:
     """What a connector is told to give: `current_ma`, but where a budget is shared nobody rises before the others
     report that they have come down. Without it their sum would be above the budget while one of them is slow or silent.
 
-    Whose charger does not report its limit neither waits nor is waited for; nor is one that is faulted, as it is after
-    being silent for too long.
+    A limit that its charger does not report is not waited for, but for one that is nothing. Nor is anybody waited for
+    who is faulted, as a charger is after being silent for too long.
     """
     wanted_ma = current_ma(connector)
-    if station.limits is None or not station.limits.shared or connector.limit_ma is None:
+    if station.limits is None or not station.limits.shared:
         return wanted_ma
-    offered_ma = _offered_ma(connector)
-    if wanted_ma - offered_ma < MATTERS_MA:
+    offered_ma = 0 if _gives_nothing(connector) else _set_ma(connector)
+    if offered_ma is None or wanted_ma - offered_ma < MATTERS_MA:
         return wanted_ma
     others = (other for other in station.connectors.values() if other is not connector)
     if not any(_is_above(other) for other in others):
@@ -100,19 +100,25 @@ def present_ma(station: Station, connector: Connector) -> int:
 
 
 def _is_above(connector: Connector) -> bool:
-    """Whether a car may still take more here than it may have."""
-    if connector.blocked or not connector.plugged or not connector.can(Capability.LIMIT):
+    """Whether a car may still take more here than it may have. A permission that is not reported shows in a car that
+    charges."""
+    permitted = connector.state is ChargerState.CHARGING if connector.permitted is None else connector.permitted
+    if not permitted or connector.blocked or not connector.plugged or not controllable(connector):
         return False
     may_ma = current_ma(connector) if connector.transaction_id is not None else 0
-    return _offered_ma(connector) - may_ma >= MATTERS_MA
+    set_ma = _set_ma(connector)
+    return may_ma == 0 if set_ma is None else set_ma - may_ma >= MATTERS_MA
 
 
-def _offered_ma(connector: Connector) -> int:
-    """What the charger reports that a car may take. A permission that is not reported shows in a car that charges."""
-    permitted = connector.permitted
-    if permitted is None:
-        permitted = connector.state is ChargerState.CHARGING
-    return connector.limit_ma if permitted and connector.limit_ma is not None else 0
+def _gives_nothing(connector: Connector) -> bool:
+    if connector.permitted is None:
+        return connector.state in (ChargerState.CONNECTED, ChargerState.SUSPENDED_EVSE)
+    return not connector.permitted
+
+
+def _set_ma(connector: Connector) -> int | None:
+    """What the charger is set to as it reports; None where it does not."""
+    return connector.limit_ma if connector.can(Capability.LIMIT) else connector.layout.max_current_ma
 
 
 def _least_ma(connector: Connector) -> int:

@@ -278,6 +278,35 @@ def test_what_a_charger_does_not_report_is_not_waited_for(reported: dict[str, An
 
 
 @pytest.mark.req("16-SC-07")
+@pytest.mark.parametrize("permitted", [True, None])
+def test_whoever_may_take_nothing_is_waited_for_even_where_no_limit_is_reported(permitted: bool | None) -> None:
+    site = charging(1, connectors=2)
+    put(site, profile((0, 20.0), purpose=STATION), 0)
+    put(site, profile((0, 0.0), id=2), 1)
+    site.look(2, ChargerState.CONNECTED)
+    site.start(2, "BOB")
+    site.look(2, ChargerState.CONNECTED, plugged=True)
+    site.look(1, ChargerState.CHARGING, plugged=True, permit_charging=permitted)
+    assert limits(site) == [0.0, 0.0]
+    site.look(1, ChargerState.SUSPENDED_EVSE, plugged=True, permit_charging=None if permitted is None else False)
+    assert limits(site) == [0.0, 20.0]
+
+
+@pytest.mark.req("16-SC-07")
+def test_whoever_can_only_be_switched_is_waited_for_too() -> None:
+    site = charging(1, layouts=(layout(1, capabilities=FULL - {Capability.LIMIT}), layout(2)))
+    put(site, profile((0, 40.0), purpose=STATION), 0)
+    offering(site, 1, 32_000)
+    site.start(2, "BOB")
+    offering(site, 2, 6_000)
+    assert limits(site) == [32.0, 8.0]
+    put(site, profile((0, 16.0), id=2, purpose=STATION), 0)
+    assert limits(site) == [0.0, 6.0]
+    site.look(1, ChargerState.SUSPENDED_EVSE, plugged=True, permit_charging=False)
+    assert limits(site) == [0.0, 16.0]
+
+
+@pytest.mark.req("16-SC-07")
 def test_a_silent_charger_is_waited_for_until_it_counts_as_faulted() -> None:
     site = charging(1, 2, connectors=2)
     put(site, profile((0, 20.0), purpose=STATION), 0)
