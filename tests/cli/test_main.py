@@ -17,6 +17,7 @@ from edged.chargers.library import PACKAGED_DIR
 from edged.cli import check, output
 from edged.cli import main as cli
 from edged.domain.hardware import Capability
+from edged.settings import ResetRelay
 
 SITE = """\
 chargers:
@@ -146,6 +147,14 @@ def test_what_charging_profiles_can_do_depends_on_what_the_charger_can():
     assert unstoppable.able and "cannot be stopped" in unstoppable.because
     assert limited.able and "set its current" in limited.because
     assert switched.able and "can only be switched" in switched.because
+
+
+def test_a_relay_is_told_beside_the_register_or_in_its_place():
+    relay = ResetRelay(charger="board", output=3)
+    alone = check.abilities(set(), relay)["reset"]
+    assert (alone.able, alone.because) == (True, "hard by relay 3 of board, which cuts its power for 5 s")
+    beside = check.abilities({Capability.RESET_HARD}, relay)["reset"]
+    assert beside.because == "hard, if that does not help by relay 3 of board, which cuts its power for 5 s"
 
 
 def test_a_charger_that_is_no_relay_board_cannot_be_one(edged, tmp_path):

@@ -47,6 +47,21 @@ def test_chargers_behind_one_unit_id_are_one_device_with_its_points(site, tmp_pa
     assert (found["far"].listen, found["far"].unit_id) == ("rtu-tcp:127.0.0.1:4001", 4)
 
 
+def test_a_relay_board_cuts_the_devices_whose_chargers_name_it(site, tmp_path):
+    more = (
+        '  three: {profile: phoenix-charx-sec, tcp: "127.0.0.1:5020", point: 3, reset_relay: {charger: k, output: 7}}'
+    )
+    board = '  k: {profile: modbus-relay, tcp: "127.0.0.1:5021"}'
+    lines = [f"{board}\n{more}" if line.startswith("  three") else line for line in site.read_text().splitlines()]
+    site.write_text("\n".join(lines))
+    settings = load_site(site)
+    found = {charger.name: charger for charger in simulated(settings, list(settings.chargers))}
+    assert (found["k"].make, found["k"].cuts) == ("modbus-relay", {7: "one"})
+    assert found["one"].cuts == {}
+    (alone,) = simulated(settings, ["k"])
+    assert alone.cuts == {}
+
+
 def test_each_line_is_listened_on_where_the_daemon_looks():
     assert listen_at(SerialLine(port="/tmp/tty")) == "pty:/tmp/tty"
     assert listen_at(TcpLine(host="::1", port=502)) == "tcp:[::1]:502"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.chargers.library import PACKAGED_DIR, load_profile, profile_names
+from edged.chargers.library import PACKAGED_DIR, load_any, load_profile, profile_names, relay_names
 from edged.settings import SettingsErrors
 from edged.settings.section import Section
 from edged.site import facts_of, load_site, profiles_of
@@ -80,6 +80,20 @@ def test_every_shipped_profile_gives_the_facts_that_a_check_needs():
         assert facts.connector_type
         assert facts.transports <= {"serial", "tcp", "rtu_over_tcp"}
         assert facts.unit_ids[0] <= facts.unit_id <= facts.unit_ids[1]
+
+
+def test_a_relay_board_is_no_charging_point_but_has_outputs(example):
+    for name in relay_names():
+        facts = facts_of(load_any(name, Path("/nowhere")))
+        assert not facts.charges
+        assert facts.relay_outputs > 0
+    text = example.read_text()
+    example.write_text(text.replace("# reset_relay:", "reset_relay:").replace("  # relay-board:", "  relay-board:"))
+    settings = load_site(example)
+    relay = settings.chargers["right"].reset_relay
+    assert relay is not None
+    assert settings.chargers[relay.charger].profile == "modbus-relay"
+    assert set(profiles_of(settings)) >= {"modbus-relay", "phoenix-charx-sec"}
 
 
 def test_a_profile_of_the_site_wins_and_its_mistakes_have_its_own_lines(example):

@@ -18,7 +18,7 @@ from edged.domain.desired import desired
 from edged.domain.effects import Abandon, Perform, RecordKind, Reply, Restart, RestartScope, StopReason
 from edged.domain.events import ActionPerformed
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
-from edged.domain.reset import HARD_S, SOFT_S
+from edged.domain.reset import HARD_S, POWER_CYCLE_S, SOFT_S
 from edged.domain.station import SiteRules
 from tests.fakes.site import FULL, Site, layout
 
@@ -140,6 +140,51 @@ def test_a_silent_charger_is_not_waited_for() -> None:
     order(site)
     assert not site.of(Perform)
     assert len(restarts(site)) == 1
+
+
+CYCLED = FULL | {Capability.RESET_HARD, Capability.POWER_CYCLE}
+
+
+def test_a_silent_charger_whose_power_can_be_cut_is_reset_and_waited_for() -> None:
+    site = Site.build(layouts=(layout(1, capabilities=CYCLED),))
+    site.lose(1)
+    order(site, ResetKind.HARD)
+    assert [e.action for e in site.of(Perform)] == [Action.RESET_HARD]
+    ticket = site.last(Perform).ticket
+    site.wait(HARD_S + SOFT_S)
+    assert not restarts(site), "it boots"
+    site.do(ActionPerformed(ticket, ActionOutcome.DONE))
+    assert len(restarts(site)) == 1
+
+
+def test_a_power_cycle_is_not_waited_for_for_ever() -> None:
+    site = Site.build(layouts=(layout(1, capabilities=CYCLED),))
+    order(site, ResetKind.HARD)
+    site.wait(POWER_CYCLE_S - 1)
+    assert not restarts(site)
+    site.wait(1)
+    assert len(restarts(site)) == 1
+
+
+def test_after_a_power_cycle_the_csms_is_not_waited_for_longer_than_after_any_hard_reset() -> None:
+    site = Site.build(layouts=(layout(1, capabilities=CYCLED),))
+    site.start(1, "ALICE")
+    order(site, ResetKind.HARD)
+    site.plug(1)
+    site.do(ActionPerformed(site.last(Perform).ticket, ActionOutcome.DONE))
+    assert not restarts(site)
+    site.wait(HARD_S)
+    assert len(restarts(site)) == 1
+
+
+def test_a_charger_that_goes_on_charging_is_cut_at_the_bound() -> None:
+    site = Site.build(layouts=(layout(1, capabilities=CYCLED),))
+    site.start(1, "ALICE")
+    order(site, ResetKind.HARD)
+    assert not site.of(Perform)
+    site.wait(HARD_S)
+    assert [e.action for e in site.history if isinstance(e, Perform)] == [Action.RESET_HARD]
+    assert not restarts(site)
 
 
 def test_no_charger_is_reset_while_energy_flows() -> None:

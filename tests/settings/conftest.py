@@ -18,6 +18,7 @@ PROFILES = {
     ),
     "ladder": ProfileFacts(connector_type="cType2", points=4, unit_stride=1),
     "ports": ProfileFacts(connector_type="cType2", points=2, port_stride=1),
+    "relays": ProfileFacts(relay_outputs=4, charges=False),
     "chatty": ProfileFacts(connector_type="cType1", transports=frozenset({"serial"}), addressed=False, baudrate=115200),
 }
 SITE = """\

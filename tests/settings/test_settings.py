@@ -126,7 +126,7 @@ def test_what_a_charger_is_told_arrives(full):
     assert (left.phases, left.voltage_v) == (None, 230.0)
     relay = full.chargers["mid"].reset_relay
     assert relay is not None
-    assert (relay.charger, relay.output) == ("board", 3)
+    assert (relay.charger, relay.output, relay.off_s) == ("board", 3, 5.0)
 
 
 def test_a_protocol_without_addresses_has_no_unit_id(full):

@@ -69,6 +69,35 @@ MISTAKES = [
     ("502", "502\n    reset_relay: {charger: left, output: 9}", r"13: .*reset_relay: cannot be left: .* 8 outputs"),
     ("502", "502\n    reset_relay: {charger: left}", r"13: chargers.right.reset_relay.output: is missing"),
     ("502", "502\n    reset_relay: {charger: left, output: 0}", r"13: .*output: must be a whole number from 1 to 64"),
+    (
+        "502",
+        "502\n    reset_relay: {charger: left, output: 1, off_s: 61}",
+        r"13: chargers.right.reset_relay.off_s: must be a number from 1 to 60 \(seconds\)",
+    ),
+    (
+        "    bus: yard\n",
+        "    bus: yard\n    reset_relay: {charger: board, output: 2}\n"
+        "  board:\n    profile: relays\n    tcp: 10.0.0.9\n"
+        "  third:\n    profile: relays\n    tcp: 10.0.0.8\n    reset_relay: {charger: board, output: 1}\n",
+        r"17: chargers.third.reset_relay: is for chargers, and this is a relay board: delete the line",
+    ),
+    (
+        "502",
+        "502\n    reset_relay: {charger: board, output: 5}\n  board:\n    profile: relays\n    tcp: 10.0.0.9",
+        r"13: chargers.right.reset_relay: cannot be board: its profile has 4 outputs",
+    ),
+    (
+        "    bus: yard",
+        "    bus: yard\n    reset_relay: {charger: board, output: 2}\n"
+        "  board:\n    profile: relays\n    tcp: 10.0.0.9\n"
+        "  third:\n    profile: controller\n    tcp: 10.0.0.8\n    reset_relay: {charger: board, output: 2}",
+        r"17: chargers.third.reset_relay: is the relay of left already: a reset would cut the power of both",
+    ),
+    (
+        "profile: controller",
+        "profile: relays",
+        r"19: stations\[0\].evses\[1\].charger: right is a relay board, no charger: name it in reset_relay",
+    ),
     ("profile: wallbox\n    bus: yard", "profile: chatty\n    bus: yard", r"9: chargers.left.bus: .* line of its own"),
     (
         "profile: wallbox\n    bus: yard",
