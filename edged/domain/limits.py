@@ -88,7 +88,7 @@ def present_ma(station: Station, connector: Connector) -> int:
     who is faulted, as a charger is after being silent for too long.
     """
     wanted_ma = current_ma(connector)
-    if station.limits is None or not station.limits.shared:
+    if station.limits is None or not station.limits.shared or connector.transaction_id is None:
         return wanted_ma
     offered_ma = 0 if _gives_nothing(connector) else _set_ma(connector)
     if offered_ma is None or wanted_ma - offered_ma < MATTERS_MA:
