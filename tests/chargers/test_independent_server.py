@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -14,13 +15,15 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edged.chargers.driver import ChargerDriver
 from edged.chargers.factory import BusPool, build_charger
+from edged.chargers.fit import Verdict
+from edged.chargers.inquiry import Inquiry
 from edged.chargers.library import load_profile
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus import Table
-from edged.chargers.probe import fitting_profiles, is_anyone_there, read_everything
+from edged.chargers.probe import Silent, probe
+from edged.chargers.scan import Scan
 from edged.domain.hardware import ActionOutcome, ChargerState, Desired, Observation
 from edged.domain.types import Now
-from edged.ports import ChargerUnreachable
 
 PROFILE = load_profile("phoenix-charx-sec")
 
@@ -39,9 +42,9 @@ def registers() -> list[int]:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
     device = SimDevice(1, simdata=[SimData(0, values=registers(), datatype=DataType.REGISTERS)])
     server = ModbusTcpServer(device, address=("127.0.0.1", number))
     task = asyncio.create_task(server.serve_forever())
@@ -116,41 +119,47 @@ async def test_two_points_of_a_controller_become_as_wanted(port: int, clock) -> 
     await pool.close()
 
 
+@asynccontextmanager
+async def asking(spec: BusSpec) -> AsyncIterator[Inquiry]:
+    inquiry = Inquiry(spec)
+    await inquiry.open()
+    try:
+        yield inquiry
+    finally:
+        inquiry.close()
+
+
 async def test_a_probe_shows_every_register_decoded(port: int) -> None:
-    pool = BusPool()
-    found = {one.name: one for one in await read_everything(PROFILE, pool.open_bus(spec(port)), unit_id=1, point=2)}
+    async with asking(spec(port)) as inquiry:
+        told = await probe(PROFILE, inquiry, unit_id=1, point=2)
+    found = {one.name: one for one in told.readings}
     assert found["status"].value == "B1" and found["status"].address == 2299
     assert found["energy_total"].value == 1234 and found["energy_total"].unit == "Wh"
-    assert "force_unlock" not in found
-    assert all(one.error == "" and one.round_trip_s > 0 for one in found.values())
-    await pool.close()
+    assert told.missing == () and told.fit.verdict is not Verdict.DOES_NOT_FIT
+    assert all(one.round_trip_s is not None and one.round_trip_s > 0 for one in told.readings)
 
 
 async def test_a_scan_names_the_profile_that_fits(port: int) -> None:
-    pool = BusPool()
-    bus = pool.open_bus(spec(port))
     profiles = [load_profile(name) for name in ("keba-p30", "heidelberg-energy-control", "phoenix-charx-sec")]
-    assert await is_anyone_there(bus, 1)
-    assert await fitting_profiles(bus, 1, profiles) == ("phoenix-charx-sec",)
-    await pool.close()
+    scan = Scan(lines=[spec(port)], ids=[1], profiles=profiles)
+    await scan.run()
+    assert [unit.best.profile for unit in scan.found if unit.best is not None] == ["phoenix-charx-sec"]
 
 
 async def test_a_probe_of_nobody_says_so(tcp_slave) -> None:
-    pool = BusPool()
-    bus = pool.open_bus(tcp_slave.spec(timeout_s=0.05))
-    with pytest.raises(ChargerUnreachable):
-        await read_everything(PROFILE, bus, unit_id=1)
-    assert not await is_anyone_there(bus, 2)
-    await pool.close()
+    async with asking(tcp_slave.spec(timeout_s=0.05)) as inquiry:
+        with pytest.raises(Silent):
+            await probe(PROFILE, inquiry, unit_id=1)
 
 
 async def test_a_probe_names_what_is_missing(tcp_slave) -> None:
     tcp_slave.units.registers[1] = {1299: 0x4231, 110: 0, 111: 0, 112: 0, 113: 0}
-    pool = BusPool()
-    found = {one.name: one for one in await read_everything(PROFILE, pool.open_bus(tcp_slave.spec()), unit_id=1)}
+    async with asking(tcp_slave.spec()) as inquiry:
+        told = await probe(PROFILE, inquiry, unit_id=1)
+    found = {one.name: one for one in told.readings}
     assert found["status"].value == "B1"
-    assert found["power"].error == "the device has no such register"
-    await pool.close()
+    assert found["power"].error.startswith("it does not exist")
+    assert found["power"] in told.missing
 
 
 async def test_registers_written_one_by_one_and_together_arrive(port: int) -> None:
