@@ -223,7 +223,7 @@ class Connection:
             await self._serve(line, line.subprotocol)
 
     async def _reach(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
-        """Where the time is not known, a certificate that is valid later only must not keep the CSMS from telling it."""
+        """Where the time is not known, a certificate that is valid only later keeps no CSMS from telling it."""
         try:
             return await self._open(settings, tls)
         except ssl.SSLCertVerificationError as error:

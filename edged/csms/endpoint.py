@@ -46,8 +46,8 @@ class ConnectionSettings:
 
     `subprotocols`: in order of preference (16-J-04). `ca_file` and `roots` (PEM texts) say who may sign the CSMS's
     certificate; without both it is the system's authorities, with `system_roots` these as well. `earliest`: the time
-    is not known, the CSMS is to tell it, and it is not before this moment. Profile 3 shows `client_files`, or `client`, whose key is
-    kept by edged itself. `access` names the way that these settings go, for those who order another one.
+    is not known, the CSMS is to tell it, and it is not before this moment. Profile 3 shows `client_files`, or `client`,
+    whose key is kept by edged itself. `access` names the way that these settings go, for those who order another one.
     `max_outgoing_*`: what may wait for a slow line. `send_timeout_s`: how long a single frame may be stuck before the
     line counts as dead. Raises `CsmsSettingsError`.
     """
