@@ -155,7 +155,8 @@ def check_step(before: Station, event: Event, transition: Transition, now: Now) 
         if was.energy_wh is not None and connector.energy_wh is not None:
             assert connector.energy_wh >= was.energy_wh, "the register ran backwards"
     _check_starts(before, transition)
-    check_profiles(after, now)
+    if after.charging_profiles or before.charging_profiles:
+        check_profiles(after, now)
     if isinstance(event, Tick):
         _check_deadlines(after, now)
 

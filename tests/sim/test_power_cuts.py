@@ -294,9 +294,9 @@ def signed_firmware(world: World) -> None:
         "signingCertificate": "signer good",
         "signature": "good",
     }
-    ask(world, "SignedUpdateFirmware", 60, requestId=5, firmware=firmware)
+    ask(world, "SignedUpdateFirmware", 40, requestId=5, firmware=firmware)
     unplug(world, 1)
-    world.run(60)
+    world.run(40)
 
 
 def two_logs(world: World) -> None:

@@ -11,7 +11,7 @@ from tests.fakes.world import World
 from tests.sim.laws import Laws
 from tests.sim.life import Life, calm_down
 
-SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(220)
+SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(200)
 LIFE_S = 1200
 
 
