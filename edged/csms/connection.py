@@ -22,7 +22,9 @@ import math
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from ipaddress import ip_address
 from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
@@ -55,6 +57,16 @@ class ConnectionListener(Protocol):
     def closed(self, reason: str) -> None: ...
 
     def failed(self, failure: Failure) -> None: ...
+
+
+def _race_delay_s(settings: ConnectionSettings) -> float | None:
+    """A broken IPv6 must not eat the whole time-out; where there is one address only, there is no race, and an attempt
+    that is cancelled cannot leave a socket behind (Python's race can)."""
+    try:
+        ip_address(urlsplit(settings.url).hostname or "")
+    except ValueError:
+        return 0.25
+    return None
 
 
 class Connection:
@@ -246,7 +258,7 @@ class Connection:
             ping_interval=None,  # ours follows a changed interval at once
             max_size=settings.max_frame_bytes,
             logger=_library_log,
-            happy_eyeballs_delay=0.25,  # a broken IPv6 must not eat the whole time-out
+            happy_eyeballs_delay=_race_delay_s(settings),
             ssl=tls,
         )
         assert isinstance(line, Line)
