@@ -102,8 +102,16 @@ class RelayBoard:
     async def release(self, number: int) -> bool:
         """Switch it off, whatever it was told, and read that back. False: the board did not say so, the watch goes on.
 
-        Ends within `RESTORE_S`, also while the task is being cancelled.
+        Ends within `RESTORE_S`, and before that for no reason: whoever is cancelled meanwhile waits for it.
         """
+        releasing = asyncio.get_running_loop().create_task(self._release(number), name=f"rest {self}")
+        try:
+            return await asyncio.shield(releasing)
+        except asyncio.CancelledError:
+            await asyncio.wait([releasing])
+            raise
+
+    async def _release(self, number: int) -> bool:
         try:
             async with asyncio.timeout(RESTORE_S):
                 await self._rest(number)

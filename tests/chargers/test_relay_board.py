@@ -238,6 +238,17 @@ async def test_a_cancelled_user_still_releases(yard: Yard) -> None:
     assert yard.at_rest()
 
 
+async def test_a_release_is_not_cut_short(yard: Yard) -> None:
+    output = build_board(COILS, yard.bus).use(1)
+    await output.hold(5.0)
+    task = asyncio.create_task(output.release())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert yard.at_rest()
+
+
 # --- the simulated board
 
 
