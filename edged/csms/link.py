@@ -20,6 +20,7 @@ from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
 from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem, StatusItem
 from edged.csms.proof import Proof
+from edged.csms.refusals import NO_SUCH_MESSAGE, Refusals
 from edged.csms.reports import Reports
 from edged.csms.suspicions import Suspicions
 from edged.csms.waiting import Waiting
@@ -64,7 +65,6 @@ _log = logging.getLogger(__name__)
 _wire = logging.getLogger("edged.wire")
 
 CSMS = "csms"
-_NO_SUCH_MESSAGE = frozenset({ErrorCode.NOT_IMPLEMENTED, ErrorCode.NOT_SUPPORTED})
 
 ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
 
@@ -112,7 +112,7 @@ class Link:
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
-        self._refusals: dict[int, int] = {}
+        self._refusals = Refusals()
         self._doubts = Doubts()
         self.dropped = 0
         self.reason = "not connected yet"
@@ -326,7 +326,7 @@ class Link:
             self._post(RecordDelivered(item.row.seq, item.row.record))  # it has been said once that they are dropped
             return True
         seq, record = item.row.seq, item.row.record
-        message_id = record_message_id(self._station.identity.id, seq, record, refusals=self._refusals.get(seq, 0))
+        message_id = record_message_id(self._station.identity.id, seq, record, refusals=self._refusals.of(seq))
         self.session.call(request, item, self._monotonic(), message_id=message_id)
         return True
 
@@ -378,12 +378,11 @@ class Link:
                 self.outbox.unsent(item.row.seq)
                 return
         _log.warning("%s: the CSMS refuses a message: %s %s", self._station.identity.id, code, description)
-        if isinstance(item, RowItem) and item.row.lane == Lane.SECURITY.value and code in _NO_SUCH_MESSAGE:
-            self._deaf = True
-            self._post(RecordGivenUp(item.row.seq, item.row.record, "the CSMS knows no security events"))
+        hopeless = self._refusals.refused(item.row, code) if isinstance(item, RowItem) else ""
+        if hopeless:
+            self._deaf = self._deaf or (item.row.lane == Lane.SECURITY.value and code in NO_SUCH_MESSAGE)
+            self._post(RecordGivenUp(item.row.seq, item.row.record, hopeless))
             return
-        if isinstance(item, RowItem):
-            self._refusals[item.row.seq] = self._refusals.get(item.row.seq, 0) + 1
         self._without_answer(item, f"CALLERROR {code}")
 
     def _without_answer(self, item: Any, refused: str = "") -> None:
@@ -410,7 +409,7 @@ class Link:
 
     def _dequeued(self, seq: int) -> None:
         """The commit that forgets the row is done: it goes no more, the next of its lane may."""
-        self._refusals.pop(seq, None)
+        self._refusals.forget(seq)
         self._doubts.settle(seq)
         self.outbox.forget(seq)
 
