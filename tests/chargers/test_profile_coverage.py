@@ -152,7 +152,7 @@ OFFERED = {
     *(f"state {state}" for state in ChargerState),
     *(f"fault {code}" for code in FaultCode),
     *(f"lock {state}" for state in LockState),
-    *(f"capability {capability}" for capability in Capability),
+    *(f"capability {one}" for one in Capability if one is not Capability.POWER_CYCLE),  # a relay gives that
     *(f"measurand {measurand}" for measurand in Measurand),
     *("forbidden", "holes", "repeat_first", "response_timeout_ms", "wake", "init", "init that may be refused", "boot"),
     *("boot_falls", "points present", "state otherwise", "overlay while", "plugged", "fault that blocks nothing"),
