@@ -217,6 +217,7 @@ class Gateway:
             link,
             BackOff(lambda: BACK_OFF, random.random),
             client_files=lambda certificate: certificates.client_files(certificate, self._workshop.keys),
+            clock=self._clock.now,
         )
         link.attach(connection)
         engine.attach(link)

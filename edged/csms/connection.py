@@ -20,8 +20,10 @@ import asyncio
 import logging
 import math
 import ssl
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -33,7 +35,8 @@ from edged import __version__
 from edged.csms.backoff import BackOff
 from edged.csms.endpoint import ClientFileError, ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
 from edged.csms.failure import Failure, FailureKind, failure_of
-from edged.csms.line import Connect, Line, is_over, reason_of, too_early, watch_by_kernel, without_dates
+from edged.csms.line import Connect, Line, OutOfDate, out_of_date, reason_of, too_early, watch_by_kernel, without_dates
+from edged.domain.types import Now
 
 __all__ = ["Connection", "ConnectionListener", "ConnectionSettings", "CsmsSettingsError", "Failure", "FailureKind"]
 
@@ -57,6 +60,14 @@ class ConnectionListener(Protocol):
     def closed(self, reason: str) -> None: ...
 
     def failed(self, failure: Failure) -> None: ...
+
+
+_REFUSED: Final = "the CSMS's certificate is refused"
+
+
+def clock_of_nobody() -> Now:
+    """The system's clock, which nobody has confirmed."""
+    return Now(datetime.now(UTC), time.monotonic(), False)
 
 
 def _race_delay_s(settings: ConnectionSettings) -> float | None:
@@ -84,12 +95,14 @@ class Connection:
         *,
         ping_interval_s: float = 0.0,
         client_files: ClientFiles = no_files,
+        clock: Callable[[], Now] = clock_of_nobody,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._back_off = back_off
         self._client_files = client_files
+        self._now = clock
         self._sleep = sleep
         self._ping_interval_s = ping_interval_s
         self._ping_changed = asyncio.Event()
@@ -169,8 +182,12 @@ class Connection:
             self._help(self._close(self._line, reason))
 
     def adopt(self, settings: ConnectionSettings) -> None:
-        """Use other settings from the next attempt on."""
+        """Use other settings from the next attempt on. Where the time has become known, the line's certificate is held
+        against it."""
         self._settings = settings
+        problem = out_of_date(self._line, self._now(), settings.earliest) if self._line is not None else ""
+        if problem:
+            self.disconnect(f"{_REFUSED}: {problem}")
 
     def reconnect(self, settings: ConnectionSettings) -> None:
         """Use other settings, at once; what is queued still goes over the old line."""
@@ -218,6 +235,9 @@ class Connection:
             return
         try:
             line = await self._unless_interrupted(self._reach(settings, tls))
+        except OutOfDate as error:
+            self._fail(Failure(FailureKind.CERTIFICATE, f"{_REFUSED}: {error}"))
+            return
         except (WebSocketException, OSError, EOFError, UnicodeError) as error:
             self._fail(failure_of(error, certified=settings.security_profile == 3))
             return
@@ -225,9 +245,6 @@ class Connection:
             return
         if self._interrupted.is_set():
             await self._close(line, "")
-        elif tls is not None and settings.earliest is not None and is_over(line, settings.earliest):
-            await self._close(line, "")
-            self._fail(Failure(FailureKind.CERTIFICATE, "the CSMS's certificate is refused: it has expired"))
         elif line.subprotocol is None:  # the library has refused one that was not offered
             await self._close(line, "no OCPP version agreed")
             self._fail(Failure(FailureKind.SUBPROTOCOL, "the CSMS agreed on none of the offered OCPP versions"))
@@ -235,19 +252,29 @@ class Connection:
             await self._serve(line, line.subprotocol)
 
     async def _reach(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
-        """Where the time is not known, a certificate that is valid only later keeps no CSMS from telling it."""
+        """Where the time is not known, a certificate that is valid only later keeps no CSMS from telling it; where it
+        is, edged's own time counts (`out_of_date`)."""
         try:
             return await self._open(settings, tls)
         except ssl.SSLCertVerificationError as error:
-            if tls is None or settings.earliest is None or not too_early(error):
+            known = self._now().synchronized
+            if tls is None or not too_early(error) or not (known or settings.earliest is not None):
                 raise
+            if known:
+                return await self._open(settings, without_dates(tls))  # judged before it is told anything
         _log.info("%s: the clock is behind the CSMS's certificate: the CSMS is asked for the time", settings.identity)
         return await self._open(settings, without_dates(tls))
 
     async def _open(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
+        connection = self
+
+        class Judged(Line):
+            def judge(self) -> str:
+                return out_of_date(self, connection._now(), settings.earliest)
+
         line = await Connect(
             settings.address,
-            create_connection=Line,
+            create_connection=Judged,
             subprotocols=[Subprotocol(name) for name in settings.subprotocols],
             additional_headers=settings.headers(),
             user_agent_header=f"edged/{__version__}",

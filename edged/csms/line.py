@@ -15,6 +15,7 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from edged.domain.types import Now
 from edged.ocpp.framing import shown
 
 _KERNEL_TIMEOUT_MS: Final = 60_000
@@ -31,6 +32,10 @@ class Connect(connect):
         return exc
 
 
+class OutOfDate(OSError):
+    """The peer's certificate is not valid by the time that edged knows; the text says how. Never leaves this room."""
+
+
 class Line(ClientConnection):
     """Ends by itself when the peer starts to close and then does not finish, or pings and does not read the pongs;
     tells an alert of TLS for what it is."""
@@ -39,7 +44,14 @@ class Line(ClientConnection):
     _doom: asyncio.TimerHandle | None = None
     _lost_by: Exception | None = None
 
+    def judge(self) -> str:
+        """Why the peer is to be told nothing, or ""; asked once the line is secured."""
+        return ""
+
     async def handshake(self, *args: Any, **more: Any) -> None:
+        problem = self.judge()
+        if problem:
+            raise OutOfDate(problem)
         try:
             await super().handshake(*args, **more)
         except InvalidMessage as error:  # TLS 1.3 judges the client's certificate behind the client's handshake
@@ -87,15 +99,26 @@ def too_early(error: ssl.SSLCertVerificationError) -> bool:
 
 
 def without_dates(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Certificates are not held against the clock: one that is wrong would never be put right. See `is_over`."""
+    """Certificates are not held against the clock: one that is wrong would never be put right. See `out_of_date`."""
     context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     return context
 
 
-def is_over(line: Line, earliest: datetime) -> bool:
-    """Whether the peer's certificate has expired even by a clock that may be slow; it is not before `earliest`."""
-    shown_one = line.transport.get_extra_info("ssl_object").getpeercert()
-    return ssl.cert_time_to_seconds(shown_one["notAfter"]) < max(time.time(), earliest.timestamp())
+def out_of_date(line: Line, now: Now, earliest: datetime | None) -> str:
+    """Why the peer's certificate is not valid by the time that edged knows, or "". It is edged's own time: the system's
+    clock, by which OpenSSL judges, may be wrong and is not ours to set. While the time is not known the certificate
+    may begin later, but must not have expired even by a clock that is slow; it is not before `earliest`."""
+    secured = line.transport.get_extra_info("ssl_object")
+    if secured is None:
+        return ""
+    peer = secured.getpeercert()
+    begins_s, ends_s = (ssl.cert_time_to_seconds(peer[name]) for name in ("notBefore", "notAfter"))
+    at_s = now.utc.timestamp()
+    if not now.synchronized:
+        at_s = max(at_s, time.time(), earliest.timestamp() if earliest is not None else 0.0)
+    if at_s > ends_s:
+        return "it has expired"
+    return "it is not valid yet" if now.synchronized and at_s < begins_s else ""
 
 
 def watch_by_kernel(line: Line) -> None:

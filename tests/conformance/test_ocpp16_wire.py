@@ -26,7 +26,6 @@ START = {"idTag": "ALICE", "connectorId": 1}
     ("action", "payload", "codes"),
     [
         ("NoSuchAction", {}, {"NotImplemented"}),
-        ("GetDiagnostics", {"location": "ftp://example.com"}, {"NotSupported"}),
         ("SetChargingProfile", {"connectorId": 1}, {"OccurenceConstraintViolation", "ProtocolError"}),
         ("BootNotification", {"chargePointVendor": "a", "chargePointModel": "b"}, {"NotSupported"}),
         ("RemoteStartTransaction", {"connectorId": 1}, {"OccurenceConstraintViolation", "ProtocolError"}),

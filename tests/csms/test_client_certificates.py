@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from edged.csms.backoff import BackOff, BackOffPolicy
-from edged.csms.connection import Connection
+from edged.csms.connection import Connection, clock_of_nobody
 from edged.csms.endpoint import ClientFileError, ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
 from edged.csms.failure import Failure, FailureKind
 from edged.domain.credentials import ClientCertificate, LinkFailure
+from edged.domain.types import Now
 from tests.fakes.pki import Authority, Pair, rsa_key, self_signed
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
@@ -47,10 +48,12 @@ class Witness:
             self.outcome.set_result(outcome)
 
 
-async def attempt(settings: ConnectionSettings, files: ClientFiles = no_files) -> Failure | None:
+async def attempt(
+    settings: ConnectionSettings, files: ClientFiles = no_files, clock: Callable[[], Now] = clock_of_nobody
+) -> Failure | None:
     """One attempt's failure, None where the line came up."""
     witness = Witness()
-    connection = Connection(settings, witness, BackOff(BackOffPolicy, lambda: 0.0), client_files=files)
+    connection = Connection(settings, witness, BackOff(BackOffPolicy, lambda: 0.0), client_files=files, clock=clock)
     running = asyncio.create_task(connection.run())
     try:
         async with asyncio.timeout(10.0):
@@ -322,6 +325,19 @@ async def test_a_clock_that_is_not_known_to_be_right_keeps_nobody_from_telling_t
         )
         failure = await attempt(settings)
     assert (None if failure is None else failure.kind) is outcome
+
+
+@pytest.mark.parametrize(("begins", "ends", "good"), [(2, 9, True), (-9, 2, False), (6, 9, False), (-9, 9, True)])
+async def test_a_time_that_is_known_counts_and_not_the_systems_clock(
+    root: Authority, tmp_path: Path, begins: int, ends: int, good: bool
+) -> None:
+    """The CSMS has told that it is five days later than the system believes."""
+    pair = root.server(not_before=NOW + timedelta(days=begins), not_after=NOW + timedelta(days=ends))
+    async with csms(pair.server_context(tmp_path)) as url:
+        settings = replace(profile_3(url, root, None), security_profile=2, password=b"correct horse battery")
+        failure = await attempt(settings, clock=lambda: Now(NOW + timedelta(days=5), 0.0, True))
+    assert (failure is None) is good
+    assert failure is None or failure.kind is FailureKind.CERTIFICATE
 
 
 @pytest.mark.parametrize("system_roots", [True, False])
