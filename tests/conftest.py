@@ -6,11 +6,6 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# how fast examples are made says something about the machine only
-settings.register_profile("edged", suppress_health_check=[HealthCheck.too_slow], deadline=None)
-settings.load_profile("edged")
 
 OURS = ("", "edged", "edged.wire")
 
