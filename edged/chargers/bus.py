@@ -211,8 +211,7 @@ class Bus:
             if job is None:
                 await self._wait(at - now)
                 continue
-            await pause_until(at)
-            await self._serve(job)
+            await self._serve(job, at)
 
     def _drop_expired(self, now: float) -> None:
         for job in self._queue.drop(lambda job: job.expires_at < now or not job.is_wanted):
@@ -251,11 +250,13 @@ class Bus:
         self._record.opened += 1
         self._silences = 0
 
-    async def _serve(self, job: Job) -> None:
+    async def _serve(self, job: Job, at: float) -> None:
+        """Do a job that is no longer in the queue, at the time `at`; whatever happens, whoever waits for it is told."""
         unit = self._units[job.unit_id]
-        now = perf_counter()
-        self._record.waited(job.priority, now - job.queued_at)
         try:
+            await pause_until(at)
+            now = perf_counter()
+            self._record.waited(job.priority, now - job.queued_at)
             self._check_alive(job, unit, now)
             if unit.state is UnitState.DEAD and job.priority > Priority.COMMAND:
                 self._spend_probe(unit, now)

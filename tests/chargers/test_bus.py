@@ -479,6 +479,16 @@ async def test_the_queue_is_bounded(pty_slave) -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_a_request_that_waits_for_the_silence_of_the_line_is_told_when_the_bus_is_closed(pty_slave) -> None:
+    async with bus_on(pty_slave.spec(baudrate=300)) as bus:
+        asked = asyncio.create_task(bus.read(1, H, 0, 1))
+        await until(lambda: bus.statistics.is_open)
+        await bus.close()
+        with pytest.raises(LineDown):
+            async with asyncio.timeout(5):
+                await asked
+
+
 async def test_statistics_tell_what_the_line_does(pty_slave) -> None:
     pty_slave.units.registers[1] = {0: 1}
     pty_slave.units.twist = lambda number, frame, normal: [(0.01, normal)]
