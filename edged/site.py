@@ -16,12 +16,13 @@ from edged.chargers.profile_document import ProfileErrors
 from edged.chargers.profile_terms import PointsBy, Transport
 from edged.chargers.relay_profile import RelayProfile
 from edged.dialects.v16 import Ocpp16
+from edged.dialects.v201 import Ocpp201
 from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.ocpp.dialect import Dialect
 from edged.settings import Parity, ProfileFacts, Settings, SettingsError
 from edged.settings.model import PROFILES_FOLDER
 
-DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16()}
+DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16(), "ocpp2.0.1": Ocpp201()}
 """The OCPP versions that are built in, by their subprotocols."""
 SUPPORTED_VERSIONS = tuple(DIALECTS)
 NOT_BUILT_IN = (*NOT_SERVED, "mqtt.points", "mqtt.raw_ocpp", "mqtt.home_assistant", "mqtt.spool")

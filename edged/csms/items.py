@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.domain.effects import Ask, AskAuthorization, NoticeKind, Notify
+from edged.domain.effects import Ask, AskAuthorization, NoticeKind, Notify, ReportPage
 from edged.ocpp.dialect import StatusReport
 from edged.ocpp.outbox import OutboxRow
 from edged.ocpp.rpc import Request
@@ -45,8 +45,12 @@ class InquiryItem:
     inquiry: Ask
     request: Request
     mark: int
-    triggered: bool = False
     is_boot: bool = False
+
+    @property
+    def triggered(self) -> bool:
+        """Reports are what the CSMS has asked for."""
+        return isinstance(self.inquiry.question, ReportPage)
 
 
 @dataclass(frozen=True, slots=True)

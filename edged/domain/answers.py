@@ -15,10 +15,52 @@ class ReserveStatus(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Cancel a reservation, remote start and stop, clear the cache, reset."""
+    """Cancel a reservation, remote start and stop, clear the cache."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
+
+
+class ResetStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    SCHEDULED = "Scheduled"  # it waits until the station is idle
+
+
+class Reason(StrEnum):
+    """Why something was refused, for machines (2.x StatusInfo.reasonCode)."""
+
+    CS_NOT_ACCEPTED = "CSNotAccepted"
+    DUPLICATE_PROFILE = "DuplicateProfile"
+    FIXED_CABLE = "FixedCable"
+    FIRMWARE_UPDATE_IN_PROGRESS = "FwUpdateInProgress"
+    INVALID_CERTIFICATE = "InvalidCertificate"
+    INVALID_CONF_SLOT = "InvalidConfSlot"
+    INVALID_ID_TOKEN = "InvalidIdToken"
+    INVALID_NETWORK_CONF = "InvalidNetworkConf"
+    INVALID_PROFILE = "InvalidProfile"
+    INVALID_SCHEDULE = "InvalidSchedule"
+    INVALID_STACK_LEVEL = "InvalidStackLevel"
+    INVALID_URL = "InvalidURL"
+    INVALID_VALUE = "InvalidValue"
+    NO_SECURITY_DOWNGRADE = "NoSecurityDowngrade"
+    NOT_ENABLED = "NotEnabled"
+    NOT_FOUND = "NotFound"
+    OUT_OF_MEMORY = "OutOfMemory"
+    READ_ONLY = "ReadOnly"
+    TOO_MANY_ELEMENTS = "TooManyElements"
+    TX_IN_PROGRESS = "TxInProgress"
+    TX_NOT_FOUND = "TxNotFound"
+    UNKNOWN_CONNECTOR_ID = "UnknownConnectorId"
+    UNKNOWN_CONNECTOR_TYPE = "UnknownConnectorType"
+    UNKNOWN_EVSE = "UnknownEvse"
+    UNSUPPORTED_PARAM = "UnsupportedParam"
+    UNSUPPORTED_RATE_UNIT = "UnsupportedRateUnit"
+    UNSUPPORTED_REQUEST = "UnsupportedRequest"
+    VALUE_OUT_OF_RANGE = "ValueOutOfRange"
+    VALUE_TOO_HIGH = "ValueTooHigh"
+    VALUE_TOO_LOW = "ValueTooLow"
+    WRITE_ONLY = "WriteOnly"
 
 
 class AvailabilityStatus(StrEnum):
@@ -32,6 +74,7 @@ class UnlockStatus(StrEnum):
     FAILED = "UnlockFailed"
     NOT_SUPPORTED = "NotSupported"
     UNKNOWN_CONNECTOR = "UnknownConnector"
+    ONGOING_TRANSACTION = "OngoingAuthorizedTransaction"
 
 
 class TriggerStatus(StrEnum):

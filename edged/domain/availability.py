@@ -13,7 +13,7 @@ from edged.domain.answers import AvailabilityStatus
 from edged.domain.commands import ChangeAvailability
 from edged.domain.hardware import Capability
 from edged.domain.pending import PendingAvailability, PendingToken
-from edged.domain.places import evse_of, in_force
+from edged.domain.places import evse_of, in_force, place_of
 from edged.domain.station import Station
 from edged.domain.transition import Draft
 from edged.domain.types import RequestRef
@@ -25,11 +25,12 @@ NOBODY = RequestRef("", "")
 def change(draft: Draft, event: ChangeAvailability) -> None:
     """Answered Accepted when it is so, Scheduled where a transaction or a silent charger is in the way."""
     station = draft.station
-    if event.connector != 0 and event.connector not in station.connectors:
+    place = place_of(station, event.connector, event.evse, event.connector_id)
+    if place is None:
         draft.reply(event.request, AvailabilityStatus.REJECTED, "no such connector")
         return
-    whole = event.connector == 0
-    targets = tuple(station.connectors) if whole else (event.connector,)
+    whole = place == 0
+    targets = tuple(station.connectors) if whole else (place,)
     _supersede(draft, frozenset(targets))
     later = [n for n in targets if _must_wait(draft.station, n, operative=event.operative)]
     for number in targets:

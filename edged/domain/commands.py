@@ -51,12 +51,13 @@ class CancelReservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStart:
-    """Remote start. `connector` None: the station chooses; 0 is never a connector. `acceptable` False: the dialect
+    """Remote start. `connector` and `evse` None: the station chooses; 0 is neither. `acceptable` False: the dialect
     found something in the request that must be answered Rejected (1.6: a profile that is no TxProfile)."""
 
     request: RequestRef
     id_token: IdToken
     connector: int | None = None
+    evse: int | None = None
     group: IdToken | None = None
     remote_start_id: int | None = None
     profile: ChargingProfile | None = None
@@ -75,28 +76,40 @@ class RequestStop:
 
 @dataclass(frozen=True, slots=True)
 class UnlockConnector:
+    """The place by its number, or by its EVSE and its place there. `ends_transaction` False: not while an authorized
+    transaction runs."""
+
     request: RequestRef
-    connector: int
+    connector: int | None = None
+    evse: int | None = None
+    connector_id: int | None = None
+    ends_transaction: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeAvailability:
-    """`connector` 0 is the station."""
+    """The place by its number, or an EVSE, or a connector of one; 0 is the station."""
 
     request: RequestRef
-    connector: int
+    connector: int | None
     operative: bool
+    evse: int | None = None
+    connector_id: int | None = None
 
 
 class ResetKind(StrEnum):
     SOFT = "Soft"  # end gracefully, restart the service
     HARD = "Hard"  # energy off, restart what gateway.hard_reset says
+    ON_IDLE = "OnIdle"  # as soon as nothing is going on that it could disturb
 
 
 @dataclass(frozen=True, slots=True)
 class ResetStation:
+    """`evse`: only this EVSE's charger."""
+
     request: RequestRef
     kind: ResetKind
+    evse: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +136,14 @@ class ClearCache:
 
 @dataclass(frozen=True, slots=True)
 class TriggerMessage:
-    """`wanted` None: this version, or this station, has no such message."""
+    """`wanted` None: this version, or this station, has no such message. The place by its number, or by its EVSE and
+    its place there; none: every one."""
 
     request: RequestRef
     wanted: NoticeKind | None
-    connector: int | None
+    connector: int | None = None
+    evse: int | None = None
+    connector_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,18 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _int("SupportedFeatureProfilesMaxLength", 8, fixed=True),
         _int("TransactionMessageAttempts", 3, maximum=100),
         _int("TransactionMessageRetryInterval", 60, maximum=DAY_S),
+        ConfigKey(
+            name="TxStartPoint",
+            kind=KeyKind.LIST,
+            default="PowerPathClosed",
+            allowed=("Authorized", "EVConnected", "PowerPathClosed", "EnergyTransfer"),
+        ),
+        ConfigKey(
+            name="TxStopPoint",
+            kind=KeyKind.LIST,
+            default="Authorized,EVConnected",
+            allowed=("Authorized", "EVConnected", "PowerPathClosed", "EnergyTransfer"),
+        ),
         ConfigKey(name="UnlockConnectorOnEVSideDisconnect", kind=KeyKind.BOOL, default=None),
         _int("WebSocketPingInterval", 60, maximum=DAY_S),
         _bool("LocalAuthListEnabled", True),

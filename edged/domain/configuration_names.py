@@ -35,6 +35,8 @@ KEY_OF_VARIABLE: Mapping[str, str] = {
     "TxCtrlr.MaxEnergyOnInvalidId": "MaxEnergyOnInvalidId",
     "TxCtrlr.StopTxOnEVSideDisconnect": "StopTransactionOnEVSideDisconnect",
     "TxCtrlr.StopTxOnInvalidId": "StopTransactionOnInvalidId",
+    "TxCtrlr.TxStartPoint": "TxStartPoint",
+    "TxCtrlr.TxStopPoint": "TxStopPoint",
 }
 _FOLDED = {variable.casefold(): key.casefold() for variable, key in KEY_OF_VARIABLE.items()}
 

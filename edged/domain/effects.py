@@ -20,7 +20,7 @@ from edged.domain.types import IdToken, Phase, RequestRef, Stamp
 
 
 class StopReason(StrEnum):
-    """Why a transaction ended (1.6 StopTransaction.reason; 2.x has a word for each)."""
+    """Why a transaction ended. Each version says it in its own words."""
 
     EMERGENCY_STOP = "EmergencyStop"
     EV_DISCONNECTED = "EVDisconnected"
@@ -33,6 +33,8 @@ class StopReason(StrEnum):
     SOFT_RESET = "SoftReset"
     UNLOCK_COMMAND = "UnlockCommand"
     DEAUTHORIZED = "DeAuthorized"
+    MASTER_PASS = "MasterPass"
+    TIMEOUT = "Timeout"
 
 
 class SampleContext(StrEnum):
@@ -77,7 +79,8 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionRecord:
-    """One fact of a transaction. `meter_wh`: the register at its start or end; `samples`: the values with it."""
+    """One fact of a transaction. `meter_wh`: the register at its start or end; `samples`: the values with it;
+    `plugged`: whether a vehicle was connected."""
 
     kind: RecordKind
     transaction_id: str
@@ -93,6 +96,7 @@ class TransactionRecord:
     meter_wh: float | None = None
     reason: StopReason | None = None
     samples: tuple[Sample, ...] = ()
+    plugged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +179,14 @@ class Dequeue:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The one answer to a command. `status` is the command's own enum (domain.answers), `data` its report."""
+    """The one answer to a command. `status` is the command's own enum (domain.answers), `data` its report; `detail`
+    says why for people, `reason` for machines (`answers.Reason`)."""
 
     request: RequestRef
     status: StrEnum
     detail: str = ""
     data: Any = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +213,30 @@ class DataQuestion:
     data: str | None
 
 
-Question = SigningQuestion | DataQuestion
+class ReportKind(StrEnum):
+    """What is told in pages, each the answer to an earlier command."""
+
+    VARIABLES = "NotifyReport"
+    MONITORS = "NotifyMonitoringReport"
+    CUSTOMER = "NotifyCustomerInformation"
+    DISPLAY_MESSAGES = "NotifyDisplayMessages"
+    CHARGING_PROFILES = "ReportChargingProfiles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPage:
+    """One page of a report: CALLs of this version, one after the other. `seq_no` counts from 0, `more` says that
+    another page follows. `items` are the kind's own (`domain.reporting`)."""
+
+    kind: ReportKind
+    request_id: int
+    seq_no: int
+    more: bool
+    generated_at: Stamp
+    items: tuple[Any, ...]
+
+
+Question = SigningQuestion | DataQuestion | ReportPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +254,7 @@ class NoticeKind(StrEnum):
     BOOT = "BootNotification"
     HEARTBEAT = "Heartbeat"
     STATUS = "StatusNotification"
+    TRANSACTION = "TransactionEvent"
     METER = "MeterValues"
     FIRMWARE_STATUS = "FirmwareStatusNotification"
     SIGNED_FIRMWARE_STATUS = "SignedFirmwareStatusNotification"

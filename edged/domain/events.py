@@ -170,11 +170,16 @@ class DataAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PageTaken:
+    """The CSMS has a page of a report."""
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionAnswered:
     """`answer` None: none in time, a CALLERROR (then `refused` says which), or the line went."""
 
     ticket: str
-    answer: SigningAnswer | DataAnswer | None
+    answer: SigningAnswer | DataAnswer | PageTaken | None
     refused: str = ""
 
 

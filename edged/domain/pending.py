@@ -6,10 +6,12 @@ Data only. Deadlines are monotonic seconds of this boot (`_s`). A ticket names a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from edged.domain.charging import ChargingProfile
 from edged.domain.commands import ResetKind
 from edged.domain.credentials import CertificateUse
+from edged.domain.effects import ReportKind
 from edged.domain.files import FirmwareOrder
 from edged.domain.types import IdToken, RequestRef, Stamp
 
@@ -104,6 +106,18 @@ class PendingSigning:
     until_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingReport:
+    """A report of which a page is under way: `items` that the CSMS has not taken yet, from page `seq_no` on."""
+
+    ticket: str
+    kind: ReportKind
+    request_id: int
+    items: tuple[Any, ...]
+    generated_at: Stamp
+    seq_no: int = 0
+
+
 Pending = (
     PendingToken
     | PendingUnlock
@@ -112,6 +126,7 @@ Pending = (
     | PendingCertificate
     | PendingOrder
     | PendingSigning
+    | PendingReport
 )
 
 

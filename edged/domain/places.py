@@ -70,6 +70,20 @@ def in_force(station: Station) -> tuple[Reservation, ...]:
     return tuple(station.reservations.values()) if station.configuration.flag("ReservationEnabled") else ()
 
 
+def place_of(station: Station, connector: int | None, evse: int | None, connector_id: int | None = None) -> int | None:
+    """The connector that a command means: by its number, or by its EVSE and its place there (none: the first).
+
+    0 is the station; None: there is no such place.
+    """
+    if evse is None:
+        return connector if connector == 0 or connector in station.connectors else None
+    if evse == 0:
+        return 0 if connector_id is None else None
+    found = (c.number for c in station.connectors.values() if c.layout.evse_id == evse)
+    wanted = (n for n in found if connector_id in (None, station.connectors[n].layout.connector_id))
+    return next(wanted, None)
+
+
 def evse_of(station: Station, target: Target) -> int | None:
     if target.evse is not None:
         return target.evse

@@ -21,6 +21,16 @@ class StartPoint(StrEnum):
     AUTHORIZED = "Authorized"
     EV_CONNECTED = "EVConnected"
     POWER_PATH_CLOSED = "PowerPathClosed"  # authorized and connected
+    ENERGY_TRANSFER = "EnergyTransfer"
+
+
+class StopPoint(StrEnum):
+    """What ends a transaction when it is no longer so; any of the chosen ones does (2.x TxStopPoint)."""
+
+    AUTHORIZED = "Authorized"
+    EV_CONNECTED = "EVConnected"
+    POWER_PATH_CLOSED = "PowerPathClosed"
+    ENERGY_TRANSFER = "EnergyTransfer"
 
 
 class Trigger(StrEnum):
@@ -28,10 +38,12 @@ class Trigger(StrEnum):
 
     AUTHORIZED = "Authorized"
     CABLE_PLUGGED_IN = "CablePluggedIn"
+    CHARGING_RATE_CHANGED = "ChargingRateChanged"
     CHARGING_STATE_CHANGED = "ChargingStateChanged"
     DEAUTHORIZED = "Deauthorized"
     EV_COMMUNICATION_LOST = "EVCommunicationLost"
     EV_CONNECT_TIMEOUT = "EVConnectTimeout"
+    ENERGY_LIMIT_REACHED = "EnergyLimitReached"
     METER_VALUE_CLOCK = "MeterValueClock"
     METER_VALUE_PERIODIC = "MeterValuePeriodic"
     REMOTE_START = "RemoteStart"
@@ -47,6 +59,8 @@ class Trigger(StrEnum):
 class Policy:
     """One version's rules.
 
+    `start_points`, `stop_points`: what starts and ends a transaction; None: as the configuration says (TxStartPoint,
+    TxStopPoint). `begin_in_start`: the values of its begin go with the start, and not with the end alone.
     `update_triggers`: the updates of a transaction that are worth a durable record in this version.
     `reservation_records`: the CSMS is told why a reservation ended (2.0.1 H04.FR.01).
     `csms_names_transactions`: the CSMS answers a start with its own reference (1.6's integer transactionId).
@@ -56,10 +70,12 @@ class Policy:
     """
 
     reservation_used: ReservationUse
-    start_points: frozenset[StartPoint]
+    start_points: frozenset[StartPoint] | None
     update_triggers: frozenset[Trigger]
     reservation_records: bool
     csms_names_transactions: bool
+    stop_points: frozenset[StopPoint] | None = frozenset({StopPoint.AUTHORIZED})
+    begin_in_start: bool = False
     id_token_max_chars: int = 36
     nameless_firmware_statuses: frozenset[FirmwareStatus] = frozenset(FirmwareStatus)
     upload_statuses: frozenset[UploadStatus] = frozenset(UploadStatus)

@@ -15,6 +15,7 @@ from edged.domain.commands import TriggerMessage
 from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
 from edged.domain.events import BootAnswered, LinkDown, Registration, Started, TimeTold, TokenAnswered
 from edged.domain.pending import PendingToken
+from edged.domain.places import place_of
 from edged.domain.security_event import SecurityEvent, note
 from edged.domain.session import answered
 from edged.domain.transition import Draft, put
@@ -178,12 +179,13 @@ def told(draft: Draft, event: TimeTold) -> None:
 
 def trigger(draft: Draft, event: TriggerMessage) -> None:
     """TriggerMessage: the answer first, the message behind it."""
-    numbers = tuple(draft.station.connectors)
     if event.wanted is None:
         draft.reply(event.request, TriggerStatus.NOT_IMPLEMENTED)
         return
     about = event.wanted in (NoticeKind.STATUS, NoticeKind.METER)
-    if about and event.connector is not None and event.connector != 0 and event.connector not in numbers:
+    everywhere = event.connector is None and event.evse is None
+    place = None if everywhere else place_of(draft.station, event.connector, event.evse, event.connector_id)
+    if about and place is None and not everywhere:
         draft.reply(event.request, TriggerStatus.REJECTED, "no such connector")
         return
     if not draft.station.link.online:
@@ -192,7 +194,7 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
     if event.wanted is NoticeKind.BOOT and draft.station.link.registration is Registration.ACCEPTED:
         draft.reply(event.request, TriggerStatus.REJECTED, "the station is accepted already")
         return
-    notices = _triggered(draft, event.wanted, event.connector)
+    notices = _triggered(draft, event.wanted, place)
     if not notices:
         draft.reply(event.request, TriggerStatus.REJECTED, "there is nothing to report now")
         return

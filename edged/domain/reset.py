@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.domain import availability, certificate, data_transfer, firmware, session, transaction, unlock
-from edged.domain.answers import Verdict
+from edged.domain.answers import ResetStatus
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
 from edged.domain.events import ActionPerformed
@@ -28,10 +28,10 @@ CHARGER_PREFIX = "reset:"
 def reset(draft: Draft, event: ResetStation) -> None:
     """Accepted unless one is under way already or firmware is being installed; transactions end in this very step."""
     if draft.station.reset is not None:
-        draft.reply(event.request, Verdict.REJECTED, "a reset is under way")
+        draft.reply(event.request, ResetStatus.REJECTED, "a reset is under way")
         return
     if firmware.installing(draft.station):
-        draft.reply(event.request, Verdict.REJECTED, firmware.IN_PROGRESS)
+        draft.reply(event.request, ResetStatus.REJECTED, firmware.IN_PROGRESS)
         return
     hard = event.kind is ResetKind.HARD
     reason = StopReason.HARD_RESET if hard else StopReason.SOFT_RESET
@@ -47,7 +47,7 @@ def reset(draft: Draft, event: ResetStation) -> None:
         ),
         next_boot_reason="RemoteReset",
     )
-    draft.reply(event.request, Verdict.ACCEPTED)
+    draft.reply(event.request, ResetStatus.ACCEPTED)
     draft.announce("gateway.stopping", None, reason=f"{event.kind} reset")
 
 

@@ -23,6 +23,7 @@ from edged.domain import (
     log_upload,
     metering,
     provisioning,
+    reporting,
     reservation,
     reset,
     security_event,
@@ -227,6 +228,7 @@ def _happening(draft: Draft, event: Happening) -> None:
         case QuestionAnswered():
             data_transfer.answered(draft, event)
             certificate.answered(draft, event)
+            reporting.answered(draft, event)
         case JobStaged():
             firmware.staged(draft, event)
         case JobDone():

@@ -11,7 +11,7 @@ from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, 
 from edged.domain.events import RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Capability, LockState
 from edged.domain.places import in_order
-from edged.domain.policy import ReservationUse, StartPoint, Trigger
+from edged.domain.policy import ReservationUse, StartPoint, StopPoint, Trigger
 from edged.domain.station import Connector, Ending, Station, Transaction
 from edged.domain.transition import Draft, put
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Phase, same_group
@@ -22,6 +22,20 @@ LOCK_PROOF_S = 1.0
 # --- start
 
 
+def start_points(station: Station) -> frozenset[StartPoint]:
+    """What starts a transaction: the version's rule, or the configured one (2.x E01)."""
+    if station.policy.start_points is not None:
+        return station.policy.start_points
+    return frozenset(StartPoint(word) for word in station.configuration.items("TxStartPoint"))
+
+
+def stop_points(station: Station) -> frozenset[StopPoint]:
+    """What ends a transaction: the version's rule, or the configured one (2.x E06)."""
+    if station.policy.stop_points is not None:
+        return station.policy.stop_points
+    return frozenset(StopPoint(word) for word in station.configuration.items("TxStopPoint"))
+
+
 def may_start(station: Station, connector: Connector) -> bool:
     """All prerequisites hold: a start point of the version, a charger in order, the cable locked where known."""
     waiting = connector.authorization
@@ -29,9 +43,10 @@ def may_start(station: Station, connector: Connector) -> bool:
         StartPoint.AUTHORIZED: waiting is not None,
         StartPoint.EV_CONNECTED: connector.plugged and not connector.spent,
         StartPoint.POWER_PATH_CLOSED: waiting is not None and connector.plugged,
+        StartPoint.ENERGY_TRANSFER: False,
     }
     return (
-        any(reached[point] for point in station.policy.start_points)
+        any(reached[point] for point in start_points(station))
         and connector.online
         and in_order(station, connector)
         and station.reset is None

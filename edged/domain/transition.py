@@ -87,10 +87,12 @@ class Draft:
     def emit(self, effect: Effect) -> None:
         self.effects.append(effect)
 
-    def reply(self, request: RequestRef | None, status: Any, detail: str = "", data: Any = None) -> None:
+    def reply(
+        self, request: RequestRef | None, status: Any, detail: str = "", data: Any = None, *, reason: str = ""
+    ) -> None:
         """Answer a command; a request of None is nobody waiting."""
         if request is not None:
-            self.emit(Reply(request, status, detail, data))
+            self.emit(Reply(request, status, detail, data, reason))
 
     def announce(self, kind: str, connector: int | None = None, **data: Any) -> None:
         self.emit(Announce(kind, connector, data))

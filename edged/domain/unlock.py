@@ -12,6 +12,7 @@ from edged.domain.effects import Perform, StopReason
 from edged.domain.events import ActionPerformed
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
 from edged.domain.pending import PendingUnlock
+from edged.domain.places import place_of
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector
 from edged.domain.transition import Draft
@@ -22,7 +23,8 @@ IDLE_POWER_W = 50.0
 
 def unlock(draft: Draft, event: UnlockConnector) -> None:
     """NotSupported without a lock or with a fixed cable, and then the transaction goes on (TC_018_2)."""
-    connector = draft.station.connectors.get(event.connector)
+    number = place_of(draft.station, event.connector, event.evse, event.connector_id)
+    connector = draft.station.connectors.get(number or 0)
     if connector is None:
         draft.reply(event.request, UnlockStatus.UNKNOWN_CONNECTOR, "no such connector")
         return
@@ -32,20 +34,20 @@ def unlock(draft: Draft, event: UnlockConnector) -> None:
     if not connector.online:
         draft.reply(event.request, UnlockStatus.FAILED, "the charger does not answer")
         return
-    if of_connector(draft, event.connector) is not None:
+    if of_connector(draft, connector.number) is not None:
         draft.reply(event.request, UnlockStatus.FAILED, "an unlock is under way")
         return
     if draft.station.reset is not None:
         draft.reply(event.request, UnlockStatus.FAILED, "the station is about to restart")
         return
-    may_be_closed = draft.station.running(event.connector) is not None
-    session.drop_question(draft, event.connector, "the connector is being unlocked")
-    transaction.end(draft, event.connector, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
-    draft.change(event.connector, held_for=None, authorization=None)
+    may_be_closed = draft.station.running(connector.number) is not None
+    session.drop_question(draft, connector.number, "the connector is being unlocked")
+    transaction.end(draft, connector.number, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
+    draft.change(connector.number, held_for=None, authorization=None)
     draft.wait(
         PendingUnlock(
             ticket=draft.ticket(),
-            connector=event.connector,
+            connector=connector.number,
             request=event.request,
             until_s=draft.now.monotonic_s + UNLOCK_S,
             since_s=draft.now.monotonic_s if may_be_closed else -math.inf,

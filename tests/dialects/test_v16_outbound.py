@@ -120,6 +120,9 @@ def test_a_transaction_that_is_no_longer_known_goes_under_minus_one(make_station
     assert _request(encode_record(_record(RecordKind.ENDED), make_station())).payload["transactionId"] == -1
 
 
+OTHERWISE = {StopReason.MASTER_PASS: "Local", StopReason.TIMEOUT: "Other"}
+
+
 @pytest.mark.req("16-TX-08")
 @pytest.mark.parametrize("reason", StopReason)
 def test_an_end_is_a_stop_transaction_for_every_reason(
@@ -129,7 +132,13 @@ def test_an_end_is_a_stop_transaction_for_every_reason(
     request = _request(encode_record(record, _with_transaction(make_station, 42)))
     assert request == Request(
         "StopTransaction",
-        {"transactionId": 42, "meterStop": 2001, "timestamp": NOON_TEXT, "idTag": "Tag1", "reason": reason.value},
+        {
+            "transactionId": 42,
+            "meterStop": 2001,
+            "timestamp": NOON_TEXT,
+            "idTag": "Tag1",
+            "reason": OTHERWISE.get(reason, reason),
+        },
     )
     assert_v16("StopTransaction", request.payload)
 

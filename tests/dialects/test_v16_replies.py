@@ -13,6 +13,7 @@ from edged.dialects.v16.schemas import MAX_DATA_CHARS
 from edged.domain.answers import (
     AvailabilityStatus,
     ReserveStatus,
+    ResetStatus,
     TokenVerdict,
     TransferStatus,
     TriggerStatus,
@@ -32,11 +33,15 @@ STATUSES: dict[str, type[StrEnum]] = {
     "RemoteStartTransaction": Verdict,
     "RemoteStopTransaction": Verdict,
     "ReserveNow": ReserveStatus,
-    "Reset": Verdict,
+    "Reset": ResetStatus,
     "TriggerMessage": TriggerStatus,
     "UnlockConnector": UnlockStatus,
 }
-WORDED_DIFFERENTLY = {("UnlockConnector", UnlockStatus.UNKNOWN_CONNECTOR): "NotSupported"}
+WORDED_DIFFERENTLY = {
+    ("Reset", ResetStatus.SCHEDULED): "Accepted",
+    ("UnlockConnector", UnlockStatus.ONGOING_TRANSACTION): "UnlockFailed",
+    ("UnlockConnector", UnlockStatus.UNKNOWN_CONNECTOR): "NotSupported",
+}
 ALL = [(action, status) for action, statuses in STATUSES.items() for status in statuses]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edged.dialects.v16 import POLICY as V16
-from edged.domain.answers import FileStatus, Verdict
+from edged.domain.answers import FileStatus, ResetStatus, Verdict
 from edged.domain.commands import ResetKind, ResetStation, TriggerMessage, UpdateFirmware
 from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate
 from edged.domain.desired import desired
@@ -484,7 +484,7 @@ def test_a_reset_while_installing_is_rejected(kind: ResetKind) -> None:
     site = build()
     unsigned(site)
     site.do(ResetStation(site.ref("Reset"), kind))
-    assert site.reply().status is Verdict.REJECTED and site.reply().detail == "firmware installation in progress"
+    assert site.reply().status is ResetStatus.REJECTED and site.reply().detail == "firmware installation in progress"
     assert not site.of(Restart)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.domain.answers import CertificateStatus, Undelivered, Verdict
+from edged.domain.answers import CertificateStatus, ResetStatus, Undelivered
 from edged.domain.commands import (
     AcceptSignedChain,
     ChangeAvailability,
@@ -38,7 +38,7 @@ def restarts(site: Site) -> list[RestartScope]:
 def test_with_nothing_going_on_it_restarts_in_the_same_step_as_the_answer() -> None:
     site = Site.build(1)
     order(site)
-    assert [e.status for e in site.of(Reply)] == [Verdict.ACCEPTED]
+    assert [e.status for e in site.of(Reply)] == [ResetStatus.ACCEPTED]
     assert restarts(site) == [RestartScope.SERVICE]
     assert site.station.next_boot_reason == "RemoteReset"
 
@@ -98,7 +98,7 @@ def test_a_second_reset_meanwhile_is_rejected() -> None:
     site.start(1, "ALICE")
     order(site)
     order(site, ResetKind.HARD)
-    assert [e.status for e in site.of(Reply)] == [Verdict.REJECTED]
+    assert [e.status for e in site.of(Reply)] == [ResetStatus.REJECTED]
 
 
 # --- the chargers

@@ -75,7 +75,7 @@ KEYS: Final = (
 )
 """The standard keys that 1.6 shows, in canonical case. Further keys of the registry are shown behind them."""
 
-NOT_SHOWN: Final = ("ReservationEnabled",)
+NOT_SHOWN: Final = ("ReservationEnabled", "TxStartPoint", "TxStopPoint")
 """Keys of the registry that 1.6 does not know."""
 
 PROFILES: Final = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"

@@ -29,6 +29,7 @@ from edged.domain.effects import (
     Sample,
     SampledValue,
     SecurityRecord,
+    StopReason,
     TransactionRecord,
 )
 from edged.domain.hardware import Measurand
@@ -55,6 +56,9 @@ _UNITS: Final[Mapping[Measurand, str | None]] = {
     Measurand.SOC: "Percent",
 }
 
+
+_REASONS: Final = {StopReason.MASTER_PASS: "Local", StopReason.TIMEOUT: "Other"}
+"""What 1.6 calls otherwise; every other word is the same."""
 
 # --- records
 
@@ -106,7 +110,7 @@ def _stop(record: TransactionRecord, reference: int, station: Station) -> Reques
     if record.id_token is not None:
         payload["idTag"] = _id_tag(record.id_token)
     if record.reason is not None:
-        payload["reason"] = record.reason.value
+        payload["reason"] = _REASONS.get(record.reason, record.reason.value)
     data = _meter_value(record.samples, station)
     if data:
         payload["transactionData"] = data
@@ -190,6 +194,8 @@ def encode_notice(notice: Notify, station: Station) -> Request | None:
             | NoticeKind.LOG_STATUS
         ):
             return encode_file_notice(notice.kind, station)
+        case NoticeKind.TRANSACTION:
+            return None
 
 
 def _status(number: int, station: Station) -> Request | None:

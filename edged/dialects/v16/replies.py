@@ -17,6 +17,7 @@ from edged.domain.answers import (
     ConfigurationReport,
     ListStatus,
     ReserveStatus,
+    ResetStatus,
     TransferStatus,
     TriggerStatus,
     UnlockStatus,
@@ -41,11 +42,12 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "RemoteStartTransaction": _VERDICT,
     "RemoteStopTransaction": _VERDICT,
     "ReserveNow": _same(*ReserveStatus),
-    "Reset": _VERDICT,
+    "Reset": {**_VERDICT, ResetStatus.SCHEDULED: ResetStatus.ACCEPTED.value},
     "TriggerMessage": _same(*TriggerStatus),
     "UnlockConnector": {
         **_same(UnlockStatus.UNLOCKED, UnlockStatus.FAILED, UnlockStatus.NOT_SUPPORTED),
         UnlockStatus.UNKNOWN_CONNECTOR: UnlockStatus.NOT_SUPPORTED.value,
+        UnlockStatus.ONGOING_TRANSACTION: UnlockStatus.FAILED.value,
     },
 }
 """For each action, the core's word and 1.6's."""

@@ -173,10 +173,12 @@ def encode_security_event(record: SecurityRecord, station: Station) -> Request:
 _TRANSFER: Final = {status.value.casefold(): status for status in TransferStatus}
 
 
-def encode_question(question: Question) -> Request:
-    """SignCertificate or DataTransfer."""
+def encode_question(question: Question) -> Request | None:
+    """SignCertificate or DataTransfer; 1.6 knows no reports in pages."""
     if isinstance(question, SigningQuestion):
         return Request("SignCertificate", {"csr": question.csr})
+    if not isinstance(question, DataQuestion):
+        return None
     payload: Payload = {"vendorId": question.vendor_id}
     if question.message_id is not None:
         payload["messageId"] = question.message_id

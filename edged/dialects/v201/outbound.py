@@ -1,0 +1,88 @@
+"""What the station tells a 2.0.1 CSMS: durable records, questions and perishable notices, each by its own module.
+
+Refuses to know: when and whether something is sent, retries, order. Every payload passes 2.0.1's schema; text is cut.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edged.dialects.v201 import availability, data, meter_values, provisioning, reservations
+from edged.domain.effects import (
+    DataQuestion,
+    MeterRecord,
+    NoticeKind,
+    Notify,
+    Question,
+    Record,
+    ReportPage,
+    ReservationRecord,
+)
+from edged.domain.events import Event, PageTaken, QuestionAnswered, RecordDelivered
+from edged.domain.station import Station
+from edged.ocpp.dialect import Inexpressible, NotYet, StatusReport
+from edged.ocpp.rpc import Request
+
+
+def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpressible:
+    """A durable record as its message."""
+    match record:
+        case ReservationRecord():
+            return reservations.encode_end(record)
+        case MeterRecord():
+            return meter_values.encode(record.connector, record.samples, station) or Inexpressible()
+        case _:
+            return Inexpressible()
+
+
+def decode_record_answer(seq: int, record: Record, payload: Any) -> RecordDelivered | None:
+    """None, and so one more try, only for what is no object."""
+    return RecordDelivered(seq, record) if isinstance(payload, dict) else None
+
+
+def encode_question(question: Question) -> Request | None:
+    return data.encode_question(question) if isinstance(question, DataQuestion) else None
+
+
+def decode_question_answer(ticket: str, question: Question, payload: Any) -> QuestionAnswered:
+    """An answer that cannot be read is none."""
+    if isinstance(question, ReportPage):
+        return QuestionAnswered(ticket, PageTaken() if isinstance(payload, dict) else None)
+    if isinstance(question, DataQuestion):
+        return QuestionAnswered(ticket, data.decode_answer(payload))
+    return QuestionAnswered(ticket, None)
+
+
+def encode_notice(notice: Notify, station: Station) -> Request | None:
+    """A perishable message; None where there is nothing to say."""
+    match notice.kind:
+        case NoticeKind.BOOT:
+            return provisioning.encode_boot(station, triggered=notice.triggered)
+        case NoticeKind.HEARTBEAT:
+            return Request("Heartbeat", {})
+        case NoticeKind.STATUS:
+            return _status(notice, station)
+        case NoticeKind.METER:
+            if notice.sample is None or notice.connector is None:
+                return None
+            return meter_values.encode(notice.connector, (notice.sample,), station)
+        case _:
+            return None
+
+
+def _status(notice: Notify, station: Station) -> Request | None:
+    """Of a connector that nobody has seen yet too: who asks is answered."""
+    number = notice.connector
+    if number is None or number not in station.connectors:
+        return None
+    report = availability.statuses(station).get(number)
+    if report is None:
+        report = StatusReport(availability.word_of(station, number))
+    return availability.encode_status(number, report, station)
+
+
+def decode_notice_answer(notice: Notify, payload: Any) -> Event | None:
+    """BootNotification and Heartbeat answers mean something; the others nothing."""
+    if notice.kind is NoticeKind.BOOT:
+        return provisioning.decode_boot(payload)
+    return provisioning.decode_heartbeat(payload) if notice.kind is NoticeKind.HEARTBEAT else None

@@ -1,0 +1,33 @@
+"""The core's answers to commands as OCPP 2.0.1 CALLRESULT payloads. Each functional block brings its own encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from edged.dialects.v201 import authorization, availability, data, provisioning, remote, reservations
+from edged.domain.answers import ListStatus
+from edged.domain.effects import Reply
+from edged.domain.station import Station
+from edged.ocpp.dialect import CallRefused, Payload
+
+_ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]] = {
+    **authorization.ENCODERS,
+    **availability.ENCODERS,
+    **data.ENCODERS,
+    **provisioning.ENCODERS,
+    **remote.ENCODERS,
+    **reservations.ENCODERS,
+}
+_FAILURES: Final[Mapping[str, Payload]] = {"SendLocalList": {"status": ListStatus.FAILED.value}}
+"""Actions that have a word for it that nothing was done."""
+
+
+def encode_reply(reply: Reply, station: Station) -> Payload | CallRefused:
+    """The payload for an answer, or the CALLERROR that 2.0.1 has for it."""
+    return _ENCODERS[reply.request.action](reply, station)
+
+
+def encode_failure(action: str) -> Payload | None:
+    """The answer to what could not be kept; None where InternalError must do."""
+    return _FAILURES.get(action)

@@ -1,0 +1,72 @@
+"""Types that many 2.0.1 messages share, both ways: tokens, places, status information.
+
+Refuses to know: which message they are part of.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from edged.dialects.times import parse_time
+from edged.domain.effects import Reply
+from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo
+from edged.ocpp.dialect import Payload
+
+MAX_TOKEN_CHARS: Final = 36
+MAX_REASON_CHARS: Final = 20
+MAX_INFO_CHARS: Final = 512
+READER_KIND: Final = "ISO14443"
+"""The kind of a token whose source knows no kinds: a charger's card reader, a BMS."""
+UNSPECIFIED: Final = "Unspecified"
+_JUDGEMENTS: Final = {status.value.casefold(): status for status in AuthorizationStatus}
+
+
+def read_token(told: Payload) -> IdToken:
+    """IdTokenType as the schema allows it; `additionalInfo` names nobody (C01.FR.25)."""
+    return IdToken(told["idToken"], told["type"])
+
+
+def read_group(told: Any) -> IdToken | None:
+    """A group token of a hostile answer; None where it cannot be one."""
+    if not isinstance(told, dict):
+        return None
+    value, kind = told.get("idToken"), told.get("type")
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_CHARS or not isinstance(kind, str):
+        return None
+    return IdToken(value, kind)
+
+
+def read_info(told: Any) -> IdTokenInfo | None:
+    """idTokenInfo; None where there is no judgement in it. A word that 2.0.1 does not have is a no."""
+    word = told.get("status") if isinstance(told, dict) else None
+    if not isinstance(word, str):
+        return None
+    return IdTokenInfo(
+        status=_JUDGEMENTS.get(word.casefold(), AuthorizationStatus.INVALID),
+        group=read_group(told.get("groupIdToken")),
+        expires_at=parse_time(told.get("cacheExpiryDateTime")),
+    )
+
+
+def write_token(token: IdToken) -> Payload:
+    return {"idToken": token.value[:MAX_TOKEN_CHARS], "type": token.kind or READER_KIND}
+
+
+def write_evse(evse: int, connector: int | None = None) -> Payload:
+    return {"id": evse} if connector is None else {"id": evse, "connectorId": connector}
+
+
+def with_info(payload: Payload, reply: Reply) -> Payload:
+    """The payload with statusInfo where there is something to tell of a refusal."""
+    info = status_info(reply.reason, reply.detail)
+    return payload if info is None else {**payload, "statusInfo": info}
+
+
+def status_info(reason: str, detail: str) -> Payload | None:
+    """StatusInfoType; None where nothing is to be said."""
+    if not reason and not detail:
+        return None
+    info: Payload = {"reasonCode": (reason or UNSPECIFIED)[:MAX_REASON_CHARS]}
+    if detail:
+        info["additionalInfo"] = detail[:MAX_INFO_CHARS]
+    return info
