@@ -1,9 +1,10 @@
-"""A small, honest CSMS for OCPP-J 1.6: for the demo, and for scenario tests that need the other side of the wire.
+"""A small, honest CSMS for OCPP-J 1.6 and 2.0.1: for the demo, and for scenario tests that need the other side of
+the wire.
 
-Owns the WebSocket server, the answers (by default sensible, each can be scripted) and the CSMS's own CALLs. It
-records every frame, judges what stations do (`violations`), and can misbehave like a network: `cut`, `half_open`,
-answers late or never. Sub-protocols other than ocpp1.6 may be offered; their frames are recorded and answered with
-{}, but not judged.
+Owns the WebSocket server, who is connected, and the CSMS's own CALLs. It records every frame, judges what stations do
+(`violations`), answers (by default sensibly, each answer can be scripted), and can misbehave like a network: `cut`,
+`half_open`, answers late or never. Versions that it does not know may be accepted too; their frames are recorded and
+answered with {}, but not judged.
 
     async with Csms() as csms:                      # csms.url is ws://127.0.0.1:PORT/ocpp
         boot = await csms.wait_for("BootNotification")
@@ -17,10 +18,8 @@ from __future__ import annotations
 import asyncio
 import http
 import ssl
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
@@ -29,10 +28,13 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from edged.simulator.csms_answers import Answer, Answers, CallFromStation, ErrorAnswer, Later, Silence, Token
+from edged.simulator.csms_answers import Answers, Token
+from edged.simulator.csms_answers_201 import Answers201
+from edged.simulator.csms_desk import Desk
 from edged.simulator.csms_doors import Doors
 from edged.simulator.csms_record import Direction, Frame, Kind, Record
-from edged.simulator.csms_rules import Rules, StationView, Waiting
+from edged.simulator.csms_rules import StationView
+from edged.simulator.csms_scripts import Also, Answer, ErrorAnswer, Later, Silence
 from edged.simulator.csms_session import (
     CsmsCallError,
     CsmsError,
@@ -43,10 +45,12 @@ from edged.simulator.csms_session import (
     authentic,
     certified,
     login_of,
-    parse,
 )
+from edged.simulator.csms_transactions import TransactionView
+from edged.simulator.csms_version import Versions
 
 __all__ = [
+    "Also",
     "Csms",
     "CsmsCallError",
     "CsmsError",
@@ -57,6 +61,7 @@ __all__ = [
     "Login",
     "Silence",
     "Token",
+    "TransactionView",
 ]
 
 MAX_CONNECTIONS = 256
@@ -69,7 +74,9 @@ class Csms:
     long a station waits for an answer before it may send its next CALL, for the judgement of answers that never come.
     `tls` makes the one door secure; `second_tls` adds a secure door beside a plain one (`secure_url`), as a CSMS has
     that raises its stations' security profiles. A context that demands client certificates makes it profile 3.
-    `logins`: who came through which door, and how. `shows_out`: whom (by the login header) it lets in and sends away.
+    `versions`: the subprotocols that it accepts; a station gets the first that it offers among them, or the one that
+    `prefer` names. `logins`: who came through which door, and how. `shows_out`: whom (by the login header) it lets in
+    and sends away.
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class Csms:
         host: str = "127.0.0.1",
         port: int = 0,
         path: str = "/ocpp",
-        subprotocols: Sequence[str] = ("ocpp1.6",),
+        versions: Sequence[str] = ("ocpp1.6",),
         credentials: Mapping[str, str | bytes] | None = None,
         heartbeat_interval_s: int = 300,
         tokens: Mapping[str, Token] | None = None,
@@ -90,23 +97,20 @@ class Csms:
         self.host = host
         self.port = port
         self.path = path.rstrip("/")
-        self.subprotocols = tuple(subprotocols)
         self.credentials = None if credentials is None else dict(credentials)
         self.record = Record()
-        self.answers = Answers(tokens=tokens or {}, heartbeat_interval_s=heartbeat_interval_s)
         self.refused_logins = self.shown_out = 0
         self.logins: list[Login] = []
         self.shows_out: Callable[[str], bool] = lambda header: False
-        self._rules = Rules()
+        self._versions = Versions(versions, tokens=tokens or {}, heartbeat_interval_s=heartbeat_interval_s)
+        self._desk = Desk(station_timeout_s=station_timeout_s)
         self._tls, self._second_tls = tls, second_tls
-        self._station_timeout_s = station_timeout_s
         self._stations: dict[str, StationView] = {}
         self._sessions: dict[str, Session] = {}
         self._all: set[Session] = set()
         self._connections, self._cut = 0, False
-        self._broken_scripts: list[asyncio.Task[None]] = []
         self._changed = asyncio.Condition()
-        self._doors = Doors(self._serve, self._admit, host=host, subprotocols=self.subprotocols)
+        self._doors = Doors(self._serve, self._admit, self._versions.choose, host=host)
         self._secure_port = second_port
 
     # --- running ------------------------------------------------------------------------------------------------------
@@ -122,8 +126,7 @@ class Csms:
         for session in list(self._all):
             session.abort()
         await self._doors.close()
-        for task in self._broken_scripts:
-            task.result()
+        self._desk.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -147,7 +150,22 @@ class Csms:
     @property
     def violations(self) -> list[str]:
         """What stations did against the rules, a sentence each."""
-        return self._rules.violations
+        return self._desk.rules.violations
+
+    @property
+    def answers(self) -> Answers:
+        """The usual answers of 1.6, with its transactions, and the tokens of all versions."""
+        return self._versions.answers
+
+    @property
+    def answers_201(self) -> Answers201:
+        """The usual answers of 2.0.1."""
+        return self._versions.answers_201
+
+    @property
+    def transactions(self) -> dict[str, TransactionView]:
+        """The transactions of 2.0.1 by their ids, in the order in which they were first heard of."""
+        return self._versions.conduct_201.transactions.views
 
     @property
     def connected(self) -> tuple[str, ...]:
@@ -213,14 +231,22 @@ class Csms:
 
     def answer(self, action: str, answer: Answer, *, times: int | None = None) -> None:
         """Answer an action otherwise: a payload, a function of the `CallFromStation` (it may be a coroutine function)
-        that returns one, or one of `Later`, `Silence`, `ErrorAnswer`. With `times` only so often, in the order in
-        which scripts were given; without, for good, once those are used up.
+        that returns one, or one of `Also`, `Later`, `Silence`, `ErrorAnswer`. With `times` only so often, in the order
+        in which scripts were given; without, for good, once those are used up.
         """
-        self.answers.script(action, answer, times=times)
+        self._desk.scripts.add(action, answer, times=times)
 
     def answer_normally(self, action: str) -> None:
         """Forget what was scripted for an action."""
-        self.answers.forget(action)
+        self._desk.scripts.forget(action)
+
+    def prefer(self, version: str | None) -> None:
+        """Choose this subprotocol from now on wherever it is offered; None = the station's first."""
+        self._versions.preferred = version
+
+    def accept_versions(self, *versions: str) -> None:
+        """Accept these subprotocols from now on; what is connected stays."""
+        self._versions.accepted = versions
 
     # --- the CSMS's own calls -----------------------------------------------------------------------------------------
 
@@ -231,9 +257,8 @@ class Csms:
         sent."""
         session = self._session(station)
         message_id = str(uuid.uuid4())
-        answer = session.ask(message_id, action)
-        if action in ("TriggerMessage", "ExtendedTriggerMessage"):
-            session.station.triggered.add(str(payload.get("requestedMessage")))
+        answer = session.ask(message_id, action, payload)
+        self._desk.asks(session, action, payload)
         try:
             await session.send([2, message_id, action, dict(payload)], action=action)
             async with asyncio.timeout(timeout_s):
@@ -314,7 +339,7 @@ class Csms:
         station = self._stations.setdefault(identity, StationView(identity=identity))
         self._connections += 1
         station.connections += 1
-        session = Session(self._connections, socket, station, self.record)
+        session = Session(self._connections, socket, station, self._versions.of(socket.subprotocol), self.record)
         old = self._sessions.get(identity)
         if old is not None:
             old.abort()
@@ -324,7 +349,7 @@ class Csms:
         await self._change(lambda: self._sessions.__setitem__(identity, session))
         try:
             async for message in socket:
-                self._received(session, message)
+                self._desk.received(session, message)
         except ConnectionClosed:
             pass
         finally:
@@ -337,84 +362,3 @@ class Csms:
         async with self._changed:
             change()
             self._changed.notify_all()
-
-    # --- frames -------------------------------------------------------------------------------------------------------
-
-    def _received(self, session: Session, message: str | bytes) -> None:
-        note, station = partial(session.note, Direction.RECEIVED), session.station
-        match parse(message):
-            case [2, str(message_id), str(action), dict(payload)]:
-                note(Kind.CALL, message, message_id=message_id, action=action, payload=payload)
-                self._called(session, message_id, action, payload)
-            case [3, str(message_id), payload]:
-                asked = session.answered(message_id, payload)
-                note(Kind.RESULT, message, message_id=message_id, action=asked or "", payload=payload)
-                if session.judged:
-                    self._rules.answer(station, action=asked, payload=payload)
-            case [4, str(message_id), str(code), str(description), details]:
-                asked = session.answered(message_id, CsmsCallError(code, description, details))
-                note(Kind.ERROR, message, message_id=message_id, action=asked or "", payload=details)
-            case _:
-                note(Kind.MALFORMED, message)
-                self._rules.sin(station, f"a frame is no OCPP-J message: {message[:80]!r}")
-
-    def _called(self, session: Session, message_id: str, action: str, payload: dict[str, object]) -> None:
-        code = None
-        if session.judged:
-            code = self._rules.call(
-                session.station,
-                session.view,
-                message_id=message_id,
-                action=action,
-                payload=payload,
-                now_s=time.monotonic(),
-            )
-        session.view.in_flight[message_id] = Waiting(action=action)
-        call = CallFromStation(
-            station=session.station.identity,
-            connection=session.number,
-            message_id=message_id,
-            action=action,
-            payload=payload,
-        )
-        fault = None if code is None else ErrorAnswer(code, "see the CSMS's record")
-        task = asyncio.create_task(self._reply(session, call, fault))
-        session.answering.add(task)
-        task.add_done_callback(partial(self._replied, session))
-
-    def _replied(self, session: Session, task: asyncio.Task[None]) -> None:
-        session.answering.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._broken_scripts.append(task)
-
-    async def _reply(self, session: Session, call: CallFromStation, fault: ErrorAnswer | None) -> None:
-        answer = fault if fault is not None else await self.answers.decide(call, judged=session.judged)
-        while isinstance(answer, Later):
-            await asyncio.sleep(answer.delay_s)
-            answer = await self.answers.resolve(answer.answer, call, judged=session.judged)
-        if isinstance(answer, Silence) or session.half_open:
-            self._swallowed(session, call)
-            return
-        session.view.in_flight.pop(call.message_id, None)
-        if isinstance(answer, ErrorAnswer):
-            text: list[object] = [4, call.message_id, answer.code, answer.description, dict(answer.details)]
-        else:
-            text = [3, call.message_id, answer]
-            self._told(session, call, answer)
-        try:
-            await session.send(text, action=call.action)
-        except ConnectionClosed:
-            return
-
-    def _swallowed(self, session: Session, call: CallFromStation) -> None:
-        if self._station_timeout_s is None:
-            session.view.in_flight.pop(call.message_id, None)
-        else:
-            session.view.in_flight[call.message_id].until_s = time.monotonic() + self._station_timeout_s
-
-    def _told(self, session: Session, call: CallFromStation, answer: Mapping[str, object]) -> None:
-        if call.action == "BootNotification":
-            self._rules.answered_boot(session.station, answer, now_s=time.monotonic())
-        transaction_id = answer.get("transactionId")
-        if call.action == "StartTransaction" and isinstance(transaction_id, int):
-            self._rules.transaction_ids.add(transaction_id)

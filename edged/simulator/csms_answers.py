@@ -1,39 +1,51 @@
-"""How the simulated CSMS answers stations: sensible defaults from a token table, and scripts that override them.
+"""How the simulated CSMS answers stations of OCPP 1.6 when no script says otherwise, and what it knows of tokens.
 
-Owns tokens, transaction ids and scripts; knows no socket. Answers to actions it has no word for are empty.
+Owns 1.6's transaction ids; knows no socket. Answers to actions it has no word for are empty.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 
+from edged.simulator.csms_scripts import Also, Answer, CallFromStation, ErrorAnswer, Final, Later, Script, Silence
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFromStation:
-    """A CALL of a station, as a script sees it."""
-
-    station: str
-    connection: int
-    message_id: str
-    action: str
-    payload: dict[str, object]
+__all__ = [
+    "Also",
+    "Answer",
+    "Answers",
+    "CallFromStation",
+    "ErrorAnswer",
+    "Final",
+    "Later",
+    "RunningTransaction",
+    "Script",
+    "Silence",
+    "Token",
+    "utc_now",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What the CSMS says of a token: status, parentIdTag, expiryDate (ISO 8601)."""
+    """What the CSMS says of a token, in every version: status, group (`parent`: 1.6's parentIdTag, 2.0.1's
+    groupIdToken) and until when that may be remembered (ISO 8601).
+
+    For 2.0.1 only: `type`: known only under that type (None = under any); `message`: a personal message in
+    `language`; `evses`: where alone it may charge.
+    """
 
     status: str = "Accepted"
     parent: str | None = None
     expiry: str | None = None
+    type: str | None = None
+    message: str | None = None
+    language: str | None = None
+    evses: tuple[int, ...] = ()
 
     def info(self) -> dict[str, object]:
-        """An idTagInfo."""
+        """A 1.6 idTagInfo."""
         info: dict[str, object] = {"status": self.status}
         if self.parent is not None:
             info["parentIdTag"] = self.parent
@@ -41,32 +53,21 @@ class Token:
             info["expiryDate"] = self.expiry
         return info
 
-
-@dataclass(frozen=True, slots=True)
-class ErrorAnswer:
-    """A CALLERROR."""
-
-    code: str
-    description: str = ""
-    details: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """No answer at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """An answer after a while; None = the usual one."""
-
-    delay_s: float
-    answer: Answer | None = None
-
-
-Final = Mapping[str, object] | ErrorAnswer | Silence | Later
-Script = Callable[[CallFromStation], Final | Awaitable[Final | None] | None]
-Answer = Final | Script
+    def info_201(self) -> dict[str, object]:
+        """A 2.0.1 idTokenInfo; a group is of type Central (C09.FR.13)."""
+        info: dict[str, object] = {"status": self.status}
+        if self.parent is not None:
+            info["groupIdToken"] = {"idToken": self.parent, "type": "Central"}
+        if self.expiry is not None:
+            info["cacheExpiryDateTime"] = self.expiry
+        if self.language is not None:
+            info["language1"] = self.language
+        if self.message is not None:
+            named = {} if self.language is None else {"language": self.language}
+            info["personalMessage"] = {"format": "UTF8", "content": self.message, **named}
+        if self.evses:
+            info["evseId"] = list(self.evses)
+        return info
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,52 +81,22 @@ class RunningTransaction:
 
 
 class Answers:
-    """Decides the answer to each CALL. `tokens` and `transactions` may be looked at and changed by tests."""
+    """The usual answers of 1.6. `tokens` and `transactions` may be looked at and changed by tests."""
 
-    def __init__(self, *, tokens: Mapping[str, Token], heartbeat_interval_s: int) -> None:
-        self.tokens = dict(tokens)
+    def __init__(self, *, tokens: dict[str, Token], heartbeat_interval_s: int) -> None:
+        self.tokens = tokens
         self.heartbeat_interval_s = heartbeat_interval_s
         self.transactions: dict[int, RunningTransaction] = {}
         self._ids = count(1)
-        self._once: defaultdict[str, deque[Answer]] = defaultdict(deque)
-        self._always: dict[str, Answer] = {}
-
-    def script(self, action: str, answer: Answer, *, times: int | None) -> None:
-        if times is None:
-            self._always[action] = answer
-        else:
-            self._once[action].extend([answer] * times)
-
-    def forget(self, action: str) -> None:
-        self._once.pop(action, None)
-        self._always.pop(action, None)
-
-    async def decide(self, call: CallFromStation, *, judged: bool) -> Final:
-        """The answer by script or by default. `judged` False: a version this CSMS does not speak, answered with {}."""
-        queue = self._once[call.action]
-        answer = queue.popleft() if queue else self._always.get(call.action)
-        return await self.resolve(answer, call, judged=judged)
-
-    async def resolve(self, answer: Answer | None, call: CallFromStation, *, judged: bool) -> Final:
-        """What a script comes to; a function that returns None means the usual answer."""
-        resolved: Final | None
-        if callable(answer):
-            outcome = answer(call)
-            resolved = await outcome if inspect.isawaitable(outcome) else outcome
-        else:
-            resolved = answer
-        if resolved is not None:
-            return resolved
-        return self.default(call) if judged else {}
 
     def default(self, call: CallFromStation) -> dict[str, object]:
         """The usual answer."""
         payload = call.payload
         match call.action:
             case "BootNotification":
-                return {"status": "Accepted", "currentTime": _now(), "interval": self.heartbeat_interval_s}
+                return {"status": "Accepted", "currentTime": utc_now(), "interval": self.heartbeat_interval_s}
             case "Heartbeat":
-                return {"currentTime": _now()}
+                return {"currentTime": utc_now()}
             case "Authorize":
                 return {"idTagInfo": self._token(payload.get("idTag")).info()}
             case "StartTransaction":
@@ -159,5 +130,6 @@ class Answers:
         return {} if tag is None else {"idTagInfo": self._token(tag).info()}
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """The time as a CSMS tells it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,31 +1,39 @@
-"""What a station may not do towards a CSMS (OCPP-J 1.6 §4, 1.6 §4.2). Pure: told what happened and when, keeps
-sentences.
+"""What a station may not do towards a CSMS, in any OCPP version (OCPP-J §4, 1.6 §4.2, 2.0.1 B01-B03). Pure: told what
+happened and when, keeps sentences.
 
 Sins that are noticed: payloads against the schema, unknown actions, a CALL while another waits for its answer,
 message ids used twice on a connection, a CALL before the boot was accepted, a boot repeated before its time, an
-answer nobody asked for, a transaction id nobody gave out.
+answer nobody asked for; and what a version's own `Conduct` finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from edged.simulator import ocpp_schemas
+from edged.simulator.ocpp_schemas import Schemas
 
 MAX_VIOLATIONS = 1000
+MAX_ID_LENGTH = 36
 CLOCK_TOLERANCE_S = 0.5
+Payload = Mapping[str, object]
 
 
 @dataclass(slots=True, kw_only=True)
 class StationView:
-    """What a CSMS knows of one station beyond its connection."""
+    """What a CSMS knows of one station beyond its connection. `boot_status`: how the last boot was answered;
+    `triggered`: the actions that were asked for and have not come."""
 
     identity: str
-    accepted: bool = False
+    boot_status: str = ""
     connections: int = 0
     boot_not_before_s: float = 0.0
     triggered: set[str] = field(default_factory=set)
+
+    @property
+    def accepted(self) -> bool:
+        return self.boot_status == "Accepted"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,10 +46,43 @@ class Waiting:
 
 @dataclass(slots=True, kw_only=True)
 class ConnectionView:
-    """What one connection has seen. `in_flight` by message id."""
+    """What one connection has seen. `seen_ids`: each message id with its action; `done_ids`: those that got a
+    result; `in_flight` by message id."""
 
-    seen_ids: set[str] = field(default_factory=set)
+    seen_ids: dict[str, str] = field(default_factory=dict)
+    done_ids: set[str] = field(default_factory=set)
     in_flight: dict[str, Waiting] = field(default_factory=dict)
+
+
+class Conduct(Protocol):
+    """What one version asks of a station beyond the wire. What is found comes back as sentences.
+
+    `malformed_code`: the CALLERROR for a payload against its schema. `early_code`: the one for a CALL before the boot
+    was accepted, None where it is answered all the same. `triggers`: the action that a requestedMessage brings about,
+    where that has another name. `repeated`: the actions that one trigger may bring about several times.
+    """
+
+    name: str
+    schemas: Schemas
+    malformed_code: str
+    early_code: str | None
+    triggers: Mapping[str, str]
+    repeated: frozenset[str]
+
+    def may_be_early(self, station: StationView, action: str, payload: Payload) -> bool:
+        """Whether an action is allowed before the boot was accepted, apart from boots and what was triggered."""
+
+    def called(self, station: str, message_id: str, action: str, payload: Payload) -> Iterable[str]:
+        """A CALL of the station that fits its schema."""
+
+    def told(self, station: str, action: str, payload: Payload) -> None:
+        """The CSMS has answered a CALL of the station with a result."""
+
+    def asked(self, station: str, action: str, payload: Payload) -> None:
+        """The CSMS calls the station."""
+
+    def answered(self, station: str, action: str, asked: Payload, answer: Payload | None) -> Iterable[str]:
+        """The station's answer to a CALL of the CSMS; None = an error."""
 
 
 class Rules:
@@ -49,7 +90,6 @@ class Rules:
 
     def __init__(self) -> None:
         self.violations: list[str] = []
-        self.transaction_ids: set[int] = set()
 
     def sin(self, station: StationView, sentence: str) -> None:
         if len(self.violations) < MAX_VIOLATIONS:
@@ -57,58 +97,105 @@ class Rules:
 
     def call(
         self,
+        conduct: Conduct,
         station: StationView,
         connection: ConnectionView,
         *,
         message_id: str,
         action: str,
-        payload: Mapping[str, object],
+        payload: Payload,
         now_s: float,
     ) -> str | None:
         """Judge a CALL of the station as it arrives. Returns the CALLERROR code that it deserves, if any."""
-        if message_id in connection.seen_ids:
-            self.sin(station, f"{action} uses the message id {message_id} a second time on this connection")
-        connection.seen_ids.add(message_id)
+        self._message_id(station, connection, message_id, action)
         for other_id, other in connection.in_flight.items():
             if other.until_s is None or now_s < other.until_s:
                 self.sin(station, f"{action} was sent while {other.action} ({other_id}) still waited for its answer")
-        self._boot(station, action, now_s=now_s)
-        if not ocpp_schemas.is_known(action):
-            self.sin(station, f"{action} is no action of OCPP 1.6")
+        early = self._boot(conduct, station, action, payload, now_s=now_s)
+        if not conduct.schemas.knows(action):
+            self.sin(station, f"{action} is no action of OCPP {conduct.name}")
             return "NotImplemented"
-        if action not in ocpp_schemas.STATION_ACTIONS:
+        if action not in conduct.schemas.station_actions:
             self.sin(station, f"{action} is not for a station to call")
             return "NotSupported"
-        objection = ocpp_schemas.objection(action, payload)
+        objection = conduct.schemas.objection(action, payload)
         if objection is not None:
             self.sin(station, f"{action} breaks its schema: {objection}")
-            return "FormationViolation"
-        transaction_id = payload.get("transactionId")
-        if isinstance(transaction_id, int) and transaction_id >= 0 and transaction_id not in self.transaction_ids:
-            self.sin(station, f"{action} names the transaction {transaction_id}, which nobody gave out")
-        return None
+            return conduct.malformed_code
+        for sentence in conduct.called(station.identity, message_id, action, payload):
+            self.sin(station, sentence)
+        return conduct.early_code if early else None
 
-    def _boot(self, station: StationView, action: str, *, now_s: float) -> None:
+    def _message_id(self, station: StationView, connection: ConnectionView, message_id: str, action: str) -> None:
+        """A message that had no result may be sent again under its id."""
+        other_action = connection.seen_ids.get(message_id, action)
+        if message_id in connection.done_ids or other_action != action:
+            self.sin(station, f"{action} uses the message id {message_id} a second time on this connection")
+        if not 1 <= len(message_id) <= MAX_ID_LENGTH:
+            self.sin(station, f"{action} has a message id of {len(message_id)} characters")
+        connection.seen_ids[message_id] = action
+
+    def _boot(self, conduct: Conduct, station: StationView, action: str, payload: Payload, *, now_s: float) -> bool:
+        """Whether the CALL came before its time; a boot never does, for whom it is answered."""
+        early, triggered = False, action in station.triggered
         if action == "BootNotification":
-            if now_s < station.boot_not_before_s - CLOCK_TOLERANCE_S and action not in station.triggered:
+            if now_s < station.boot_not_before_s - CLOCK_TOLERANCE_S and not triggered:
                 self.sin(station, "BootNotification was repeated before the interval had passed")
-        elif not station.accepted and action not in station.triggered:
+        elif not (station.accepted or triggered or conduct.may_be_early(station, action, payload)):
             self.sin(station, f"{action} was sent before a BootNotification was accepted")
-        station.triggered.discard(action)
+            early = True
+        if action not in conduct.repeated:
+            station.triggered.discard(action)
+        return early
 
-    def answered_boot(self, station: StationView, payload: Mapping[str, object], *, now_s: float) -> None:
-        """The CSMS has answered a BootNotification."""
-        station.accepted = payload.get("status") == "Accepted"
-        interval = payload.get("interval")
-        waits = not station.accepted and isinstance(interval, int)
-        station.boot_not_before_s = now_s + interval if waits and isinstance(interval, int) else 0.0
+    def told(
+        self,
+        conduct: Conduct,
+        station: StationView,
+        connection: ConnectionView,
+        *,
+        message_id: str,
+        action: str,
+        payload: Payload,
+        now_s: float,
+    ) -> None:
+        """The CSMS has answered a CALL of the station with a result."""
+        connection.done_ids.add(message_id)
+        conduct.told(station.identity, action, payload)
+        if action == "BootNotification":
+            station.boot_status = str(payload.get("status"))
+            interval = payload.get("interval")
+            waits = not station.accepted and isinstance(interval, int)
+            station.boot_not_before_s = now_s + interval if waits and isinstance(interval, int) else 0.0
 
-    def answer(self, station: StationView, *, action: str | None, payload: object) -> None:
-        """Judge a CALLRESULT of the station; `action` None: nobody asked for it."""
-        if action is None:
+    def asked(self, conduct: Conduct, station: StationView, *, action: str, payload: Payload) -> None:
+        """The CSMS calls the station."""
+        if action in ("TriggerMessage", "ExtendedTriggerMessage"):
+            wanted = str(payload.get("requestedMessage"))
+            station.triggered.add(conduct.triggers.get(wanted, wanted))
+        conduct.asked(station.identity, action, payload)
+
+    def answer(
+        self, conduct: Conduct, station: StationView, *, asked: tuple[str, Payload] | None, payload: object
+    ) -> None:
+        """Judge a CALLRESULT of the station; `asked`: the CALL's action and payload, None: nobody asked for it."""
+        if asked is None:
             self.sin(station, "a CALLRESULT came that nobody asked for")
             return
-        if ocpp_schemas.is_known(action):
-            objection = ocpp_schemas.objection(action, payload, response=True)
+        action, request = asked
+        if conduct.schemas.knows(action):
+            objection = conduct.schemas.objection(action, payload, response=True)
             if objection is not None:
                 self.sin(station, f"the answer to {action} breaks its schema: {objection}")
+        self._answered(conduct, station, action, request, payload if isinstance(payload, Mapping) else None)
+
+    def refused(self, conduct: Conduct, station: StationView, *, asked: tuple[str, Payload] | None) -> None:
+        """A CALLERROR of the station came."""
+        if asked is not None:
+            self._answered(conduct, station, *asked, None)
+
+    def _answered(
+        self, conduct: Conduct, station: StationView, action: str, request: Payload, answer: Payload | None
+    ) -> None:
+        for sentence in conduct.answered(station.identity, action, request, answer):
+            self.sin(station, sentence)

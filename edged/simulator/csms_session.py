@@ -18,7 +18,8 @@ from websockets.asyncio.server import ServerConnection
 
 from edged.ports import EdgedError
 from edged.simulator.csms_record import Direction, Frame, Kind, Record
-from edged.simulator.csms_rules import ConnectionView, StationView
+from edged.simulator.csms_rules import ConnectionView, Payload, StationView
+from edged.simulator.csms_version import Version
 
 KINDS = {2: Kind.CALL, 3: Kind.RESULT, 4: Kind.ERROR}
 
@@ -66,52 +67,51 @@ class Login:
 class Session:
     """One connection of one station. `half_open`: nothing is read or answered any more."""
 
-    def __init__(self, number: int, socket: ServerConnection, station: StationView, record: Record) -> None:
+    def __init__(
+        self, number: int, socket: ServerConnection, station: StationView, version: Version, record: Record
+    ) -> None:
         self.number = number
         self.socket = socket
+        self.version = version
         self.station = station
         self.view = ConnectionView()
         self.answering: set[asyncio.Task[None]] = set()
         self.half_open = False
-        self._asked: dict[str, tuple[str, asyncio.Future[object]]] = {}
+        self._asked: dict[str, tuple[str, Payload, asyncio.Future[object]]] = {}
         self._record = record
-
-    @property
-    def judged(self) -> bool:
-        """Whether the version is the one whose rules are known."""
-        return self.socket.subprotocol == "ocpp1.6"
 
     def abort(self) -> None:
         """Break the connection without a word."""
         self.socket.transport.abort()
 
-    def ask(self, message_id: str, action: str) -> asyncio.Future[object]:
+    def ask(self, message_id: str, action: str, payload: Payload) -> asyncio.Future[object]:
         """Expect an answer: the future ends with its payload, or with a `CsmsError`."""
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._asked[message_id] = (action, answer)
+        self._asked[message_id] = (action, payload, answer)
         return answer
 
     def forget(self, message_id: str) -> None:
         self._asked.pop(message_id, None)
 
-    def answered(self, message_id: str, outcome: object) -> str | None:
-        """An answer came: end who waits for it. Returns the action that was asked, None where nobody asked."""
+    def answered(self, message_id: str, outcome: object) -> tuple[str, Payload] | None:
+        """An answer came: end who waits for it. Returns the action and payload of the CALL, None where nobody
+        asked."""
         asked = self._asked.pop(message_id, None)
         if asked is None:
             return None
-        action, answer = asked
+        action, payload, answer = asked
         if not answer.done():
             if isinstance(outcome, CsmsError):
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
-        return action
+        return action, payload
 
     def lost(self) -> None:
         """The connection is gone: nobody waits any longer."""
         for task in self.answering:
             task.cancel()
-        for message_id, (action, _) in list(self._asked.items()):
+        for message_id, (action, _, _) in list(self._asked.items()):
             self.answered(message_id, CsmsOffline(f"{self.station.identity} went away before it answered {action}"))
 
     async def send(self, message: list[object], *, action: str) -> None:

@@ -298,6 +298,16 @@ async def test_a_message_id_used_twice_is_a_sin(csms: Csms) -> None:
     assert ["second time" in sentence for sentence in csms.violations] == [True]
 
 
+async def test_a_message_that_failed_may_be_sent_again_under_its_id(csms: Csms) -> None:
+    csms.answer("Heartbeat", ErrorAnswer("InternalError"), times=1)
+    async with booted(csms) as it:
+        await it.call("Heartbeat", {}, message_id="same")
+        await it.call("Heartbeat", {}, message_id="same")
+        assert csms.violations == []
+        await it.call("Authorize", {"idTag": "AB12"}, message_id="same")
+    assert ["second time" in sentence for sentence in csms.violations] == [True]
+
+
 async def test_calling_before_the_boot_was_accepted_is_a_sin(csms: Csms) -> None:
     async with station(csms) as it:
         await it.call("Heartbeat", {})
@@ -387,12 +397,24 @@ async def test_a_path_without_identity_is_not_found(csms: Csms) -> None:
 
 
 async def test_only_the_configured_versions_are_spoken() -> None:
-    async with Csms(subprotocols=("ocpp2.0.1", "ocpp1.6")) as csms:
-        with pytest.raises(InvalidStatus):
-            async with station(csms, subprotocols=["ocpp1.2"]):
-                pass
-        async with station(csms, subprotocols=["ocpp1.6", "ocpp2.0.1"]) as it:
+    async with Csms(versions=("ocpp2.0.1", "ocpp1.6")) as csms:
+        for offered in (["ocpp1.2"], None):
+            with pytest.raises(InvalidStatus):
+                async with station(csms, subprotocols=offered):
+                    pass
+
+
+async def test_a_station_gets_the_first_version_that_it_offers_unless_the_csms_prefers_another() -> None:
+    async with Csms(versions=("ocpp2.0.1", "ocpp1.6")) as csms:
+        offered = ["ocpp2.1", "ocpp1.6", "ocpp2.0.1"]
+        async with station(csms, subprotocols=offered) as it:
+            assert it.socket.subprotocol == "ocpp1.6"
+        csms.prefer("ocpp2.0.1")
+        async with station(csms, subprotocols=offered) as it:
             assert it.socket.subprotocol == "ocpp2.0.1"
+        csms.accept_versions("ocpp2.1")
+        async with station(csms, subprotocols=offered) as it:
+            assert it.socket.subprotocol == "ocpp2.1"
             assert (await it.call("NotifyReport", {}))[2] == {}
         assert csms.violations == []
 
