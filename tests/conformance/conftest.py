@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,19 @@ import pytest
 from edged import gateway
 from edged.csms.backoff import BackOffPolicy
 from edged.simulator.csms import Csms
-from tests.conformance.scene import SOCKET, Box, OpenScene, Scene
+from tests.conformance.scene import OpenScene, Scene
+from tests.conformance.scene201 import OpenScene201, Scene201
+from tests.conformance.stage import SOCKET, Box
 
 Script = Callable[[Csms], None]
 
 
-@pytest.fixture
-async def open_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenScene]:
-    """Opens the scene of a test: its boxes, and `Scene`'s options. No scenario may break a rule of the wire."""
-    monkeypatch.setattr(gateway, "BACK_OFF", BackOffPolicy(minimum_s=1.0, random_s=0.0, repeat_times=0))
-    scenes: list[Scene] = []
+@asynccontextmanager
+async def _stages(kind: type[Scene] | type[Scene201], folder: Path) -> AsyncIterator[Callable[..., Any]]:
+    scenes: list[Scene | Scene201] = []
 
-    async def opener(*boxes: Box, wait: bool = True, script: Script | None = None, **options: Any) -> Scene:
-        scene = Scene(tmp_path, boxes or (SOCKET,), **options)
+    async def opener(*boxes: Box, wait: bool = True, script: Script | None = None, **options: Any) -> Scene | Scene201:
+        scene = kind(folder, boxes or (SOCKET,), **options)
         scenes.append(scene)
         return await scene.open(wait=wait, script=script)
 
@@ -31,3 +32,23 @@ async def open_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     for scene in scenes:
         await scene.close()
         assert scene.violations() == []
+
+
+@pytest.fixture
+def quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The station knocks again after a second."""
+    monkeypatch.setattr(gateway, "BACK_OFF", BackOffPolicy(minimum_s=1.0, random_s=0.0, repeat_times=0))
+
+
+@pytest.fixture
+async def open_scene(tmp_path: Path, quick_reconnects: None) -> AsyncIterator[OpenScene]:
+    """Opens the scene of a test: its boxes, and `Scene`'s options. No scenario may break a rule of the wire."""
+    async with _stages(Scene, tmp_path) as opener:
+        yield opener
+
+
+@pytest.fixture
+async def open_scene201(tmp_path: Path, quick_reconnects: None) -> AsyncIterator[OpenScene201]:
+    """The same for a station of 2.0.1."""
+    async with _stages(Scene201, tmp_path) as opener:
+        yield opener
