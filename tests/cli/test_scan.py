@@ -242,10 +242,19 @@ def test_a_profile_that_cannot_be_read_is_left_out_and_told(edged, line, tmp_pat
     assert "this profile is left out" in err
 
 
+def listens_to_ctrl_c() -> None:
+    """Whoever runs the tests in the background of a shell hands down that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_it_with_what_was_found(line, tmp_path):
     words = [str(word) for word in (*scan(line)[:-1], 247, "--control", tmp_path / "none.sock")]
     with subprocess.Popen(
-        [sys.executable, "-m", "edged", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "edged", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listens_to_ctrl_c,
     ) as process:
         give_up_at = monotonic() + 20
         while not any(frame[0] == 5 for frame in list(line.units.requests)) and monotonic() < give_up_at:

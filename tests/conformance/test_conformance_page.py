@@ -92,27 +92,34 @@ def test_a_served_case_that_nothing_shows_is_a_mistake() -> None:
     a_part = {"TC_001_CS": [tool.Test("tests/domain/test_x.py", "test_boots")]}
     for shown in ({}, a_part):
         with pytest.raises(tool.Mistake, match="shown by no scenario"):
-            tool.page([SERVED], [COLD_BOOT], shown, {})
-    assert "test_boots" in tool.page([SERVED], [COLD_BOOT], SHOWN, {})
+            tool.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {})
+    assert "test_boots" in tool.page({"Cases": ([SERVED], [COLD_BOOT])}, SHOWN, {})
 
 
 def test_a_case_cannot_be_impossible_and_shown() -> None:
     impossible = tool.Case(id="TC_001_CS", group="core", title="t", expect="e", not_applicable="no battery")
-    assert "not applicable: no battery" in tool.page([SERVED], [impossible], {}, {})
+    assert "not applicable: no battery" in tool.page({"Cases": ([SERVED], [impossible])}, {}, {})
     with pytest.raises(tool.Mistake, match="impossible"):
-        tool.page([SERVED], [impossible], SHOWN, {})
+        tool.page({"Cases": ([SERVED], [impossible])}, SHOWN, {})
+
+
+def test_a_case_cannot_be_missing_and_shown() -> None:
+    missing = tool.Case(id="TC_001_CS", group="core", title="t", not_yet="nobody has written it")
+    assert "not yet: nobody has written it" in tool.page({"Cases": ([SERVED], [missing])}, {}, {})
+    with pytest.raises(tool.Mistake, match="missing"):
+        tool.page({"Cases": ([SERVED], [missing])}, SHOWN, {})
 
 
 def test_a_case_that_nobody_knows_is_a_mistake() -> None:
     with pytest.raises(tool.Mistake, match="no official test case TC_999"):
-        tool.page([SERVED], [COLD_BOOT], {**SHOWN, "TC_999": SHOWN["TC_001_CS"]}, {})
+        tool.page({"Cases": ([SERVED], [COLD_BOOT])}, {**SHOWN, "TC_999": SHOWN["TC_001_CS"]}, {})
 
 
 def test_an_id_of_our_own_needs_a_meaning() -> None:
     shown = {**SHOWN, "16-TX-99": SHOWN["TC_001_CS"]}
     with pytest.raises(tool.Mistake, match="16-TX-99"):
-        tool.page([SERVED], [COLD_BOOT], shown, {})
-    assert "| 16-TX-99 | It holds. |" in tool.page([SERVED], [COLD_BOOT], shown, {"16-TX-99": "It holds."})
+        tool.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {})
+    assert "| 16-TX-99 | It holds. |" in tool.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {"16-TX-99": "It holds."})
 
 
 def test_every_official_scenario_is_named_after_its_case() -> None:
