@@ -10,6 +10,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from edged.simulator.csms import CsmsTimeout
 from edged.simulator.csms_record import Direction, Frame, Kind
 from tests.conformance.stage import (
     BOARD,
@@ -248,7 +249,7 @@ class Scene201(Stage):
                 lambda frame: _status(frame, evse, status) is not None, after=self.since, timeout_s=within_s
             )
         except TimeoutError as error:
-            raise AssertionError(f"EVSE {evse} is not {status}: {self.calls()}") from error
+            raise CsmsTimeout(f"EVSE {evse} is not {status}; what came: {self.calls()}") from error
         assert isinstance(frame.payload, dict)
         return frame.payload
 
@@ -272,7 +273,10 @@ class Scene201(Stage):
             here = evse is None or self._evse_of(payload) == evse
             return here and all({**info, **payload}.get(name) == value for name, value in wanted.items())
 
-        return await self.csms.wait_for("TransactionEvent", fits, after=self.since, timeout_s=within_s)
+        try:
+            return await self.csms.wait_for("TransactionEvent", fits, after=self.since, timeout_s=within_s)
+        except CsmsTimeout as error:
+            raise CsmsTimeout(f"no event of EVSE {evse} with {wanted}; what came: {self.calls()}") from error
 
     def _evse_of(self, event: Mapping[str, Any]) -> int | None:
         told = event.get("evse")
