@@ -18,6 +18,16 @@ class ProfilePurpose(StrEnum):
     STATION_MAX = "ChargingStationMaxProfile"  # 1.6: ChargePointMaxProfile; shared by all EVSEs
     TX_DEFAULT = "TxDefaultProfile"
     TX = "TxProfile"
+    EXTERNAL = "ChargingStationExternalConstraints"  # a limit of the site itself; no CSMS sets or clears one
+
+
+class LimitSource(StrEnum):
+    """Who set a limit."""
+
+    CSO = "CSO"  # the CSMS
+    EMS = "EMS"  # the site: a building management
+    OTHER = "Other"
+    SO = "SO"  # the grid's operator
 
 
 class ProfileKind(StrEnum):
@@ -38,11 +48,12 @@ class RateUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePeriod:
-    """From `start_s` to the next period's start. `phases` None: all (three)."""
+    """From `start_s` to the next period's start. `phases` None: all (three). `phase_to_use`: the one that is wanted."""
 
     start_s: int
     limit: float
     phases: int | None = None
+    phase_to_use: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +65,13 @@ class ChargingSchedule:
     duration_s: int | None = None
     start: datetime | None = None
     min_rate: float | None = None
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingProfile:
-    """One profile as the CSMS wrote it. Valid from `valid_from` on and before `valid_to`."""
+    """One profile as the CSMS wrote it. Valid from `valid_from` on and before `valid_to`. `alternatives`: further
+    schedules, among which a car could choose; nothing is known of them but their number."""
 
     id: int
     stack_level: int
@@ -68,16 +81,19 @@ class ChargingProfile:
     recurrency: Recurrency | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
+    alternatives: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledProfile:
     """A profile and its place (*kept*). `evse_id` 0: the station, or every EVSE. `transaction_id`: of a TxProfile, our
-    id of the transaction that it dies with."""
+    id of the transaction that it dies with. `told`: of a limit of the site, the one that the CSMS was told last."""
 
     evse_id: int
     profile: ChargingProfile
     transaction_id: str | None = None
+    source: LimitSource = LimitSource.CSO
+    told: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

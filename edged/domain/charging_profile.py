@@ -123,6 +123,8 @@ def _misplaced(event: SetChargingProfile, evse_id: int, running: Transaction | N
             return "" if evse_id == STATION else "this purpose is the station's"
         case ProfilePurpose.TX_DEFAULT:
             return ""
+        case ProfilePurpose.EXTERNAL:
+            return "limits of the site are not the CSMS's to set"
         case ProfilePurpose.TX:
             if running is None:
                 return "no transaction is running there"

@@ -323,6 +323,7 @@ class _Sorted:
 
     def __init__(self, profiles: Iterable[InstalledProfile]) -> None:
         self.station: list[InstalledProfile] = []
+        self.external: defaultdict[int, list[InstalledProfile]] = defaultdict(list)
         self._defaults: defaultdict[int, list[InstalledProfile]] = defaultdict(list)
         self._transactions: defaultdict[str | None, list[InstalledProfile]] = defaultdict(list)
         for one in sorted(profiles, key=lambda one: (-one.profile.stack_level, one.profile.id)):
@@ -333,6 +334,8 @@ class _Sorted:
                     self._defaults[one.evse_id].append(one)
                 case ProfilePurpose.TX:
                     self._transactions[one.transaction_id].append(one)
+                case ProfilePurpose.EXTERNAL:
+                    self.external[one.evse_id].append(one)
 
     def of(self, evse_id: int, transaction_id: str | None) -> tuple[InstalledProfile, ...]:
         """What counts for an EVSE, in the order in which it is asked."""
