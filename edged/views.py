@@ -15,8 +15,8 @@ from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.limits import current_ma
 from edged.domain.pending import PendingReset
 from edged.domain.station import Station, Transaction
+from edged.domain.status import connector_status, station_status
 from edged.domain.types import Now
-from edged.ocpp.status import connector_status, station_status
 
 
 class EngineView(Protocol):

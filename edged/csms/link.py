@@ -280,7 +280,7 @@ class Link:
             self._post(BootFailed())
 
     def _ask(self, inquiry: Ask) -> None:
-        request = self._dialect.encode_question(inquiry.question)
+        request = self._dialect.encode_question(inquiry.question, self._station)
         if request is None:
             self._post(QuestionAnswered(inquiry.ticket, None, "this OCPP version has no message for it"))
         else:

@@ -19,11 +19,11 @@ from edged.domain.hardware import Fault, LockState, Phases, Quality
 from edged.domain.limits import current_ma
 from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station, Transaction
+from edged.domain.status import connector_status
 from edged.mqtt.documents import Document, date, number, timestamp
 from edged.mqtt.names import Names, slug_of
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.privacy import shown_token
-from edged.ocpp.status import connector_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ class Dialect(Protocol):
 
     def decode_authorization(self, ticket: str, payload: Any) -> TokenAnswered: ...
 
-    def encode_question(self, question: Question) -> Request | None:
+    def encode_question(self, question: Question, station: Station) -> Request | None:
         """None: this version has no such message."""
 
     def decode_question_answer(self, ticket: str, question: Question, payload: Any) -> QuestionAnswered: ...

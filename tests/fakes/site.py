@@ -48,9 +48,9 @@ from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Ob
 from edged.domain.pending import PendingToken
 from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
+from edged.domain.status import connector_status
 from edged.domain.step import step
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef
-from edged.ocpp.status import connector_status
 from edged.store import loading, records
 from edged.store.memory import MemoryStore
 from tests.fakes.invariants import Witness

@@ -30,11 +30,11 @@ from edged.domain.effects import (
 from edged.domain.events import Event, RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Measurand
 from edged.domain.station import Station
+from edged.domain.status import connector_status, station_status
 from edged.domain.transition import Transition
 from edged.domain.types import Now
 from edged.mqtt.documents import Document
 from edged.mqtt.topics import topics
-from edged.ocpp.status import connector_status, station_status
 from edged.store import records
 from tests.fakes.broker import NAMES
 from tests.fakes.central import FAMILY, Message, energies

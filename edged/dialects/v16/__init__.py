@@ -85,7 +85,7 @@ class Ocpp16:
     def decode_authorization(self, ticket: str, payload: Any) -> TokenAnswered:
         return answers.decode_authorization(ticket, payload)
 
-    def encode_question(self, question: Question) -> Request | None:
+    def encode_question(self, question: Question, station: Station) -> Request | None:
         return security.encode_question(question)
 
     def decode_question_answer(self, ticket: str, question: Question, payload: Any) -> QuestionAnswered:

@@ -34,10 +34,10 @@ from edged.domain.effects import (
 )
 from edged.domain.hardware import Measurand
 from edged.domain.station import Identity, Station
+from edged.domain.status import connector_status
 from edged.domain.types import IdToken
 from edged.ocpp.dialect import Inexpressible, NotYet, Payload, StatusReport
 from edged.ocpp.rpc import Request
-from edged.ocpp.status import connector_status
 
 MAX_ID_TAG_CHARS: Final = 20
 VALUE_DECIMALS: Final = 3

@@ -14,9 +14,9 @@ from typing import Final
 from edged.dialects.times import format_time
 from edged.domain.hardware import Fault, FaultCode
 from edged.domain.station import Connector, Station
+from edged.domain.status import FAULTED, connector_status, station_status
 from edged.ocpp.dialect import Payload, StatusReport
 from edged.ocpp.rpc import Request
-from edged.ocpp.status import FAULTED, connector_status, station_status
 
 LIST_CONFLICT: Final = "LocalListConflict"
 MAX_INFO_CHARS: Final = 50

@@ -73,8 +73,8 @@ class Ocpp201:
     def decode_authorization(self, ticket: str, payload: Any) -> TokenAnswered:
         return authorization.decode_authorization(ticket, payload)
 
-    def encode_question(self, question: Question) -> Request | None:
-        return outbound.encode_question(question)
+    def encode_question(self, question: Question, station: Station) -> Request | None:
+        return outbound.encode_question(question, station)
 
     def decode_question_answer(self, ticket: str, question: Question, payload: Any) -> QuestionAnswered:
         return outbound.decode_question_answer(ticket, question, payload)

@@ -16,31 +16,17 @@ from edged.domain.commands import ChangeAvailability
 from edged.domain.effects import Reply
 from edged.domain.events import Event
 from edged.domain.station import Station
+from edged.domain.status import availability_state
 from edged.domain.types import RequestRef
 from edged.ocpp.dialect import CallRefused, Payload, StatusReport
 from edged.ocpp.rpc import Request
-from edged.ocpp.status import AVAILABLE, FAULTED, RESERVED, UNAVAILABLE, connector_status
-
-OCCUPIED: Final = "Occupied"
-_PLAIN: Final = frozenset({AVAILABLE, FAULTED, RESERVED, UNAVAILABLE})
-
-
-def word_of(station: Station, number: int) -> str:
-    """One of the five words. Occupied while a cable is in it (G01.FR.03): a driver who was let in but has not plugged
-    in occupies nothing yet."""
-    status = connector_status(station, number)
-    if status in _PLAIN:
-        return status
-    connector = station.connectors[number]
-    held = connector.spent or connector.held_for is not None
-    return OCCUPIED if connector.plugged or held else AVAILABLE
 
 
 def statuses(station: Station) -> Mapping[int, StatusReport]:
     """A report for each connector whose charger was heard since the start, or is silent for too long."""
     at = station.clock.utc if station.clock.synchronized else None
     return {
-        number: StatusReport(word_of(station, number), at=at)
+        number: StatusReport(availability_state(station, number), at=at)
         for number, connector in sorted(station.connectors.items())
         if connector.observed_at_s is not None or connector.blocked or station.running(number) is not None
     }

@@ -5,7 +5,8 @@ Refuses to know: when and whether something is sent, retries, order. Every paylo
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from edged.dialects.v201 import availability, data, meter_values, provisioning, reservations
 from edged.domain.effects import (
@@ -15,13 +16,18 @@ from edged.domain.effects import (
     Notify,
     Question,
     Record,
+    ReportKind,
     ReportPage,
     ReservationRecord,
 )
 from edged.domain.events import Event, PageTaken, QuestionAnswered, RecordDelivered
 from edged.domain.station import Station
+from edged.domain.status import availability_state
 from edged.ocpp.dialect import Inexpressible, NotYet, StatusReport
 from edged.ocpp.rpc import Request
+
+_PAGES: Final[Mapping[ReportKind, Callable[[ReportPage, Station], Request | None]]] = {}
+"""How a page of each kind of report is worded: the functional blocks' own."""
 
 
 def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpressible:
@@ -40,8 +46,16 @@ def decode_record_answer(seq: int, record: Record, payload: Any) -> RecordDelive
     return RecordDelivered(seq, record) if isinstance(payload, dict) else None
 
 
-def encode_question(question: Question) -> Request | None:
-    return data.encode_question(question) if isinstance(question, DataQuestion) else None
+def encode_question(question: Question, station: Station) -> Request | None:
+    """None: there is no message for it (yet)."""
+    match question:
+        case DataQuestion():
+            return data.encode_question(question)
+        case ReportPage():
+            encode = _PAGES.get(question.kind)
+            return None if encode is None else encode(question, station)
+        case _:
+            return None
 
 
 def decode_question_answer(ticket: str, question: Question, payload: Any) -> QuestionAnswered:
@@ -77,7 +91,7 @@ def _status(notice: Notify, station: Station) -> Request | None:
         return None
     report = availability.statuses(station).get(number)
     if report is None:
-        report = StatusReport(availability.word_of(station, number))
+        report = StatusReport(availability_state(station, number))
     return availability.encode_status(number, report, station)
 
 

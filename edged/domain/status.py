@@ -1,11 +1,13 @@
-"""The connector's status in the field's nine words, computed from facts (1.6 §4.9).
+"""The connector's status in words, computed from facts: the field's nine (1.6 §4.9) and 2.x's five (G01).
 
-Also the MQTT contract's words, whatever version the CSMS speaks. A version with fewer words maps these.
+The nine are also the MQTT contract's, whatever version the CSMS speaks. How far a session is, the five do not say.
 """
 
 from __future__ import annotations
 
-from edged.domain.reservation import shown_reserved
+from collections.abc import Collection
+
+from edged.domain.places import shown_reserved
 from edged.domain.station import Station
 from edged.domain.types import Phase
 
@@ -13,6 +15,10 @@ AVAILABLE = "Available"
 RESERVED = "Reserved"
 UNAVAILABLE = "Unavailable"
 FAULTED = "Faulted"
+OCCUPIED = "Occupied"
+AVAILABILITY_STATES = (AVAILABLE, OCCUPIED, RESERVED, UNAVAILABLE, FAULTED)
+"""2.x's five words, in the order in which the state of a whole is chosen from those of its parts."""
+_PLAIN = frozenset({AVAILABLE, FAULTED, RESERVED, UNAVAILABLE})
 
 _OF_PHASE = {
     Phase.IDLE: AVAILABLE,
@@ -45,3 +51,19 @@ def connector_status(station: Station, number: int) -> str:
 def station_status(station: Station) -> str:
     """Available, Unavailable or Faulted: connector 0 knows no more (16-GEN-05)."""
     return AVAILABLE if station.operative else UNAVAILABLE
+
+
+def availability_state(station: Station, number: int) -> str:
+    """One of the five words for connector `number`. Occupied while a cable is in it (G01.FR.03): a driver who was let
+    in but has not plugged in occupies nothing yet."""
+    status = connector_status(station, number)
+    if status in _PLAIN:
+        return status
+    connector = station.connectors[number]
+    held = connector.spent or connector.held_for is not None
+    return OCCUPIED if connector.plugged or held else AVAILABLE
+
+
+def state_of_whole(states: Collection[str]) -> str:
+    """What is said of an EVSE or the station whose connectors are so: as long as a driver can use one, Available."""
+    return next((state for state in AVAILABILITY_STATES if state in states), UNAVAILABLE)
