@@ -1,6 +1,6 @@
 """The line to one CSMS: connects for ever, tells its listener what happens, carries text frames both ways.
 
-Owns: the socket, TLS, the handshake's outcome, keep-alive, back-off.
+Owns: the line from its first frame to its last, keep-alive, back-off.
 Refuses to know: OCPP-J messages, registration, what is worth sending.
 Invariants: never gives up by itself · whoever closed, the next attempt waits for the back-off (save after
 `reconnect`) · the listener is called from the event loop and in order · `send` never blocks · no secret reaches a log.
@@ -19,32 +19,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import ssl
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any, Final, Protocol, TypeVar
-from urllib.parse import urlsplit
 
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.typing import Subprotocol
+from websockets.exceptions import ConnectionClosed
 
-from edged import __version__
 from edged.csms.backoff import BackOff
-from edged.csms.endpoint import ClientFileError, ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
-from edged.csms.failure import Failure, FailureKind, failure_of
-from edged.csms.line import Connect, Line, OutOfDate, out_of_date, reason_of, too_early, watch_by_kernel, without_dates
+from edged.csms.dialling import Dialler, NotReached, clock_of_nobody
+from edged.csms.endpoint import ClientFiles, ConnectionSettings, CsmsSettingsError, no_files
+from edged.csms.failure import Failure, FailureKind
+from edged.csms.line import Line, reason_of
 from edged.domain.types import Now
 
 __all__ = ["Connection", "ConnectionListener", "ConnectionSettings", "CsmsSettingsError", "Failure", "FailureKind"]
 
 _log: Final = logging.getLogger(__name__)
-# The library prints every header at DEBUG, the Authorization header too.
-_library_log: Final = logging.getLogger("edged.csms.websockets")
-_library_log.setLevel(logging.WARNING)
-
 _CLOSE_REASON_BYTES: Final = 123
 
 Result = TypeVar("Result")
@@ -60,24 +50,6 @@ class ConnectionListener(Protocol):
     def closed(self, reason: str) -> None: ...
 
     def failed(self, failure: Failure) -> None: ...
-
-
-_REFUSED: Final = "the CSMS's certificate is refused"
-
-
-def clock_of_nobody() -> Now:
-    """The system's clock, which nobody has confirmed."""
-    return Now(datetime.now(UTC), time.monotonic(), False)
-
-
-def _race_delay_s(settings: ConnectionSettings) -> float | None:
-    """A broken IPv6 must not eat the whole time-out; where there is one address only, there is no race, and an attempt
-    that is cancelled cannot leave a socket behind (Python's race can)."""
-    try:
-        ip_address(urlsplit(settings.url).hostname or "")
-    except ValueError:
-        return 0.25
-    return None
 
 
 class Connection:
@@ -101,8 +73,7 @@ class Connection:
         self._settings = settings
         self._listener = listener
         self._back_off = back_off
-        self._client_files = client_files
-        self._now = clock
+        self._dialler = Dialler(client_files, clock)
         self._sleep = sleep
         self._ping_interval_s = ping_interval_s
         self._ping_changed = asyncio.Event()
@@ -185,9 +156,9 @@ class Connection:
         """Use other settings from the next attempt on. Where the time has become known, the line's certificate is held
         against it."""
         self._settings = settings
-        problem = out_of_date(self._line, self._now(), settings.earliest) if self._line is not None else ""
-        if problem:
-            self.disconnect(f"{_REFUSED}: {problem}")
+        refusal = self._dialler.refusal(self._line, settings) if self._line is not None else ""
+        if refusal:
+            self.disconnect(refusal)
 
     def reconnect(self, settings: ConnectionSettings) -> None:
         """Use other settings, at once; what is queued still goes over the old line."""
@@ -226,20 +197,9 @@ class Connection:
 
     async def _attempt(self, settings: ConnectionSettings) -> None:
         try:
-            tls = settings.tls(self._client_files)  # anew each time: the installer may have mended the file
-        except ClientFileError as error:
-            self._fail(Failure(FailureKind.CLIENT_FILE, str(error)))
-            return
-        except OSError as error:
-            self._fail(Failure(FailureKind.CA_FILE, f"the CA file cannot be used: {error.strerror or error.args[-1]}"))
-            return
-        try:
-            line = await self._unless_interrupted(self._reach(settings, tls))
-        except OutOfDate as error:
-            self._fail(Failure(FailureKind.CERTIFICATE, f"{_REFUSED}: {error}"))
-            return
-        except (WebSocketException, OSError, EOFError, UnicodeError) as error:
-            self._fail(failure_of(error, certified=settings.security_profile == 3))
+            line = await self._unless_interrupted(self._dialler.dial(settings))
+        except NotReached as error:
+            self._fail(error.failure)
             return
         if line is None:
             return
@@ -250,47 +210,6 @@ class Connection:
             self._fail(Failure(FailureKind.SUBPROTOCOL, "the CSMS agreed on none of the offered OCPP versions"))
         else:
             await self._serve(line, line.subprotocol)
-
-    async def _reach(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
-        """Where the time is not known, a certificate that is valid only later keeps no CSMS from telling it; where it
-        is, edged's own time counts (`out_of_date`)."""
-        try:
-            return await self._open(settings, tls)
-        except ssl.SSLCertVerificationError as error:
-            known = self._now().synchronized
-            if tls is None or not too_early(error) or not (known or settings.earliest is not None):
-                raise
-            if known:
-                return await self._open(settings, without_dates(tls))  # judged before it is told anything
-        _log.info("%s: the clock is behind the CSMS's certificate: the CSMS is asked for the time", settings.identity)
-        return await self._open(settings, without_dates(tls))
-
-    async def _open(self, settings: ConnectionSettings, tls: ssl.SSLContext | None) -> Line:
-        connection = self
-
-        class Judged(Line):
-            def judge(self) -> str:
-                return out_of_date(self, connection._now(), settings.earliest)
-
-        line = await Connect(
-            settings.address,
-            create_connection=Judged,
-            subprotocols=[Subprotocol(name) for name in settings.subprotocols],
-            additional_headers=settings.headers(),
-            user_agent_header=f"edged/{__version__}",
-            compression=None,  # many a CSMS breaks on it
-            proxy=None,
-            open_timeout=settings.open_timeout_s,
-            close_timeout=settings.close_timeout_s,
-            ping_interval=None,  # ours follows a changed interval at once
-            max_size=settings.max_frame_bytes,
-            logger=_library_log,
-            happy_eyeballs_delay=_race_delay_s(settings),
-            ssl=tls,
-        )
-        assert isinstance(line, Line)
-        watch_by_kernel(line)
-        return line
 
     async def _serve(self, line: Line, subprotocol: str) -> None:
         self._line = line

@@ -107,7 +107,9 @@ def without_dates(context: ssl.SSLContext) -> ssl.SSLContext:
 def out_of_date(line: Line, now: Now, earliest: datetime | None) -> str:
     """Why the peer's certificate is not valid by the time that edged knows, or "". It is edged's own time: the system's
     clock, by which OpenSSL judges, may be wrong and is not ours to set. While the time is not known the certificate
-    may begin later, but must not have expired even by a clock that is slow; it is not before `earliest`."""
+    may begin later, but must not have expired even by a clock that is slow; it is not before `earliest`. Without that
+    the CSMS is not who tells the time, nobody but OpenSSL judges: the clock that edged goes by may be as wrong as the
+    latest that it ever was, and would lock the station out."""
     secured = line.transport.get_extra_info("ssl_object")
     if secured is None:
         return ""
@@ -115,7 +117,9 @@ def out_of_date(line: Line, now: Now, earliest: datetime | None) -> str:
     begins_s, ends_s = (ssl.cert_time_to_seconds(peer[name]) for name in ("notBefore", "notAfter"))
     at_s = now.utc.timestamp()
     if not now.synchronized:
-        at_s = max(at_s, time.time(), earliest.timestamp() if earliest is not None else 0.0)
+        if earliest is None:
+            return ""
+        at_s = max(at_s, time.time(), earliest.timestamp())
     if at_s > ends_s:
         return "it has expired"
     return "it is not valid yet" if now.synchronized and at_s < begins_s else ""

@@ -340,6 +340,19 @@ async def test_a_time_that_is_known_counts_and_not_the_systems_clock(
     assert failure is None or failure.kind is FailureKind.CERTIFICATE
 
 
+@pytest.mark.parametrize(("begins", "ends", "good"), [(-9, 9, True), (1, 9, False), (-9, -1, False)])
+async def test_where_the_csms_does_not_tell_the_time_only_the_systems_clock_judges(
+    root: Authority, tmp_path: Path, begins: int, ends: int, good: bool
+) -> None:
+    """The disk has once seen a time far away: edged's own clock, which starts from there, would refuse everybody."""
+    pair = root.server(not_before=NOW + timedelta(days=begins), not_after=NOW + timedelta(days=ends))
+    async with csms(pair.server_context(tmp_path)) as url:
+        settings = replace(profile_3(url, root, None), security_profile=2, password=b"correct horse battery")
+        assert settings.earliest is None
+        failure = await attempt(settings, clock=lambda: Now(NOW + timedelta(days=3650), 0.0, False))
+    assert (failure is None) is good
+
+
 @pytest.mark.parametrize("system_roots", [True, False])
 async def test_a_root_for_later_does_not_take_the_systems_authorities_away_from_a_site_that_rests_on_them(
     root: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system_roots: bool
