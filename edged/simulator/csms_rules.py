@@ -17,6 +17,7 @@ from edged.simulator.ocpp_schemas import Schemas
 MAX_VIOLATIONS = 1000
 MAX_ID_LENGTH = 36
 CLOCK_TOLERANCE_S = 0.5
+TRIGGERS = ("TriggerMessage", "ExtendedTriggerMessage")
 Payload = Mapping[str, object]
 
 
@@ -170,9 +171,8 @@ class Rules:
 
     def asked(self, conduct: Conduct, station: StationView, *, action: str, payload: Payload) -> None:
         """The CSMS calls the station."""
-        if action in ("TriggerMessage", "ExtendedTriggerMessage"):
-            wanted = str(payload.get("requestedMessage"))
-            station.triggered.add(conduct.triggers.get(wanted, wanted))
+        if action in TRIGGERS:
+            station.triggered.add(_triggered(conduct, payload))
         conduct.asked(station.identity, action, payload)
 
     def answer(
@@ -197,5 +197,12 @@ class Rules:
     def _answered(
         self, conduct: Conduct, station: StationView, action: str, request: Payload, answer: Payload | None
     ) -> None:
+        if action in TRIGGERS and (answer is None or answer.get("status") != "Accepted"):
+            station.triggered.discard(_triggered(conduct, request))
         for sentence in conduct.answered(station.identity, action, request, answer):
             self.sin(station, sentence)
+
+
+def _triggered(conduct: Conduct, payload: Payload) -> str:
+    wanted = str(payload.get("requestedMessage"))
+    return conduct.triggers.get(wanted, wanted)

@@ -87,9 +87,11 @@ class Transactions:
         state = info.get("chargingState")
         if state in CONNECTED and view.evse is None:
             yield f"the transaction {transaction_id} is {state} at no EVSE that was told"
-        view.charging_state = str(state) if state is not None else view.charging_state
         if "idToken" in event and view.id_token is None:
             view.id_token = _mapping(event["idToken"])
+        if state == "Charging" and view.id_token is None:
+            yield f"the transaction {transaction_id} charges for nobody that was told"
+        view.charging_state = str(state) if state is not None else view.charging_state
         view.events.append(event)
         view.ended = view.ended or kind == "Ended"
         yield from self.readings(station, view.evse if view.evse is not None else transaction_id, event)

@@ -45,7 +45,7 @@ TOKENS = {
     "LATE": Token("Expired"),
     "THIEF": Token("Blocked"),
 }
-"""Who is known to the CSMS; anybody else is Invalid."""
+"""Who is known to the CSMS; anybody else is Invalid in 1.6 and Unknown in 2.0.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

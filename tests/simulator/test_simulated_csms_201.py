@@ -314,6 +314,14 @@ async def test_a_pending_station_may_send_what_was_triggered_and_the_reports_tha
     assert len(csms.violations) == 1
 
 
+async def test_what_a_pending_station_refused_to_send_it_may_not_send(csms: Csms) -> None:
+    csms.answer("BootNotification", {"status": "Pending", **NOT_YET})
+    async with booted(csms) as it:
+        await ask(csms, it, "TriggerMessage", {"requestedMessage": "Heartbeat"}, {"status": "Rejected"})
+        assert (await it.call("Heartbeat", {}))[2] == "SecurityError"
+    assert len(csms.violations) == 1
+
+
 async def test_a_rejected_station_may_send_no_report(csms: Csms) -> None:
     csms.answer("BootNotification", {"status": "Rejected", **NOT_YET})
     async with booted(csms) as it:
@@ -338,7 +346,7 @@ def whole(**more: Any) -> list[dict[str, object]]:
     """A transaction without a fault."""
     return [
         event("Started", 0, evse=1, wh=100.0, **more),
-        event("Updated", 1, at=LATER, wh=150.0, chargingState="Charging", **more),
+        event("Updated", 1, at=LATER, wh=150.0, token=ALICE, chargingState="Charging", **more),
         event("Ended", 2, at=LATER, wh=150.0, stoppedReason="EVDisconnected", **more),
     ]
 
@@ -359,7 +367,8 @@ BROKEN: dict[str, tuple[Callable[[], list[dict[str, object]]], str]] = {
     "back in time": (lambda: [event("Started", 0, at=LATER), event("Updated", 1)], "goes back in time"),
     "no time": (lambda: [event("Started", 0, at="2026-13-01T00:00:00Z")], "2026-13-01"),
     "less energy": (lambda: [event("Started", 0, wh=9.0), event("Updated", 1, at=LATER, wh=8.0)], "runs backwards"),
-    "at no EVSE": (lambda: [event("Started", 0, chargingState="Charging")], "Charging at no EVSE"),
+    "at no EVSE": (lambda: [event("Started", 0, token=ALICE, chargingState="Charging")], "Charging at no EVSE"),
+    "for nobody": (lambda: [event("Started", 0, evse=1, chargingState="Charging")], "charges for nobody"),
     "moves": (lambda: [event("Started", 0, evse=1), event("Updated", 1, evse=2)], "from EVSE 1 to 2"),
     "EVSE 0": (lambda: [event("Started", 0, evse=0)], "at EVSE 0"),
     "two at a place": (lambda: [event("Started", 0, evse=1), event("Started", 0, tx="T2", evse=1)], "two transactions"),
