@@ -6,10 +6,12 @@ Values travel and are kept as strings; `Configuration` reads them typed. An inva
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,6})?")
 KEY_MAX_CHARS = 50
 VALUE_MAX_CHARS = 500
 
@@ -17,8 +19,11 @@ VALUE_MAX_CHARS = 500
 class KeyKind(StrEnum):
     BOOL = "bool"
     INT = "int"
+    DECIMAL = "decimal"
     TEXT = "text"
-    LIST = "list"  # comma separated
+    CHOICE = "choice"  # one of what is allowed
+    LIST = "list"  # comma separated, the order says nothing
+    SEQUENCE = "sequence"  # comma separated, the order counts; never empty
     MEASURANDS = "measurands"  # comma separated, each supported by a connector of the station
     ROTATIONS = "rotations"  # comma separated CONNECTOR.ROTATION
 
@@ -33,8 +38,9 @@ class Mutability(StrEnum):
 class ConfigKey:
     """One key: its name, type, bounds and mutability.
 
-    `maximum`/`minimum` bound an INT, `max_items` a list, `allowed` its items. `site`: the installer may set even a
-    read-only key in the site's configuration. `default` None: the value is computed or absent until set.
+    `maximum`/`minimum` bound a number, or the length of a TEXT; `max_items` a list, `allowed` its items. The installer
+    may set even a read-only key in the site's configuration. `default` None: the value is computed or absent until
+    set.
     """
 
     name: str
@@ -72,6 +78,10 @@ def _int(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 - 1,
 
 def _measurands(name: str, default: str) -> ConfigKey:
     return ConfigKey(name=name, kind=KeyKind.MEASURANDS, default=default)
+
+
+def _text(name: str, default: str | None, *, maximum: int = VALUE_MAX_CHARS) -> ConfigKey:
+    return ConfigKey(name=name, kind=KeyKind.TEXT, default=default, maximum=maximum)
 
 
 DAY_S = 86_400
@@ -130,7 +140,7 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _int("LocalAuthListMaxLength", 10_000, minimum=1, maximum=100_000, fixed=True),
         _int("SendLocalListMaxLength", 1_000, minimum=1, maximum=3_000, fixed=True),
         _bool("ReserveConnectorZeroSupported", True, Mutability.READ_ONLY),
-        _bool("ReservationEnabled", True, Mutability.READ_ONLY),
+        _bool("ReservationEnabled", True),
         _int("ChargeProfileMaxStackLevel", 100, maximum=1_000, fixed=True),
         ConfigKey(
             name="ChargingScheduleAllowedChargingRateUnit",
@@ -155,8 +165,9 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _int("CertificateStoreMaxLength", 16, maximum=100, fixed=True),
         _int("CertSigningWaitMinimum", 30, minimum=1, maximum=DAY_S),
         _int("CertSigningRepeatTimes", 2, maximum=100),
-        ConfigKey(name="CpoName", kind=KeyKind.TEXT, default=None),
+        _text("CpoName", None, maximum=64),  # the organization in a certificate has room for no more (X.520)
         ConfigKey(name="SecurityProfile", kind=KeyKind.INT, default=None, maximum=3),
+        ConfigKey(name="TimeSource", kind=KeyKind.SEQUENCE, default="NTP,Heartbeat", allowed=("Heartbeat", "NTP")),
     )
 }
 """Every key that the core knows, by its case-folded name. No LightIntensity, no BlinkRepeat: no lamp is driven."""
@@ -194,6 +205,9 @@ class Configuration:
     def number(self, name: str) -> int:
         return int(self.text(name) or 0)
 
+    def decimal(self, name: str) -> float:
+        return float(self.text(name) or 0)
+
     def flag(self, name: str) -> bool:
         return self.text(name).casefold() == "true"
 
@@ -212,9 +226,11 @@ def normalize(key: ConfigKey, value: str, *, connectors: int, measurands: frozen
             return folded if folded in ("true", "false") else None
         case KeyKind.INT:
             return _normal_int(key, value.strip())
+        case KeyKind.DECIMAL:
+            return _normal_decimal(key, value.strip())
         case KeyKind.TEXT:
-            return value
-        case KeyKind.LIST:
+            return value if key.minimum <= len(value) <= key.maximum else None
+        case KeyKind.CHOICE | KeyKind.LIST | KeyKind.SEQUENCE:
             return _normal_list(key, value, frozenset(key.allowed))
         case KeyKind.MEASURANDS:
             return _normal_list(key, value, measurands)
@@ -229,10 +245,19 @@ def _normal_int(key: ConfigKey, text: str) -> str | None:
     return str(int(text)) if key.minimum <= int(text) <= key.maximum else None
 
 
+def _normal_decimal(key: ConfigKey, text: str) -> str | None:
+    """A plain decimal number, without an exponent."""
+    if not _DECIMAL.fullmatch(text):
+        return None
+    return text if key.minimum <= float(text) <= key.maximum else None
+
+
 def _normal_list(key: ConfigKey, value: str, allowed: frozenset[str]) -> str | None:
     parts = [part.strip() for part in value.split(",")] if value.strip() else []
     canonical = {name.casefold(): name for name in allowed}
-    if len(parts) > key.max_items or any(part.casefold() not in canonical for part in parts):
+    least = 0 if key.kind in (KeyKind.LIST, KeyKind.MEASURANDS, KeyKind.ROTATIONS) else 1
+    most = 1 if key.kind is KeyKind.CHOICE else key.max_items
+    if not least <= len(parts) <= most or any(part.casefold() not in canonical for part in parts):
         return None
     items = [canonical[part.casefold()] for part in parts]
     one_each = [item.split(".")[0] for item in items] if key.kind is KeyKind.ROTATIONS else items
@@ -246,9 +271,17 @@ def wanted(key: ConfigKey, measurands: frozenset[str]) -> str:
             return "must be true or false"
         case KeyKind.INT:
             return f"must be a whole number from {key.minimum} to {key.maximum}"
+        case KeyKind.DECIMAL:
+            return f"must be a number from {key.minimum} to {key.maximum}"
+        case KeyKind.CHOICE:
+            return "must be one of " + ", ".join(key.allowed)
+        case KeyKind.SEQUENCE:
+            return "must be a list of at least one of " + ", ".join(key.allowed)
         case KeyKind.MEASURANDS:
             return "must be a list of measurands that the chargers have: " + ", ".join(sorted(measurands))
         case KeyKind.ROTATIONS:
             return "must be a list like 0.RST,1.RST,2.RTS"
-        case KeyKind.LIST | KeyKind.TEXT:
+        case KeyKind.TEXT:
+            return f"must be a text of at most {min(key.maximum, VALUE_MAX_CHARS)} characters"
+        case KeyKind.LIST:
             return "is not a value that the key allows"

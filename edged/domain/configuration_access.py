@@ -5,29 +5,44 @@ AuthorizationKey and SecurityProfile are no settings but the way to the CSMS: `a
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 
 from edged.domain import access
-from edged.domain.answers import ConfigurationReport, KeyReport
+from edged.domain.answers import ConfigurationReport, KeyReport, Reason
 from edged.domain.commands import GetConfiguration, SetConfiguration
 from edged.domain.configuration import (
     REGISTRY,
     ConfigKey,
     ConfigurationStatus,
+    KeyKind,
     Mutability,
     find_key,
     normalize,
+    wanted,
 )
 from edged.domain.metering import measurands_of
 from edged.domain.security_event import SecurityEvent, note
 from edged.domain.station import Station
 from edged.domain.transition import Draft, put
 
+NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 PASSWORD = "AuthorizationKey"
 PROFILE = "SecurityProfile"
 ORGANIZATION = "CpoName"
-MAX_ORGANIZATION_CHARS = 64
-"""CpoName is the organization in the station's certificate, which has room for no more (X.520)."""
+TIME_SOURCE = "TimeSource"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a change: `detail` says why for people, `reason` for machines."""
+
+    status: ConfigurationStatus
+    detail: str = ""
+    reason: str = ""
+
+
+_ACCEPTED = Outcome(ConfigurationStatus.ACCEPTED)
 
 
 def change(draft: Draft, event: SetConfiguration) -> None:
@@ -36,56 +51,75 @@ def change(draft: Draft, event: SetConfiguration) -> None:
     if key is None:
         draft.reply(event.request, ConfigurationStatus.NOT_SUPPORTED, "no such key")
         return
+    outcome = put_value(draft, key, event.value, changed_by=event.request.channel)
+    draft.reply(event.request, outcome.status, outcome.detail, reason=outcome.reason)
+
+
+def put_value(draft: Draft, key: ConfigKey, value: str, *, changed_by: str) -> Outcome:
+    """Change one key, or say why not. What was changed is announced; a password's value is told to nobody."""
+    if mutability(draft.station, key) is Mutability.READ_ONLY:
+        return _refusal(Reason.READ_ONLY, "the key is read-only")
+    kept = checked(draft.station, key, value)
+    if kept is None:
+        return flaw(draft.station, key, value)
     if key.name in (PASSWORD, PROFILE):
-        _change_access(draft, event, key)
-        return
-    value = None
-    if _mutability(draft.station, key) is not Mutability.READ_ONLY:
-        value = checked(draft.station, key, event.value)
-    if value is None:
-        draft.reply(event.request, ConfigurationStatus.REJECTED, "read-only, or not a value that the key allows")
-        return
+        return _change_access(draft, key, kept, changed_by)
     configuration = draft.station.configuration
-    if configuration.text(key.name) != value:
-        draft.update(configuration=replace(configuration, changed=put(configuration.changed, key.name, value)))
-        _announce(draft, event, key, value)
+    if configuration.text(key.name) != kept:
+        draft.update(configuration=replace(configuration, changed=put(configuration.changed, key.name, kept)))
+        _announce(draft, key, kept, changed_by)
         if key.name == ORGANIZATION:
             note(draft, SecurityEvent.RECONFIGURATION, key.name)
-    draft.reply(event.request, ConfigurationStatus.REBOOT_REQUIRED if key.reboot else ConfigurationStatus.ACCEPTED)
+    return Outcome(ConfigurationStatus.REBOOT_REQUIRED) if key.reboot else _ACCEPTED
 
 
-def _change_access(draft: Draft, event: SetConfiguration, key: ConfigKey) -> None:
-    """Accepted means kept: the CSMS believes in the new password from then on. The value is told to nobody."""
-    value = checked(draft.station, key, event.value)
-    if value is None:
-        draft.reply(event.request, ConfigurationStatus.REJECTED, "not a value that the key allows")
-        return
+def _change_access(draft: Draft, key: ConfigKey, value: str, changed_by: str) -> Outcome:
+    """Accepted means kept: the CSMS believes in the new password from then on."""
     change_way = access.change_password if key.name == PASSWORD else access.change_profile
     problem = change_way(draft, value)
     if problem is not None:
-        draft.reply(event.request, ConfigurationStatus.REJECTED, problem)
-        return
-    _announce(draft, event, key, value)
-    draft.reply(event.request, ConfigurationStatus.ACCEPTED)
+        return _refusal(Reason.INVALID_VALUE, problem)
+    _announce(draft, key, value, changed_by)
+    return _ACCEPTED
 
 
-def _announce(draft: Draft, event: SetConfiguration, key: ConfigKey, value: str) -> None:
+def _announce(draft: Draft, key: ConfigKey, value: str, changed_by: str) -> None:
     visible = None if key.mutability is Mutability.WRITE_ONLY else value
-    draft.announce("config.key_changed", None, key=key.name, value=visible, changed_by=event.request.channel)
+    draft.announce("config.key_changed", None, key=key.name, value=visible, changed_by=changed_by)
+
+
+def _refusal(reason: Reason, detail: str) -> Outcome:
+    return Outcome(ConfigurationStatus.REJECTED, detail, reason.value)
+
+
+def flaw(station: Station, key: ConfigKey, value: str) -> Outcome:
+    """What is wrong with a value that the key does not allow."""
+    detail = wanted(key, measurands_of(station))
+    if key.kind in (KeyKind.INT, KeyKind.DECIMAL):
+        return _refusal(_flaw_of_number(key, value.strip()), detail)
+    long = key.kind is KeyKind.TEXT and not key.minimum <= len(value) <= key.maximum
+    return _refusal(Reason.VALUE_OUT_OF_RANGE if long else Reason.INVALID_VALUE, detail)
+
+
+def _flaw_of_number(key: ConfigKey, text: str) -> Reason:
+    if not NUMBER.fullmatch(text):
+        return Reason.INVALID_VALUE
+    return Reason.VALUE_TOO_LOW if float(text) < key.minimum else Reason.VALUE_TOO_HIGH
 
 
 def checked(station: Station, key: ConfigKey, value: str) -> str | None:
     """The value as it would be kept, or None."""
     if key.name == PASSWORD and not access.usable(station, value):
         return None
-    if key.name == ORGANIZATION and len(value) > MAX_ORGANIZATION_CHARS:
-        return None
     return normalize(key, value, connectors=len(station.connectors), measurands=measurands_of(station))
 
 
-def _mutability(station: Station, key: ConfigKey) -> Mutability:
-    """Without a detachable cable the unlock key cannot be changed (E3.84)."""
+def mutability(station: Station, key: ConfigKey) -> Mutability:
+    """Without a detachable cable the unlock key cannot be changed (E3.84), and a CSMS whose time the site does not
+    trust cannot make itself its source."""
     if key.name == "UnlockConnectorOnEVSideDisconnect" and station.configuration.computed.get(key.name) == "false":
+        return Mutability.READ_ONLY
+    if key.name == TIME_SOURCE and not station.rules.time_from_csms:
         return Mutability.READ_ONLY
     return key.mutability
 
@@ -105,11 +139,13 @@ def _report(station: Station, key: ConfigKey) -> KeyReport:
     hidden = key.mutability is Mutability.WRITE_ONLY
     return KeyReport(
         name=key.name,
-        read_only=_mutability(station, key) is Mutability.READ_ONLY,
+        read_only=mutability(station, key) is Mutability.READ_ONLY,
         value=None if hidden else shown(station, key.name),
     )
 
 
 def shown(station: Station, name: str) -> str:
     """The value in force of a key that may be read."""
+    if name == TIME_SOURCE and not station.rules.time_from_csms:
+        return "NTP"
     return str(access.security_profile(station)) if name == PROFILE else station.configuration.text(name)

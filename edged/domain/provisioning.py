@@ -169,8 +169,8 @@ def _arm_heartbeat(draft: Draft) -> None:
 
 
 def told(draft: Draft, event: TimeTold) -> None:
-    """The CSMS told the time; whether it counts is the site's choice."""
-    if draft.station.rules.time_from_csms:
+    """The CSMS told the time; whether it counts is the site's choice, and then TimeSource's (B01.FR.06)."""
+    if draft.station.rules.time_from_csms and "Heartbeat" in draft.station.configuration.items("TimeSource"):
         draft.emit(LearnTime(event.utc))
 
 

@@ -16,10 +16,12 @@ from tests.fakes.site import Site
 GOOD = {
     KeyKind.BOOL: "true",
     KeyKind.INT: "7",
+    KeyKind.DECIMAL: "7.5",
     KeyKind.MEASURANDS: "Voltage",
     KeyKind.ROTATIONS: "1.RST",
     KeyKind.TEXT: "Example Energy",
 }
+CHOSEN = (KeyKind.CHOICE, KeyKind.LIST, KeyKind.SEQUENCE)
 WAYS = ("AuthorizationKey", "SecurityProfile")
 """Keys that are the way to the CSMS: test_access tells of them."""
 SETTINGS = [key for key in REGISTRY.values() if key.name not in WAYS]
@@ -37,7 +39,7 @@ def read(site: Site, *keys: str) -> ConfigurationReport:
 def test_every_key_is_changed_or_refused_by_its_access(key: ConfigKey) -> None:
     site = Site.build(2)
     before = site.station.configuration.text(key.name)
-    good = key.allowed[0] if key.allowed and key.kind is KeyKind.LIST else GOOD.get(key.kind, "x")
+    good = key.allowed[0] if key.allowed and key.kind in CHOSEN else GOOD.get(key.kind, "x")
     status = site.set(key.name.lower(), good)
     if key.mutability is Mutability.READ_ONLY:
         assert status is ConfigurationStatus.REJECTED

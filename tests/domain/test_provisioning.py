@@ -205,6 +205,16 @@ def test_whether_the_csms_s_time_counts_is_the_site_s_choice(counts: bool) -> No
     assert site.of(LearnTime) == ([LearnTime(START)] if counts else [])
 
 
+@pytest.mark.req("B01.FR.06")
+def test_a_csms_that_is_no_time_source_teaches_no_time() -> None:
+    site = Site.build(1, configuration={"TimeSource": "NTP"})
+    site.do(TimeTold(START))
+    assert not site.of(LearnTime)
+    site.set("TimeSource", "Heartbeat,NTP")
+    site.do(TimeTold(START))
+    assert site.of(LearnTime) == [LearnTime(START)]
+
+
 def test_an_answer_without_a_time_teaches_none() -> None:
     site = Site.build(1, online=False)
     site.do(LinkUp())

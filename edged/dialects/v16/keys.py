@@ -1,7 +1,7 @@
 """How OCPP 1.6 shows the configuration: which of the core's keys, in which order, and what follows from the version.
 
-1.6 has no key that says whether reservations are served at all: `ReservationEnabled` is not shown, and who asks for it
-by name, or wants to change it, is told that there is no such key. Missing on purpose: BlinkRepeat and LightIntensity
+What 1.6 has no key for is not shown, `ReservationEnabled` or `TxStartPoint`, say; and who asks for it by name, or wants
+to change it, is told that there is no such key. Missing on purpose: BlinkRepeat and LightIntensity
 (optional; no lamp is driven). RemoteTrigger has no keys.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from edged.domain.answers import ConfigurationReport, KeyReport
-from edged.domain.configuration import VALUE_MAX_CHARS
+from edged.domain.configuration import REGISTRY, VALUE_MAX_CHARS
 
 KEYS: Final = (
     # Core, in the order of chapter 9
@@ -73,9 +73,9 @@ KEYS: Final = (
     "CpoName",
     "SecurityProfile",
 )
-"""The standard keys that 1.6 shows, in canonical case. Further keys of the registry are shown behind them."""
+"""The keys that 1.6 shows, in canonical case. What else is in the registry is another version's."""
 
-NOT_SHOWN: Final = ("ReservationEnabled", "TxStartPoint", "TxStopPoint")
+NOT_SHOWN: Final = tuple(key.name for key in REGISTRY.values() if key.name not in KEYS)
 """Keys of the registry that 1.6 does not know."""
 
 PROFILES: Final = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
