@@ -346,6 +346,7 @@ class Csms:
         self._all.add(session)
         if self._cut:
             session.abort()
+        self._desk.line(session, up=True)
         await self._change(lambda: self._sessions.__setitem__(identity, session))
         try:
             async for message in socket:
@@ -356,6 +357,7 @@ class Csms:
             self._all.discard(session)
             session.lost()
             if self._sessions.get(identity) is session:
+                self._desk.line(session, up=False)
                 await self._change(lambda: self._sessions.__delitem__(identity))
 
     async def _change(self, change: Callable[[], None]) -> None:

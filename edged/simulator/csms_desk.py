@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from functools import partial
 
 from websockets.exceptions import ConnectionClosed
@@ -30,6 +31,11 @@ class Desk:
         """Raises what a scripted answer raised."""
         for task in self._broken_scripts:
             task.result()
+
+    def line(self, session: Session, *, up: bool) -> None:
+        """The session has begun, or has ended and no other has taken its place."""
+        if session.version.conduct is not None:
+            session.version.conduct.line(session.station.identity, up=up, at=datetime.now(UTC))
 
     def asks(self, session: Session, action: str, payload: Payload) -> None:
         """The CSMS is about to call the station."""

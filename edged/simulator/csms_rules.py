@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from edged.simulator.ocpp_schemas import Schemas
@@ -72,6 +73,9 @@ class Conduct(Protocol):
 
     def may_be_early(self, station: StationView, action: str, payload: Payload) -> bool:
         """Whether an action is allowed before the boot was accepted, apart from boots and what was triggered."""
+
+    def line(self, station: str, *, up: bool, at: datetime) -> None:
+        """The station's line has come up or gone."""
 
     def called(self, station: str, message_id: str, action: str, payload: Payload) -> Iterable[str]:
         """A CALL of the station that fits its schema."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from edged.simulator.csms_rules import Payload, StationView
 from edged.simulator.ocpp_schemas import SCHEMAS_16
@@ -23,6 +24,9 @@ class Conduct16:
 
     def may_be_early(self, station: StationView, action: str, payload: Payload) -> bool:
         return False
+
+    def line(self, station: str, *, up: bool, at: datetime) -> None:
+        return
 
     def called(self, station: str, message_id: str, action: str, payload: Payload) -> Iterable[str]:
         transaction_id = payload.get("transactionId")

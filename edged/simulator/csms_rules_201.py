@@ -3,15 +3,17 @@
 Owns the view of transactions, the reports that were asked for, and which ids the CSMS has given out. Sins that are
 noticed: pages of reports that nobody asked for, that come before the answer, out of order or after the last one;
 statuses of places that do not exist; ids of remote starts, reservations, logs and updates that nobody made;
-questions about tokens that nobody asks about; all that `csms_transactions` finds. A message that comes again under
-its id, after a line was lost, is no sin as long as it says the same.
+questions about tokens that nobody asks about; events that do not say that they are late (E04.FR.03); all that
+`csms_transactions` finds. A message that comes again under its id, after a line was lost, is no sin as long as it
+says the same.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from edged.simulator.csms_answers_201 import UNASKED_TYPES
 from edged.simulator.csms_rules import Payload, StationView
@@ -40,6 +42,9 @@ IDS = {
 }
 """The ids that the CSMS gives out, and in which field."""
 MAX_DECIMALS = 3
+MAX_OUTAGES = 1_000
+DOUBT = timedelta(seconds=0.3)
+"""How long the two ends of a line may disagree whether it is up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,12 +76,20 @@ class Conduct201:
         self._ids: dict[tuple[str, str], set[object]] = {}
         self._heard: OrderedDict[tuple[str, str], tuple[str, Payload]] = OrderedDict()
         self._next_notice: dict[str, int] = {}
+        self._down_since: dict[str, datetime] = {}
+        self._outages: dict[str, deque[tuple[datetime, datetime]]] = {}
 
     def may_be_early(self, station: StationView, action: str, payload: Payload) -> bool:
         pending = station.boot_status == "Pending"
         if pending and action == "NotifyEvent":
             return "StatusNotification" in station.triggered
         return pending and action in EARLY_PAGES and self._report(station.identity, action, payload) is not None
+
+    def line(self, station: str, *, up: bool, at: datetime) -> None:
+        if not up:
+            self._down_since[station] = at
+        elif station in self._down_since:
+            self._outages.setdefault(station, deque(maxlen=MAX_OUTAGES)).append((self._down_since.pop(station), at))
 
     def called(self, station: str, message_id: str, action: str, payload: Payload) -> Iterator[str]:
         known = self._heard.get((station, message_id))
@@ -133,11 +146,18 @@ class Conduct201:
 
     def _transaction(self, station: str, payload: Payload) -> Iterator[str]:
         yield from self.transactions.take(station, payload)
+        at = moment_of(payload.get("timestamp"))
+        if at is not None and not payload.get("offline") and self._was_down(station, at):
+            yield f"TransactionEvent of {at}, when the line was down, does not say that it is late"
         remote = _field(payload, "transactionInfo", "remoteStartId")
         if remote is not None:
             yield from self._given(station, "RequestStartTransaction", remote, "TransactionEvent")
         if "reservationId" in payload:
             yield from self._given(station, "ReserveNow", payload["reservationId"], "TransactionEvent")
+
+    def _was_down(self, station: str, at: datetime) -> bool:
+        """Whether the station had no line then, beyond doubt."""
+        return any(down + DOUBT < at < up - DOUBT for down, up in self._outages.get(station, ()))
 
     def _given(self, station: str, order: str, number: object, action: str) -> Iterator[str]:
         if number not in self._ids.get((station, order), ()):

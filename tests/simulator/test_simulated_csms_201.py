@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from edged.simulator.csms import Also, Csms, CsmsCallError, ErrorAnswer, Later, Silence, Token
+from edged.simulator.csms_rules_201 import Conduct201
 from edged.simulator.csms_transactions import Transactions
 from edged.simulator.ocpp_schemas import SCHEMAS_201
 
@@ -421,6 +423,20 @@ async def test_a_message_that_comes_again_under_its_id_is_no_sin_while_it_says_t
     async with station(csms) as it:
         await it.call("TransactionEvent", event("Started", 0, tx="T2"), message_id="again")
     assert ["says something else" in sentence for sentence in csms.violations] == [True]
+
+
+@pytest.mark.parametrize(
+    ("second", "offline", "sins"), [(5, False, 1), (5, True, 0), (0, False, 0), (10, False, 0), (20, False, 0)]
+)
+def test_what_happened_while_the_line_was_down_must_say_that_it_is_late(second: int, offline: bool, sins: int) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    conduct = Conduct201()
+    conduct.line("A", up=True, at=noon - timedelta(hours=1))
+    conduct.line("A", up=False, at=noon)
+    conduct.line("A", up=True, at=noon + timedelta(seconds=10))
+    late = event("Started", 0, at=f"2026-01-01T12:00:{second:02}Z", outer={"offline": offline})
+    found = list(conduct.called("A", "1", "TransactionEvent", late))
+    assert ["does not say that it is late" in sentence for sentence in found] == [True] * sins
 
 
 @pytest.mark.parametrize(
