@@ -26,7 +26,7 @@ STOPS: Mapping[str, frozenset[str | None]] = {
     "RemoteStop": frozenset({"Remote"}),
     "EVConnectTimeout": frozenset({"Timeout"}),
     "Deauthorized": frozenset({"DeAuthorized", "LocalOutOfCredit", "MasterPass"}),
-    "ResetCommand": frozenset({"ImmediateReset"}),
+    "ResetCommand": frozenset({"ImmediateReset", "Reboot"}),
     "EnergyLimitReached": frozenset({"EnergyLimitReached"}),
     "TimeLimitReached": frozenset({"TimeLimitReached"}),
     "AbnormalCondition": frozenset(
