@@ -1,6 +1,7 @@
 """The other name of a configuration key: its Component.Variable, as an installer may write it.
 
-Data only. One registry of keys, two sets of names; which of them a CSMS may use is its dialect's matter.
+Data only. One registry of keys, two sets of names, which meet in `device_model_keys`; which of them a CSMS may use is
+its dialect's matter.
 """
 
 from __future__ import annotations
@@ -8,36 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edged.domain.configuration import REGISTRY, ConfigKey
+from edged.domain.device_model_keys import KEYED
 
-KEY_OF_VARIABLE: Mapping[str, str] = {
-    "AlignedDataCtrlr.Interval": "ClockAlignedDataInterval",
-    "AlignedDataCtrlr.Measurands": "MeterValuesAlignedData",
-    "AlignedDataCtrlr.TxEndedMeasurands": "StopTxnAlignedData",
-    "AuthCacheCtrlr.Enabled": "AuthorizationCacheEnabled",
-    "AuthCtrlr.AuthorizeRemoteStart": "AuthorizeRemoteTxRequests",
-    "AuthCtrlr.LocalAuthorizeOffline": "LocalAuthorizeOffline",
-    "AuthCtrlr.LocalPreAuthorize": "LocalPreAuthorize",
-    "AuthCtrlr.OfflineTxForUnknownIdEnabled": "AllowOfflineTxForUnknownId",
-    "DeviceDataCtrlr.ItemsPerMessage[GetVariables]": "GetConfigurationMaxKeys",
-    "OCPPCommCtrlr.HeartbeatInterval": "HeartbeatInterval",
-    "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]": "TransactionMessageRetryInterval",
-    "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "TransactionMessageAttempts",
-    "OCPPCommCtrlr.MessageTimeout[Default]": "MessageTimeout",
-    "OCPPCommCtrlr.ResetRetries": "ResetRetries",
-    "OCPPCommCtrlr.UnlockOnEVSideDisconnect": "UnlockConnectorOnEVSideDisconnect",
-    "OCPPCommCtrlr.WebSocketPingInterval": "WebSocketPingInterval",
-    "ReservationCtrlr.Enabled": "ReservationEnabled",
-    "ReservationCtrlr.NonEvseSpecific": "ReserveConnectorZeroSupported",
-    "SampledDataCtrlr.TxEndedMeasurands": "StopTxnSampledData",
-    "SampledDataCtrlr.TxUpdatedInterval": "MeterValueSampleInterval",
-    "SampledDataCtrlr.TxUpdatedMeasurands": "MeterValuesSampledData",
-    "TxCtrlr.EVConnectionTimeOut": "ConnectionTimeOut",
-    "TxCtrlr.MaxEnergyOnInvalidId": "MaxEnergyOnInvalidId",
-    "TxCtrlr.StopTxOnEVSideDisconnect": "StopTransactionOnEVSideDisconnect",
-    "TxCtrlr.StopTxOnInvalidId": "StopTransactionOnInvalidId",
-    "TxCtrlr.TxStartPoint": "TxStartPoint",
-    "TxCtrlr.TxStopPoint": "TxStopPoint",
-}
+KEY_OF_VARIABLE: Mapping[str, str] = {definition.name: definition.key for definition in KEYED if definition.key}
 _FOLDED = {variable.casefold(): key.casefold() for variable, key in KEY_OF_VARIABLE.items()}
 
 

@@ -1,0 +1,165 @@
+"""The device model: which variables this station has, what each can be, and its value now. 2.x chapter "Device model".
+
+Two kinds of variables make it up: keys of the configuration under another name (`device_model_keys`) and facts of the
+station (`device_model_facts`). Queries only; nothing in here changes anything.
+
+Invariants: each variable is there once, whatever the case of its name · what `inventory` yields, `find` finds · a
+password has no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from edged.domain.configuration import VALUE_MAX_CHARS, ConfigKey, KeyKind, Mutability, find_key
+from edged.domain.configuration_access import mutability as mutability_of
+from edged.domain.configuration_access import shown
+from edged.domain.device_model_facts import FACTS, connectors_of
+from edged.domain.device_model_keys import KEYED
+from edged.domain.device_model_terms import Definition, Entry, Scope
+from edged.domain.metering import measurands_of
+from edged.domain.station import Station
+from edged.domain.variables import (
+    Attribute,
+    Characteristics,
+    Component,
+    DataType,
+    Variable,
+    VariableStatus,
+)
+
+ATTRIBUTES = (Attribute.ACTUAL,)
+"""Every variable has these, and no other."""
+NO_LIMIT = 2**31 - 1
+
+_Names = tuple[str, str | None]
+
+
+def _folded(name: str, instance: str | None) -> _Names:
+    return name.casefold(), instance.casefold() if instance is not None else None
+
+
+def _by_component(definitions: tuple[Definition, ...]) -> dict[str, dict[_Names, Definition]]:
+    """In the order of the components' names, but what belongs to the station first, then EVSEs, then connectors."""
+    ordered = sorted(definitions, key=lambda one: (one.scope.value, one.component, one.name))
+    found: dict[str, dict[_Names, Definition]] = {}
+    for one in ordered:
+        variables = found.setdefault(one.component.casefold(), {})
+        names = _folded(one.variable.name, one.variable.instance)
+        assert names not in variables, f"defined twice: {one.name}"
+        variables[names] = one
+    return found
+
+
+DEFINITIONS: Mapping[str, Mapping[_Names, Definition]] = _by_component(KEYED + FACTS)
+"""Every variable, by its component's name and its own."""
+
+
+def find(station: Station, component: Component, variable: Variable) -> Entry | VariableStatus:
+    """The variable of that name, or which of the two names is unknown. A name without an instance means the one that
+    has none (B06.FR.14, FR.15)."""
+    variables = DEFINITIONS.get(component.name.casefold())
+    if variables is None or component.instance is not None:
+        return VariableStatus.UNKNOWN_COMPONENT
+    place = next(iter(variables.values()))
+    if not _is_there(station, component, place.scope):
+        return VariableStatus.UNKNOWN_COMPONENT
+    found = variables.get(_folded(variable.name, variable.instance))
+    if found is None:
+        return VariableStatus.UNKNOWN_VARIABLE
+    return Entry(Component(found.component, evse=component.evse, connector=component.connector), found)
+
+
+def _is_there(station: Station, component: Component, scope: Scope) -> bool:
+    named = (component.evse is not None, component.connector is not None)
+    if named != (scope is not Scope.STATION, scope is Scope.CONNECTOR):
+        return False
+    return scope is Scope.STATION or next(connectors_of(station, component), None) is not None
+
+
+def inventory(station: Station) -> Iterator[Entry]:
+    """Every variable of the station: its own components, then the EVSEs', then the connectors'."""
+    layouts = [connector.layout for connector in station.connectors.values()]
+    evses = list(dict.fromkeys(layout.evse_id for layout in layouts))
+    places: Mapping[Scope, list[tuple[int | None, int | None]]] = {
+        Scope.STATION: [(None, None)],
+        Scope.EVSE: [(evse, None) for evse in evses],
+        Scope.CONNECTOR: [(layout.evse_id, layout.connector_id) for layout in layouts],
+    }
+    for variables in DEFINITIONS.values():
+        scope = next(iter(variables.values())).scope
+        for evse, connector in places[scope]:
+            for definition in variables.values():
+                yield Entry(Component(definition.component, evse=evse, connector=connector), definition)
+
+
+def value(station: Station, entry: Entry, attribute: Attribute = Attribute.ACTUAL) -> str | None:
+    """What the variable is now, "" where it is not known. None: the attribute is not there, or must not be shown."""
+    if attribute not in ATTRIBUTES or mutability(station, entry) is Mutability.WRITE_ONLY:
+        return None
+    definition = entry.definition
+    if definition.key is None:
+        assert definition.fact is not None
+        return definition.fact(station, entry.component)
+    text = shown(station, definition.key)
+    return ",".join(definition.words.get(item, item) for item in text.split(",")) if definition.words else text
+
+
+def mutability(station: Station, entry: Entry) -> Mutability:
+    key = key_of(entry)
+    return Mutability.READ_ONLY if key is None or entry.definition.read_only else mutability_of(station, key)
+
+
+def key_of(entry: Entry) -> ConfigKey | None:
+    """The configuration key behind a variable."""
+    return None if entry.definition.key is None else find_key(entry.definition.key)
+
+
+def persistent(entry: Entry) -> bool:
+    """Whether the value outlives a restart: it is written down somewhere."""
+    return entry.definition.key is not None or entry.definition.constant
+
+
+def constant(station: Station, entry: Entry) -> bool:
+    """Whether the value is the same for as long as the station runs."""
+    fixed = entry.definition.key is not None and not entry.definition.read_only
+    return entry.definition.constant or (fixed and mutability(station, entry) is Mutability.READ_ONLY)
+
+
+def characteristics(station: Station, entry: Entry) -> Characteristics:
+    definition = entry.definition
+    key = key_of(entry)
+    least, most = (None, None) if key is None else _limits(key)
+    own_most = definition.maximum if definition.most is None else definition.most(station, entry.component)
+    return Characteristics(
+        data_type=definition.data_type,
+        unit=definition.unit,
+        min_limit=least if definition.minimum is None else definition.minimum,
+        max_limit=most if own_most is None else own_most,
+        values=definition.values or _values(station, definition, key),
+        supports_monitoring=is_readable(station, entry) and not constant(station, entry),
+    )
+
+
+def is_readable(station: Station, entry: Entry) -> bool:
+    return mutability(station, entry) is not Mutability.WRITE_ONLY
+
+
+def _limits(key: ConfigKey) -> tuple[float | None, float | None]:
+    match key.kind:
+        case KeyKind.INT | KeyKind.DECIMAL:
+            return key.minimum, None if key.maximum >= NO_LIMIT else key.maximum
+        case KeyKind.TEXT:
+            return None, min(key.maximum, VALUE_MAX_CHARS)
+        case _:
+            return None, None
+
+
+def _values(station: Station, definition: Definition, key: ConfigKey | None) -> tuple[str, ...]:
+    if definition.options is not None:
+        return definition.options(station)
+    if key is None or definition.data_type is DataType.STRING:
+        return ()
+    if key.kind is KeyKind.MEASURANDS:
+        return tuple(sorted(measurands_of(station)))
+    return tuple(definition.words.get(item, item) for item in key.allowed)
