@@ -13,7 +13,6 @@ def desired(station: Station, number: int) -> Desired:
     charging profiles allow: a limit below what the charger can go down to is none at all (16-SC-16, 17)."""
     connector = station.connectors[number]
     running = station.running(number)
-    unlocking = station.unlocking(number)
     limit_ma = present_ma(station, connector)
     permit = (
         running is not None
@@ -21,7 +20,7 @@ def desired(station: Station, number: int) -> Desired:
         and not withheld(station, running)
         and connector.plugged
         and not connector.blocked
-        and not unlocking
+        and not station.seized(number)
         and station.reset is None
         and limit_ma > 0
     )
@@ -31,7 +30,7 @@ def desired(station: Station, number: int) -> Desired:
     locked: bool | None = None
     if connector.can(Capability.LOCK_CONTROL):
         waiting = connector.authorization is not None and connector.plugged
-        locked = not unlocking and (running is not None or waiting or connector.held_for is not None)
+        locked = not station.unlocking(number) and (running is not None or waiting or connector.held_for is not None)
     return Desired(
         permit_charging=permit,
         current_limit_ma=limit_ma,

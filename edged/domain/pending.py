@@ -6,6 +6,7 @@ Data only. Deadlines are monotonic seconds of this boot (`_s`). A ticket names a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from edged.domain.charging import ChargingProfile
@@ -13,12 +14,14 @@ from edged.domain.commands import ResetKind
 from edged.domain.credentials import CertificateUse
 from edged.domain.effects import ReportKind
 from edged.domain.files import FirmwareOrder
+from edged.domain.hardware import Action
 from edged.domain.types import IdToken, RequestRef, Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingToken:
-    """A token that the CSMS is asked about. `connector` None cannot be: the place is chosen before asking."""
+    """A token that the CSMS is asked about. `connector` None cannot be: the place is chosen before asking. `group`: of
+    a remote start that named one; `group_told`: what it did not name counts as none for a reservation."""
 
     ticket: str
     id_token: IdToken
@@ -29,6 +32,8 @@ class PendingToken:
     request: RequestRef | None
     until_s: float
     profile: ChargingProfile | None = None
+    group: IdToken | None = None
+    group_told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +51,26 @@ class PendingUnlock:
     since_s: float = 0.0
 
 
+class Reach(StrEnum):
+    """Which flag a change of availability means."""
+
+    CONNECTOR = "connector"  # a connector's own
+    EVSE = "evse"
+    STATION = "station"
+    NUMBER = "number"  # of a connector that is named by its number: its own; into service its EVSE's too
+    EVERYTHING = "everything"  # the number 0: the station's and that of every connector
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAvailability:
-    """A change of availability that waits until the charger reports it. One request may wait for several connectors."""
+    """A change of availability that waits until the charger reports it. One request may wait for several connectors.
+    `evse`: whose flag it is, where it is an EVSE's."""
 
     ticket: str
     connectors: frozenset[int]
     operative: bool
-    station_wide: bool
+    reach: Reach
+    evse: int | None = None
     scheduled: bool
     request: RequestRef
     until_s: float
@@ -118,6 +135,24 @@ class PendingReport:
     seq_no: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingEvseReset:
+    """A reset of one EVSE's charger: asked of it once no energy flows (`performed`), over when it is heard again after
+    it was done (`done_s`), given up at `until_s`.
+
+    `connector`: the one through which the charger is reached; `retries` as in `PendingReset`.
+    """
+
+    ticket: str
+    evse: int
+    connector: int
+    action: Action
+    until_s: float
+    retries: int
+    performed: bool = False
+    done_s: float | None = None
+
+
 Pending = (
     PendingToken
     | PendingUnlock
@@ -127,6 +162,7 @@ Pending = (
     | PendingOrder
     | PendingSigning
     | PendingReport
+    | PendingEvseReset
 )
 
 

@@ -54,6 +54,11 @@ def capable_places(station: Station) -> dict[int, frozenset[str]]:
     return {evse: types for evse, types in able.items() if types}
 
 
+def connectors_of(station: Station, evse: int | None) -> tuple[int, ...]:
+    """The connectors of an EVSE, by number; none where there is no such EVSE."""
+    return tuple(n for n, c in station.connectors.items() if c.layout.evse_id == evse)
+
+
 def _by_evse(station: Station) -> dict[int, list[Connector]]:
     found: dict[int, list[Connector]] = {}
     for connector in station.connectors.values():
@@ -185,5 +190,12 @@ def undecided(station: Station, number: int) -> bool:
     connector = station.connectors[number]
     if not in_order(station, connector) or not connector.can(Capability.WITHHOLD):
         return False
-    waits = connector.phase is Phase.IDLE or (connector.phase is Phase.PREPARING and connector.plugged)
-    return waits and all(s.authorization is None and s.transaction_id is None for s in station.siblings(number))
+    begun = connector.phase is Phase.PREPARING or connector.transaction_id is not None
+    waits = connector.phase is Phase.IDLE or (begun and connector.plugged)
+    return waits and all(s.authorization is None and not _driven(station, s) for s in station.siblings(number))
+
+
+def _driven(station: Station, connector: Connector) -> bool:
+    """A transaction with a driver: one that began with the plug waits for its driver."""
+    running = station.running(connector.number)
+    return running is not None and running.id_token is not None

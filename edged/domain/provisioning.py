@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edged.domain import metering, transaction
-from edged.domain.answers import TriggerStatus
+from edged.domain.answers import Reason, TriggerStatus
 from edged.domain.commands import TriggerMessage
 from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
 from edged.domain.events import BootAnswered, LinkDown, Registration, Started, TimeTold, TokenAnswered
 from edged.domain.pending import PendingToken
-from edged.domain.places import place_of
+from edged.domain.places import connectors_of, place_of
+from edged.domain.policy import Trigger
 from edged.domain.security_event import SecurityEvent, note
 from edged.domain.session import answered
 from edged.domain.transition import Draft, put
@@ -150,7 +151,7 @@ def heartbeat_when_due(draft: Draft) -> None:
     link = draft.station.link
     if not link.serving:
         return
-    interval_s = draft.station.configuration.number("HeartbeatInterval")
+    interval_s = _heartbeat_interval_s(draft)
     if interval_s == 0:
         if link.next_heartbeat_at_s is not None:
             draft.update(link=replace(link, next_heartbeat_at_s=None))
@@ -162,8 +163,14 @@ def heartbeat_when_due(draft: Draft) -> None:
         _arm_heartbeat(draft)
 
 
+def _heartbeat_interval_s(draft: Draft) -> int:
+    """0: none. Where the version wants one a day (2.x G02.FR.07), nobody can switch it off."""
+    configured_s = draft.station.configuration.number("HeartbeatInterval")
+    return HEARTBEAT_MAX_S if configured_s == 0 and draft.station.policy.daily_heartbeat else configured_s
+
+
 def _arm_heartbeat(draft: Draft) -> None:
-    interval_s = draft.station.configuration.number("HeartbeatInterval")
+    interval_s = _heartbeat_interval_s(draft)
     at_s = draft.now.monotonic_s + interval_s if interval_s > 0 else None
     draft.update(link=replace(draft.station.link, next_heartbeat_at_s=at_s))
 
@@ -182,17 +189,22 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
     if event.wanted is None:
         draft.reply(event.request, TriggerStatus.NOT_IMPLEMENTED)
         return
-    about = event.wanted in (NoticeKind.STATUS, NoticeKind.METER)
-    everywhere = event.connector is None and event.evse is None
+    about = event.wanted in (NoticeKind.STATUS, NoticeKind.METER, NoticeKind.TRANSACTION)
+    everywhere = event.connector is None and event.evse in (None, 0)
     place = None if everywhere else place_of(draft.station, event.connector, event.evse, event.connector_id)
     if about and place is None and not everywhere:
-        draft.reply(event.request, TriggerStatus.REJECTED, "no such connector")
+        known = event.evse is None or bool(connectors_of(draft.station, event.evse))
+        reason = Reason.UNKNOWN_CONNECTOR_ID if known else Reason.UNKNOWN_EVSE
+        draft.reply(event.request, TriggerStatus.REJECTED, "no such connector", reason=reason)
         return
     if not draft.station.link.online:
         draft.reply(event.request, TriggerStatus.REJECTED, "the CSMS is not connected")
         return
     if event.wanted is NoticeKind.BOOT and draft.station.link.registration is Registration.ACCEPTED:
         draft.reply(event.request, TriggerStatus.REJECTED, "the station is accepted already")
+        return
+    if event.wanted is NoticeKind.TRANSACTION:
+        _tell_transactions(draft, event, place)
         return
     notices = _triggered(draft, event.wanted, place)
     if not notices:
@@ -201,6 +213,19 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
     draft.reply(event.request, TriggerStatus.ACCEPTED)
     for notice in notices:
         draft.emit(notice)
+
+
+def _tell_transactions(draft: Draft, event: TriggerMessage, place: int | None) -> None:
+    """How the transaction of a place, or each that runs, stands (2.x F06.FR.07): a record, for it is counted."""
+    running = [n for n in draft.station.connectors if place in (None, n) and draft.station.running(n) is not None]
+    if not running:
+        detail = "no transaction is running"
+        draft.reply(event.request, TriggerStatus.REJECTED, detail, reason=Reason.TX_NOT_FOUND)
+        return
+    draft.reply(event.request, TriggerStatus.ACCEPTED)
+    for number in running:
+        values = metering.sample(draft.station, number, "MeterValuesSampledData", SampleContext.TRIGGER, draft.now)
+        metering.update(draft, number, Trigger.TRIGGER, () if values is None else (values,))
 
 
 def _triggered(draft: Draft, wanted: NoticeKind, connector: int | None) -> list[Notify]:
@@ -217,9 +242,9 @@ def _triggered(draft: Draft, wanted: NoticeKind, connector: int | None) -> list[
 
 
 def _meter_notice(draft: Draft, number: int) -> Notify | None:
-    """The most recent values of MeterValuesSampledData, context Trigger."""
+    """The most recent values of what the version triggers (1.6's sampled, 2.x's aligned ones), context Trigger."""
     station = draft.station
-    values = metering.sample(station, number, "MeterValuesSampledData", SampleContext.TRIGGER, draft.now)
+    values = metering.sample(station, number, station.policy.triggered_values, SampleContext.TRIGGER, draft.now)
     if values is None:
         return None
     metering.note_reported(draft, number)

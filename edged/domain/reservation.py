@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from edged.domain.answers import ReserveStatus, Verdict
+from edged.domain.answers import Reason, ReserveStatus, Verdict
 from edged.domain.commands import CancelReservation, ReserveNow, Target
 from edged.domain.effects import ReservationEnd, ReservationRecord
 from edged.domain.hardware import Capability
 from edged.domain.places import capable_places, counted, fits, free_places, guaranteed, in_order, pinned_on, spare
 from edged.domain.places import shown_reserved as shown_reserved
-from edged.domain.station import Reservation, Station
+from edged.domain.station import Connector, Reservation, Station
 from edged.domain.transition import Draft, drop, put
 from edged.domain.types import IdToken, Now, Phase, same_group
 
 MAX_RESERVATIONS = 256
+CANNOT_WITHHOLD = "the charger cannot withhold energy, so a reservation could not be enforced"
 MAX_ID = 2**31 - 1
 CLOCK_STEP_S = 1.0
 
@@ -79,11 +80,12 @@ def reserve(draft: Draft, event: ReserveNow) -> None:
     before = station.reservations.get(reservation_id)
     without = drop(station.reservations, reservation_id)
     draft.update(reservations=without)
-    status, detail = _reservable(draft.station, event, draft.now)
-    if status is not ReserveStatus.ACCEPTED:
+    refusal = _refusal(draft.station, event, draft.now)
+    if refusal is not None:
         draft.update(reservations=station.reservations)
-        draft.reply(event.request, status, detail)
-        draft.announce("reservation.rejected", event.target.connector, reservation_id=reservation_id, status=status)
+        draft.reply(event.request, refusal.status, refusal.detail, reason=refusal.reason)
+        told = {"reservation_id": reservation_id, "status": refusal.status}
+        draft.announce("reservation.rejected", event.target.connector, **told)
         return
     reservation = Reservation(
         id=reservation_id,
@@ -97,7 +99,7 @@ def reserve(draft: Draft, event: ReserveNow) -> None:
     )
     draft.update(reservations=put(without, reservation_id, reservation), wall_kept=draft.now.utc)
     _release_drivers(draft, reservation_id)
-    draft.reply(event.request, status, data=reservation_id)
+    draft.reply(event.request, ReserveStatus.ACCEPTED, data=reservation_id)
     if before is not None:
         draft.announce("reservation.cancelled", before.target.connector, **_told(before), cause="replaced")
     draft.announce("reservation.made", event.target.connector, **_told(reservation))
@@ -111,68 +113,93 @@ def _new_id(station: Station) -> int:
     return candidate
 
 
-def _reservable(station: Station, event: ReserveNow, now: Now) -> tuple[ReserveStatus, str]:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: ReserveStatus
+    detail: str
+    reason: str = ""
+
+
+def _refusal(station: Station, event: ReserveNow, now: Now) -> Refusal | None:
     """The decision order of 16-RES-02; the old reservation of the same id is already out of `station`."""
     target = event.target
     if not station.configuration.flag("ReservationEnabled"):
-        return ReserveStatus.REJECTED, "reservations are switched off at this site"
+        return Refusal(ReserveStatus.REJECTED, "reservations are switched off at this site", Reason.NOT_ENABLED)
     if len(station.reservations) >= MAX_RESERVATIONS:
-        return ReserveStatus.REJECTED, f"{MAX_RESERVATIONS} reservations are pending already"
+        detail = f"{MAX_RESERVATIONS} reservations are pending already"
+        return Refusal(ReserveStatus.REJECTED, detail, Reason.OUT_OF_MEMORY)
     if event.expires_at <= now.utc:  # also with a clock that is not trusted: nothing would be left to hold
-        return ReserveStatus.REJECTED, "the reservation would have ended already"
+        return Refusal(ReserveStatus.REJECTED, "the reservation would have ended already", Reason.INVALID_VALUE)
     if station.reset is not None:
-        return ReserveStatus.REJECTED, "the station is about to restart"
+        return Refusal(ReserveStatus.REJECTED, "the station is about to restart")
     if target.pinned:
-        return _pinnable(station, target)
+        return _pin_refusal(station, target)
     if not station.configuration.flag("ReserveConnectorZeroSupported"):
-        return ReserveStatus.REJECTED, "only single connectors can be reserved at this site"
-    return _countable(station, target)
+        detail = "only single connectors can be reserved at this site"
+        return Refusal(ReserveStatus.REJECTED, detail, Reason.UNSUPPORTED_PARAM)
+    return _count_refusal(station, target)
 
 
-def _pinnable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
-    connectors = [
+def _pin_refusal(station: Station, target: Target) -> Refusal | None:
+    connectors = _aimed_at(station, target)
+    if not connectors:
+        reason = Reason.UNKNOWN_CONNECTOR_ID if target.evse is None else Reason.UNKNOWN_EVSE
+        return Refusal(ReserveStatus.REJECTED, "no such connector", reason)
+    if not all(c.can(Capability.WITHHOLD) for c in connectors):
+        return Refusal(ReserveStatus.REJECTED, CANNOT_WITHHOLD, Reason.UNSUPPORTED_REQUEST)
+    if not any(_is_of_type(target, c) for c in connectors):
+        detail = "the EVSE has no such connector type"
+        return Refusal(ReserveStatus.REJECTED, detail, Reason.UNKNOWN_CONNECTOR_TYPE)
+    out = _out_of_order(station, connectors)
+    if out is not None:
+        return out
+    numbers = [c.number for c in connectors]
+    siblings = [s for n in numbers for s in station.siblings(n)]
+    if any(s.phase is not Phase.IDLE or s.authorization is not None for s in siblings):
+        return Refusal(ReserveStatus.OCCUPIED, "in use")
+    if any(c.can(Capability.PERMIT_SENSE) and c.permitted for c in connectors):
+        return Refusal(ReserveStatus.OCCUPIED, "the charger has not confirmed yet that it withholds energy")
+    if any(pinned_on(station, n) is not None for n in numbers):
+        return Refusal(ReserveStatus.OCCUPIED, "reserved already")
+    if not all(spare(station, n) for n in numbers):
+        return Refusal(ReserveStatus.OCCUPIED, "promised to pending reservations")
+    return None
+
+
+def _out_of_order(station: Station, connectors: list[Connector]) -> Refusal | None:
+    """None of them can serve anybody: Faulted where a fault is a part of it, Unavailable otherwise (H01.FR.12, 14)."""
+    if any(in_order(station, c) for c in connectors):
+        return None
+    if any(c.blocked for c in connectors):
+        return Refusal(ReserveStatus.FAULTED, "faulted")
+    return Refusal(ReserveStatus.UNAVAILABLE, "out of service")
+
+
+def _is_of_type(target: Target, connector: Connector) -> bool:
+    return fits(target, frozenset({connector.layout.connector_type.casefold()}))
+
+
+def _aimed_at(station: Station, target: Target) -> list[Connector]:
+    """The connectors of the place that a pinned reservation is for."""
+    return [
         c
         for c in station.connectors.values()
         if target.connector in (None, c.number) and target.evse in (None, c.layout.evse_id)
     ]
-    if not connectors:
-        return ReserveStatus.REJECTED, "no such connector"
-    if not all(c.can(Capability.WITHHOLD) for c in connectors):
-        return ReserveStatus.REJECTED, "the charger cannot withhold energy, so a reservation could not be enforced"
-    if target.connector_type is not None and not any(
-        fits(target, frozenset({c.layout.connector_type.casefold()})) for c in connectors
-    ):
-        return ReserveStatus.REJECTED, "the EVSE has no such connector type"
-    if all(c.blocked for c in connectors):
-        return ReserveStatus.FAULTED, "faulted"
-    if not any(in_order(station, c) for c in connectors):
-        return ReserveStatus.UNAVAILABLE, "out of service"
-    numbers = [c.number for c in connectors]
-    siblings = [s for n in numbers for s in station.siblings(n)]
-    if any(s.phase is not Phase.IDLE or s.authorization is not None for s in siblings):
-        return ReserveStatus.OCCUPIED, "in use"
-    if any(c.can(Capability.PERMIT_SENSE) and c.permitted for c in connectors):
-        return ReserveStatus.OCCUPIED, "the charger has not confirmed yet that it withholds energy"
-    if any(pinned_on(station, n) is not None for n in numbers):
-        return ReserveStatus.OCCUPIED, "reserved already"
-    if not all(spare(station, n) for n in numbers):
-        return ReserveStatus.OCCUPIED, "promised to pending reservations"
-    return ReserveStatus.ACCEPTED, ""
 
 
-def _countable(station: Station, target: Target) -> tuple[ReserveStatus, str]:
-    able = [c for c in station.connectors.values() if c.can(Capability.WITHHOLD)]
-    fitting = [c for c in able if fits(target, frozenset({c.layout.connector_type.casefold()}))]
+def _count_refusal(station: Station, target: Target) -> Refusal | None:
+    of_type = [c for c in station.connectors.values() if _is_of_type(target, c)]
+    fitting = [c for c in of_type if c.can(Capability.WITHHOLD)]
+    if not of_type:
+        detail = "no connector of this station is of that type"
+        return Refusal(ReserveStatus.REJECTED, detail, Reason.UNKNOWN_CONNECTOR_TYPE)
     if not fitting:
-        return ReserveStatus.REJECTED, "no connector of this station can be reserved so"
+        return Refusal(ReserveStatus.REJECTED, CANNOT_WITHHOLD, Reason.UNSUPPORTED_REQUEST)
     targets = [*(r.target for r in counted(station).values()), target]
     if guaranteed(free_places(station), targets):
-        return ReserveStatus.ACCEPTED, ""
-    if all(c.blocked for c in fitting):
-        return ReserveStatus.FAULTED, "faulted"
-    if not any(in_order(station, c) for c in fitting if not c.blocked):
-        return ReserveStatus.UNAVAILABLE, "out of service"
-    return ReserveStatus.OCCUPIED, "no place is left"
+        return None
+    return _out_of_order(station, fitting) or Refusal(ReserveStatus.OCCUPIED, "no place is left")
 
 
 def cancel(draft: Draft, event: CancelReservation) -> None:
@@ -246,12 +273,18 @@ def remove_lost(draft: Draft) -> None:
 
 
 def _place_lost(station: Station, target: Target) -> bool:
-    connectors = [
-        c
-        for c in station.connectors.values()
-        if target.connector in (None, c.number) and target.evse in (None, c.layout.evse_id)
-    ]
-    return all(c.blocked or not station.effective(c.number) for c in connectors)
+    connectors = _aimed_at(station, target)
+    return all(c.blocked or not station.effective(c.number) for c in connectors) or any(
+        _taken(station, c) for c in connectors
+    )
+
+
+def _taken(station: Station, connector: Connector) -> bool:
+    """Somebody came while reservations were switched off, and still charges: it cannot be kept any more (12.5)."""
+    if pinned_on(station, connector.number) is None:
+        return False
+    siblings = (station.running(s.number) for s in station.siblings(connector.number))
+    return any(running is not None and running.id_token is not None for running in siblings)
 
 
 def _end(draft: Draft, reservation: Reservation, outcome: ReservationEnd) -> None:

@@ -1,18 +1,22 @@
-"""Reset: end, answer, energy off, the chargers, then ourselves. 1.6 §5.14.
+"""Reset: end, answer, energy off, the chargers, then ourselves; or one EVSE's charger alone. 1.6 §5.14, 2.x B11, B12.
 
-Everything that must outlive the restart is in the commit that carries the answer.
+Everything that must outlive the restart is in the commit that carries the answer. A reset that waits until the station
+is idle is not kept: whatever starts the station meanwhile has reset it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.domain import availability, certificate, data_transfer, firmware, session, transaction, unlock
-from edged.domain.answers import ResetStatus
+from edged.domain import availability, certificate, data_transfer, evse_reset, firmware, session, transaction, unlock
+from edged.domain.answers import Reason, ResetStatus
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
 from edged.domain.events import ActionPerformed
+from edged.domain.evse_reset import POWER_CYCLE_S as POWER_CYCLE_S
+from edged.domain.evse_reset import cuts_power
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
+from edged.domain.idleness import is_idle
 from edged.domain.pending import PendingReset
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector
@@ -20,20 +24,33 @@ from edged.domain.transition import Draft
 
 SOFT_S = 30.0
 HARD_S = 10.0
-POWER_CYCLE_S = 240.0
-"""A bound for chargers whose power is cut: the longest that it is off, and the time until they answer again."""
 CHARGER_PREFIX = "reset:"
+STATION = 0
+"""The station among the EVSEs in `Station.idle_resets`."""
 
 
 def reset(draft: Draft, event: ResetStation) -> None:
-    """Accepted unless one is under way already or firmware is being installed; transactions end in this very step."""
+    """Rejected if one is under way already or firmware is being installed. Transactions end in this very step;
+    `ON_IDLE` ends none and is Scheduled while anything is going on that it could disturb (B12.FR.01)."""
     if draft.station.reset is not None:
         draft.reply(event.request, ResetStatus.REJECTED, "a reset is under way")
-        return
-    if firmware.installing(draft.station):
-        draft.reply(event.request, ResetStatus.REJECTED, firmware.IN_PROGRESS)
-        return
-    hard = event.kind is ResetKind.HARD
+    elif firmware.installing(draft.station):
+        reason = Reason.FIRMWARE_UPDATE_IN_PROGRESS
+        draft.reply(event.request, ResetStatus.REJECTED, firmware.IN_PROGRESS, reason=reason)
+    elif event.evse is not None:
+        evse_reset.reset(draft, event, event.evse)
+    elif event.kind is ResetKind.ON_IDLE and not is_idle(draft.station):
+        draft.update(idle_resets=(STATION,))
+        draft.reply(event.request, ResetStatus.SCHEDULED, "as soon as nothing is going on")
+        availability.withdraw(draft)
+    else:
+        draft.reply(event.request, ResetStatus.ACCEPTED)
+        _begin(draft, event.kind, "RemoteReset")
+
+
+def _begin(draft: Draft, kind: ResetKind, boot_reason: str) -> None:
+    """What runs ends in this step; from now on nothing begins."""
+    hard = kind is ResetKind.HARD
     reason = StopReason.HARD_RESET if hard else StopReason.SOFT_RESET
     for number in draft.station.connectors:
         transaction.end(draft, number, reason, Trigger.RESET_COMMAND)
@@ -41,19 +58,22 @@ def reset(draft: Draft, event: ResetStation) -> None:
     until_s = draft.now.monotonic_s + (HARD_S if hard else SOFT_S)
     draft.update(
         reset=PendingReset(
-            kind=event.kind,
+            kind=kind,
             until_s=until_s,
             retries=draft.station.configuration.number("ResetRetries"),
         ),
-        next_boot_reason="RemoteReset",
+        idle_resets=(),
+        next_boot_reason=boot_reason,
     )
-    draft.reply(event.request, ResetStatus.ACCEPTED)
-    draft.announce("gateway.stopping", None, reason=f"{event.kind} reset")
+    draft.announce("gateway.stopping", None, reason=f"{kind} reset")
 
 
 def refresh(draft: Draft) -> None:
-    """Go on with a reset: chargers once no energy flows, the restart once they and the outbox are done, or at the
-    deadline. What the CSMS has not heard by then it hears after the boot."""
+    """Begin what waited for an idle station; go on with a reset: chargers once no energy flows, the restart once they
+    and the outbox are done, or at the deadline. What the CSMS has not heard by then it hears after the boot."""
+    evse_reset.refresh(draft)
+    if STATION in draft.station.idle_resets and draft.station.reset is None and is_idle(draft.station):
+        _begin(draft, ResetKind.ON_IDLE, "ScheduledReset")
     pending = draft.station.reset
     if pending is None:
         return
@@ -80,13 +100,13 @@ def _reset_chargers(draft: Draft, pending: PendingReset) -> PendingReset:
     for number, connector in draft.station.connectors.items():
         ticket = f"{CHARGER_PREFIX}{connector.layout.charger}"
         action = _action(pending.kind, connector)
-        reachable = connector.online or _cuts_power(connector, action)
+        reachable = connector.online or cuts_power(connector, action)
         if reachable and action is not None and ticket not in tickets:
             tickets[ticket] = (number, action)
     for ticket, (number, action) in tickets.items():
         draft.emit(Perform(number, action, ticket))
     until_s = pending.until_s
-    if any(_cuts_power(draft.station.connectors[number], action) for number, action in tickets.values()):
+    if any(cuts_power(draft.station.connectors[number], action) for number, action in tickets.values()):
         until_s = draft.now.monotonic_s + POWER_CYCLE_S
     done = replace(pending, performed=True, chargers=frozenset(tickets), until_s=until_s)
     draft.update(reset=done)
@@ -98,11 +118,6 @@ def _action(kind: ResetKind, connector: Connector) -> Action | None:
     if kind is ResetKind.HARD and connector.can(Capability.RESET_HARD):
         return Action.RESET_HARD
     return Action.RESET_SOFT if connector.can(Capability.RESET_SOFT) else None
-
-
-def _cuts_power(connector: Connector, action: Action | None) -> bool:
-    """Whether it takes a while, and helps a charger that does not answer too."""
-    return action is Action.RESET_HARD and connector.can(Capability.POWER_CYCLE)
 
 
 def _answer_all(draft: Draft) -> None:
@@ -119,6 +134,7 @@ def _answer_all(draft: Draft) -> None:
 
 def performed(draft: Draft, event: ActionPerformed) -> None:
     """A charger has been reset, or could not be: tried again while ResetRetries allows, not waited for after that."""
+    evse_reset.performed(draft, event)
     pending = draft.station.reset
     if pending is None or event.ticket not in pending.chargers:
         return

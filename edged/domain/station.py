@@ -14,12 +14,12 @@ from edged.domain.answers import TransferStatus
 from edged.domain.charging import ChargingProfile, InstalledProfile, LimitsBasis
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
-from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, LinkFailure
+from edged.domain.credentials import Access, CertificateHash, ClientCertificate, InstalledCertificate, LinkFailure
 from edged.domain.effects import RestartScope, Sample, SecurityRecord, StopReason
 from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Measurand, Meter
-from edged.domain.pending import Pending, PendingReset, PendingUnlock
+from edged.domain.pending import Pending, PendingEvseReset, PendingReset, PendingUnlock
 from edged.domain.policy import Policy
 from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, Stamp
 
@@ -50,8 +50,9 @@ class SiteRules:
     """The installer's words that the core needs. `time_from_csms`: the CSMS's time makes the clock synchronized.
 
     `security_profile`, `has_*`: the site's own way to the CSMS; `credentials_digest` changes when the installer changes
-    it. `hex_password`: passwords are bytes in hexadecimal. `vendors`: whose DataTransfers are taken; keys case-folded.
-    `installs_firmware`: there is a hook for it.
+    it. `client_hashes`: the names of the site's own client certificate, its issuer's key left open. `hex_password`:
+    passwords are bytes in hexadecimal. `vendors`: whose DataTransfers are taken; keys case-folded. `installs_firmware`:
+    there is a hook for it.
     """
 
     offline_tokens: tuple[IdToken, ...] = ()
@@ -61,6 +62,7 @@ class SiteRules:
     has_password: bool = False
     has_root: bool = False
     has_client_certificate: bool = False
+    client_hashes: tuple[CertificateHash, ...] = ()
     credentials_digest: str = ""
     hex_password: bool = False
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
@@ -102,11 +104,20 @@ class Authorization:
     profile: ChargingProfile | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ToldLimit:
+    """What the CSMS was told of a transaction's limit."""
+
+    transaction_id: str
+    limit_ma: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """The facts of one connector.
 
-    `operative` is the commanded availability (*kept*), `scheduled` a change that waits for the transaction's end or
+    `operative` is the commanded availability (*kept*), `evse_operative` that of its EVSE (*kept*, the same for all of
+    the EVSE's connectors), `scheduled` a change that waits for the transaction's end or
     for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `withdrawn`: out of
     service meanwhile, for firmware waits or is being installed (derived in every step). `spent`: this plug-in
     has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
@@ -121,12 +132,15 @@ class Connector:
     offline_since_s: float | None = None
     state: ChargerState = ChargerState.UNKNOWN
     plugged: bool = False
+    plugged_at_s: float | None = None
     faults: tuple[Fault, ...] = ()
     lock: LockState = LockState.UNKNOWN
     permitted: bool | None = None
     limit_ma: int | None = None
     allowed_ma: int | None = None
+    told_limit: ToldLimit | None = None
     operative: bool = True
+    evse_operative: bool = True
     scheduled: bool | None = None
     changing: bool | None = None
     withdrawn: bool = False
@@ -156,6 +170,14 @@ class Connector:
     def blocked(self) -> bool:
         """A fault that makes charging impossible."""
         return any(fault.blocking for fault in self.faults)
+
+    @property
+    def cable_kept(self) -> bool:
+        """A detachable cable is still locked in the socket: somebody has to come for it."""
+        if self.held_for is not None:
+            return True
+        sensed = self.can(Capability.DETACHABLE) and self.can(Capability.LOCK_SENSE)
+        return sensed and self.lock is LockState.LOCKED
 
     def can(self, capability: Capability) -> bool:
         return capability in self.capabilities
@@ -187,13 +209,25 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Why a transaction gets no energy any more while it waits for its stop point, and who stopped it."""
+
+    reason: StopReason
+    id_token: IdToken | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """Kept as a whole, but for the times on the monotonic clock and `queued`.
+    """Kept as a whole, but for the times on the monotonic clock, `queued` and `skipped`.
 
     `external_ref`: the CSMS's name for it; None until its start was answered, -1 when that was given up (16-TX-04).
+    `start_told`: the CSMS has processed its start, in whatever version.
     `kept_meter_wh`/`kept_at`: the last register value that was worth a write (flash wear); what a power cut leaves.
     `queued`: records of it that the CSMS has not processed; an ended transaction is forgotten at 0. `id_token` None: no
-    driver is authorized yet (a version whose transactions begin with the plug).
+    driver is authorized yet (a version whose transactions begin with the plug). `halted`: its authorization is over.
+    `connected`: a vehicle has been plugged in since it began. `energized`: energy has flowed (known only where its end
+    is a stop point). `told_at`: when its last record was written; `skipped`: how many intermediate values were
+    given up since the last that was not.
     """
 
     id: str
@@ -205,6 +239,7 @@ class Transaction:
     reservation_id: int | None = None
     remote_start_id: int | None = None
     external_ref: int | None = None
+    start_told: bool = False
     seq_no: int = 0
     ending: Ending | None = None
     deauthorized: bool = False
@@ -212,8 +247,14 @@ class Transaction:
     kept_meter_wh: float = 0.0
     kept_at: Stamp
     samples: tuple[Sample, ...] = ()
+    halted: Halt | None = None
+    connected: bool = True
+    energized: bool = False
+    told_at: Stamp | None = None
     queued: int = 0
+    skipped: int = 0
     next_sample_at_s: float | None = None
+    next_ended_sample_at_s: float | None = None
 
     @property
     def active(self) -> bool:
@@ -246,9 +287,18 @@ class SecurityTally:
     withheld: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class WrongCodes:
+    """How many wrong codes were typed in of late, the last at `last_s` (monotonic)."""
+
+    count: int = 0
+    last_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """The CSMS as the core sees it. `alarms`: what went wrong in this outage and is in the security log already."""
+    """The CSMS as the core sees it. `alarms`: what went wrong in this outage and is in the security log already.
+    `lost`: when the line went last, in this boot."""
 
     online: bool = False
     registration: Registration = Registration.NONE
@@ -256,6 +306,7 @@ class Link:
     next_boot_at_s: float | None = None
     next_heartbeat_at_s: float | None = None
     alarms: frozenset[LinkFailure] = frozenset()
+    lost: Stamp | None = None
 
     @property
     def serving(self) -> bool:
@@ -288,7 +339,8 @@ class Station:
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
     transactions of this boot. `wall_kept`: the wall clock as last stored. `list_conflict`:
     the CSMS has contradicted the local list since it last sent one. `limits`: what the connectors' `allowed_ma` come
-    from.
+    from. `idle_resets`: the EVSEs (0: the station) that are to be reset as soon as they are idle; not kept, for a start
+    is a reset.
     """
 
     identity: Identity
@@ -315,7 +367,9 @@ class Station:
     list_conflict: bool = False
     security_tally: Mapping[str, SecurityTally] = field(default_factory=dict)
     security_queue: Mapping[int, SecurityRecord] = field(default_factory=dict)
+    wrong_codes: WrongCodes = WrongCodes()
     reset: PendingReset | None = None
+    idle_resets: tuple[int, ...] = ()
     next_boot_reason: str | None = None
     next_seq: int = 1
     queued: int = 0
@@ -323,6 +377,7 @@ class Station:
     wall_kept: datetime
     clock: Now
     aligned_slot: int | None = None
+    ended_slot: int | None = None
     limits: LimitsBasis | None = None
 
     # --- queries that several rooms share
@@ -337,15 +392,31 @@ class Station:
             return None
         return self.transactions.get(connector.transaction_id)
 
+    def charges(self, number: int) -> Transaction | None:
+        """The active transaction on a connector, if it may get energy: it has a driver, and nobody has stopped it."""
+        running = self.running(number)
+        return None if running is None or running.id_token is None or running.halted is not None else running
+
+    def late(self, stamp: Stamp) -> bool:
+        """Whether the line has been away since a moment (2.x E11.FR.07)."""
+        lost = self.link.lost
+        return stamp.boot != self.boot.id or (lost is not None and self.true_time(stamp) <= self.true_time(lost))
+
     def effective(self, number: int) -> bool:
-        """Whether the connector is in service: itself and the station (2.x G03/G04, 1.6 §5.2), and no firmware waits
-        (L01.FR.07)."""
+        """Whether the connector is in service: itself, its EVSE and the station (2.x G03/G04, 1.6 §5.2), and neither
+        firmware (L01.FR.07) nor a reset waits."""
         connector = self.connectors[number]
-        return self.operative and connector.operative and not connector.withdrawn
+        return self.operative and connector.evse_operative and connector.operative and not connector.withdrawn
 
     def unlocking(self, number: int) -> bool:
-        """Whether an unlock is under way on the connector: no energy, no start, no new driver."""
+        """Whether an unlock is under way on the connector."""
         return any(isinstance(p, PendingUnlock) and p.connector == number for p in self.pending.values())
+
+    def seized(self, number: int) -> bool:
+        """Whether an unlock or a reset of its EVSE is under way on it: no energy, no start, no new driver."""
+        evse = self.connectors[number].layout.evse_id
+        resets = any(isinstance(p, PendingEvseReset) and p.evse == evse for p in self.pending.values())
+        return resets or self.unlocking(number)
 
     def siblings(self, number: int) -> tuple[Connector, ...]:
         """The connectors of the same EVSE, this one included: one of them at a time can charge."""

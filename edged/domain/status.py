@@ -34,12 +34,15 @@ def connector_status(station: Station, number: int) -> str:
     """One of the nine words for connector `number` (1..N).
 
     A charger that nobody has seen yet is not offered: Unavailable. A fault goes before everything; a running
-    transaction before Unavailable (it is only scheduled then); Reserved before a plug without a token (16-RES-15).
+    transaction before Unavailable (it is only scheduled then); Reserved before a plug without a token (16-RES-15,
+    G01.FR.09).
     """
     connector = station.connectors[number]
     if connector.blocked:
         return FAULTED
-    if station.running(number) is not None:
+    running = station.running(number)
+    driverless = running is not None and running.id_token is None  # it began with the plug: nobody has shown a token
+    if running is not None and not (driverless and shown_reserved(station, number)):
         return _OF_PHASE[connector.phase]
     if not station.effective(number) or connector.observed_at_s is None:
         return UNAVAILABLE

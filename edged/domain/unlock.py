@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from edged.domain import session, transaction
-from edged.domain.answers import UnlockStatus
+from edged.domain import metering, session, transaction
+from edged.domain.answers import Reason, UnlockStatus
 from edged.domain.commands import UnlockConnector
 from edged.domain.effects import Perform, StopReason
 from edged.domain.events import ActionPerformed
@@ -22,14 +22,21 @@ IDLE_POWER_W = 50.0
 
 
 def unlock(draft: Draft, event: UnlockConnector) -> None:
-    """NotSupported without a lock or with a fixed cable, and then the transaction goes on (TC_018_2)."""
+    """NotSupported without a lock or with a fixed cable, and then the transaction goes on (TC_018_2). Where a version
+    does not end a transaction for it, one whose driver is known forbids it (2.x F05.FR.02)."""
     number = place_of(draft.station, event.connector, event.evse, event.connector_id)
     connector = draft.station.connectors.get(number or 0)
     if connector is None:
         draft.reply(event.request, UnlockStatus.UNKNOWN_CONNECTOR, "no such connector")
         return
+    running = draft.station.running(connector.number)
+    if not event.ends_transaction and draft.station.charges(connector.number) is not None:
+        draft.reply(event.request, UnlockStatus.ONGOING_TRANSACTION, "its driver charges")
+        return
     if not connector.can(Capability.UNLOCK):
-        draft.reply(event.request, UnlockStatus.NOT_SUPPORTED, "the charger has no lock that can be released")
+        reason = Reason.UNSUPPORTED_REQUEST if connector.can(Capability.DETACHABLE) else Reason.FIXED_CABLE
+        detail = "the charger has no lock that can be released"
+        draft.reply(event.request, UnlockStatus.NOT_SUPPORTED, detail, reason=reason)
         return
     if not connector.online:
         draft.reply(event.request, UnlockStatus.FAILED, "the charger does not answer")
@@ -40,9 +47,12 @@ def unlock(draft: Draft, event: UnlockConnector) -> None:
     if draft.station.reset is not None:
         draft.reply(event.request, UnlockStatus.FAILED, "the station is about to restart")
         return
-    may_be_closed = draft.station.running(connector.number) is not None
+    may_be_closed = running is not None
     session.drop_question(draft, connector.number, "the connector is being unlocked")
-    transaction.end(draft, connector.number, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
+    if event.ends_transaction:
+        transaction.end(draft, connector.number, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
+    elif running is not None:
+        metering.update(draft, connector.number, Trigger.UNLOCK_COMMAND)
     draft.change(connector.number, held_for=None, authorization=None)
     draft.wait(
         PendingUnlock(

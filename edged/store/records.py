@@ -20,6 +20,7 @@ from edged.domain.effects import (
     Enqueue,
     FirmwareRecord,
     Keep,
+    LimitRecord,
     LogRecord,
     MeterRecord,
     Record,
@@ -39,13 +40,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 STATION_KEY = ""
-CONNECTOR_KEPT = ("operative", "scheduled", "spent", "held_for", "energy_offset_wh", "energy_kept_wh")
+CONNECTOR_KEPT = (
+    *("operative", "evse_operative", "scheduled", "spent"),
+    *("held_for", "energy_offset_wh", "energy_kept_wh"),
+)
 STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict")
 FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
 UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
 ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "until_s"))
 RESERVATION_KEPT = tuple(f.name for f in fields(Reservation) if f.name != "held_until_s")
-TRANSACTION_FLEETING = frozenset({"queued", "next_sample_at_s"})
+TRANSACTION_FLEETING = frozenset({"queued", "skipped", "next_sample_at_s", "next_ended_sample_at_s"})
 TRANSACTION_KEPT = tuple(
     f.name for f in fields(Transaction) if f.name not in TRANSACTION_FLEETING and f.name != "samples"
 )
@@ -59,6 +63,7 @@ RECORDS: Mapping[str, type] = MappingProxyType(
         "security": SecurityRecord,
         "firmware": FirmwareRecord,
         "log": LogRecord,
+        "limit": LimitRecord,
     }
 )
 ENTRIES: Mapping[Journal, type] = MappingProxyType({Journal.SECURITY: SecurityEntry, Journal.TRANSFER: TransferEntry})
@@ -382,16 +387,21 @@ def kept(station: Station) -> Station:
             for number, connector in station.connectors.items()
         },
         reservations={key: replace(one, held_until_s=0.0) for key, one in station.reservations.items()},
-        transactions={key: replace(one, next_sample_at_s=None) for key, one in station.transactions.items()},
+        transactions={
+            key: replace(one, next_sample_at_s=None, next_ended_sample_at_s=None, skipped=0)
+            for key, one in station.transactions.items()
+        },
         firmware=None if station.firmware is None else replace(station.firmware, ticket=None),
         upload=None if station.upload is None else replace(station.upload, ticket=None),
         access=replace(station.access, failures=0, until_s=None),
         security_tally={},
+        wrong_codes=type(station.wrong_codes)(),
         pending={},
         link=type(station.link)(),
         reset=None,
         tickets=0,
         aligned_slot=None,
+        ended_slot=None,
         limits=None,
         boot=Boot(id="", floor=station.wall_kept, started_s=0.0),
         clock=Now(station.wall_kept, 0.0, False),

@@ -111,7 +111,7 @@ def _check_energy(station: Station, number: int) -> None:
     assert running is not None and running.active, "energy without a transaction"
     assert running.id_token is not None, "energy without a driver"
     assert connector.plugged and not connector.blocked, "energy into a connector that is not in order"
-    assert station.reset is None and not station.unlocking(number)
+    assert station.reset is None and not station.seized(number)
     assert wanted.locked is not False, "energy through an open lock"
     pinned = pinned_on(station, number)
     if pinned is not None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edged.dialects.v201 import authorization, availability, inbound, outbound, replies, words
+from edged.dialects.v201 import authorization, availability, inbound, outbound, replies, security, words
 from edged.domain.effects import AskAuthorization, Notify, Question, Record, Reply
 from edged.domain.events import Event, QuestionAnswered, RecordDelivered, TokenAnswered
 from edged.domain.policy import Policy, ReservationUse, Trigger
 from edged.domain.station import Station
-from edged.domain.types import Now, RequestRef
+from edged.domain.types import Now, RequestRef, TokenKind
 from edged.ocpp.dialect import CallRefused, Inexpressible, NotYet, Payload, StatusReport
 from edged.ocpp.rpc import CodeTable, Request
 
@@ -27,8 +27,20 @@ POLICY: Final = Policy(
     update_triggers=frozenset(Trigger),  # E02.FR.15
     reservation_records=True,  # H04.FR.01
     csms_names_transactions=False,
+    replaces_profiles=False,  # K01.FR.06
+    profiles_name_transactions=True,  # K01.FR.03
+    phases_binding=True,  # K01.FR.44
+    limit_records=True,  # K11.FR.02, K12.FR.02, K13.FR.01
     begin_in_start=True,  # E01.FR.09
     id_token_max_chars=words.MAX_TOKEN_CHARS,
+    critical_events=security.CRITICAL,  # A04.FR.01
+    renews_at_once=True,  # A02.FR.06, 08, 10, 28, 29
+    triggered_values="MeterValuesAlignedData",  # F06.FR.06
+    daily_heartbeat=True,  # G02.FR.07
+    refuses_when_rejected=True,  # B03.FR.08
+    unasked_kinds=frozenset({TokenKind.CENTRAL, TokenKind.NO_AUTHORIZATION}),  # C02.FR.03, C03.FR.01, C05.FR.01
+    known_group_stops=True,  # C01.FR.03
+    keeps_lapsed=False,  # C10.FR.10
 )
 
 CODES: Final = CodeTable(unreadable_id="-1", answers_unknown_type=True)
