@@ -43,6 +43,7 @@ class Reason(StrEnum):
     INVALID_STACK_LEVEL = "InvalidStackLevel"
     INVALID_URL = "InvalidURL"
     INVALID_VALUE = "InvalidValue"
+    MISSING_PARAM = "MissingParam"
     NO_SECURITY_DOWNGRADE = "NoSecurityDowngrade"
     NOT_ENABLED = "NotEnabled"
     NOT_FOUND = "NotFound"
@@ -131,6 +132,14 @@ class ProfileStatus(StrEnum):
     UNKNOWN_EVSE = "UnknownEvse"  # a version may have a CALLERROR for it
 
 
+class ReportStatus(StrEnum):
+    """GetChargingProfiles."""
+
+    ACCEPTED = "Accepted"
+    NO_PROFILES = "NoProfiles"
+    BUSY = "Busy"  # as many reports as there may be are under way
+
+
 class ClearStatus(StrEnum):
     ACCEPTED = "Accepted"
     UNKNOWN = "Unknown"
@@ -154,6 +163,22 @@ class CertificateStatus(StrEnum):
     REJECTED = "Rejected"
     FAILED = "Failed"
     NOT_FOUND = "NotFound"
+
+
+class CustomerStatus(StrEnum):
+    """CustomerInformation."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    INVALID = "Invalid"  # not exactly one customer is named
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionState:
+    """Answer to GetTransactionStatus. `ongoing` None: no transaction was named; `queued`: messages wait."""
+
+    ongoing: bool | None
+    queued: bool
 
 
 @dataclass(frozen=True, slots=True)

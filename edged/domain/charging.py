@@ -97,6 +97,15 @@ class InstalledProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileGroup:
+    """Profiles of one place and one source, as they are reported."""
+
+    evse_id: int
+    source: LimitSource
+    profiles: tuple[InstalledProfile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompositeSchedule:
     """What is expected of an EVSE (0: of the station) from `start` on, for `schedule.duration_s`. `connector`: what was
     asked for, where that was the number of a connector."""
@@ -110,12 +119,14 @@ class CompositeSchedule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsBasis:
     """What the connectors' `allowed_ma` were derived from, and for which time that holds: `since_s` up to and without
-    `until_s`, in seconds since 1970. `users`: of each connector its transaction and what its charger can do. `shared`:
-    the station has a limit that they share. True for this boot only."""
+    `until_s`, in seconds since 1970. `users`: of each connector its transaction, whether that charges, and what its
+    charger can do. `shared`: the station has a limit that they share. `enabled`: the CSMS's profiles count. True for
+    this boot only."""
 
     profiles: Mapping[int, InstalledProfile]
     corrections: Mapping[str, float]
-    users: tuple[tuple[str | None, frozenset[Capability]], ...]
+    users: tuple[tuple[str | None, bool, frozenset[Capability]], ...]
     since_s: int
     until_s: int
     shared: bool
+    enabled: bool

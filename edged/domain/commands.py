@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from edged.domain.charging import ChargingProfile, ProfilePurpose, RateUnit
+from edged.domain.charging import ChargingProfile, LimitSource, ProfilePurpose, RateUnit
 from edged.domain.credentials import CertificateHash, CertificateUse
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogOrder
@@ -51,14 +51,16 @@ class CancelReservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStart:
-    """Remote start. `connector` and `evse` None: the station chooses; 0 is neither. `acceptable` False: the dialect
-    found something in the request that must be answered Rejected (1.6: a profile that is no TxProfile)."""
+    """Remote start. `connector` and `evse` None: the station chooses; 0 is neither. `group_told`: the version names the
+    token's group, and None is that it has none (2.x F01.FR.21, 22). `acceptable` False: the dialect found something in
+    the request that must be answered Rejected (a profile that is no TxProfile, or another transaction's)."""
 
     request: RequestRef
     id_token: IdToken
     connector: int | None = None
     evse: int | None = None
     group: IdToken | None = None
+    group_told: bool = False
     remote_start_id: int | None = None
     profile: ChargingProfile | None = None
     acceptable: bool = True
@@ -72,6 +74,14 @@ class RequestStop:
     transaction_id: str | None = None
     external_ref: int | None = None
     connector: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetTransactionStatus:
+    """By our id; None: of all transactions together."""
+
+    request: RequestRef
+    transaction_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,31 @@ class GetCompositeSchedule:
     unit: RateUnit | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetChargingProfiles:
+    """Those that fit everything that is given, told in pages under `request_id`. `evse` 0: the station's own. `ids`,
+    `sources` empty: any."""
+
+    request: RequestRef
+    request_id: int
+    evse: int | None = None
+    purpose: ProfilePurpose | None = None
+    stack_level: int | None = None
+    ids: tuple[int, ...] = ()
+    sources: tuple[LimitSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLocalLimit:
+    """The site limits an EVSE, or the station (0): `limit_ma` a phase; None: no longer. `evse` or `connector`, as in
+    SetChargingProfile."""
+
+    request: RequestRef
+    evse: int | None = None
+    connector: int | None = None
+    limit_ma: int | None
+
+
 # --- files
 
 
@@ -236,13 +271,29 @@ class GetLog:
     order: LogOrder
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellCustomer:
+    """CustomerInformation: tell what is kept of a customer, take it away, or both. The customer is named by a token, a
+    certificate or a name of the CSMS's own."""
+
+    request: RequestRef
+    request_id: int
+    report: bool
+    clear: bool
+    id_token: IdToken | None = None
+    certificate: CertificateHash | None = None
+    identifier: str | None = None
+
+
 # --- certificates
 
 
 @dataclass(frozen=True, slots=True)
 class InstallCertificate:
+    """`use` None: one that this station has none for."""
+
     request: RequestRef
-    use: CertificateUse
+    use: CertificateUse | None
     pem: str
 
 
@@ -254,18 +305,20 @@ class DeleteCertificate:
 
 @dataclass(frozen=True, slots=True)
 class GetInstalledCertificates:
-    """`uses` empty: every kind."""
+    """`uses` None: every kind."""
 
     request: RequestRef
-    uses: tuple[CertificateUse, ...]
+    uses: tuple[CertificateUse, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptSignedChain:
-    """CertificateSigned: the CSMS sends the chain (PEM, leaf first) for a key of ours."""
+    """CertificateSigned: the CSMS sends the chain (PEM, leaf first) for a key of ours. `known_kind` False: it is to be
+    shown to others than the CSMS, which this station does not do."""
 
     request: RequestRef
     chain: str
+    known_kind: bool = True
 
 
 # --- free data and security events
@@ -307,6 +360,7 @@ Command = (
     | CancelReservation
     | RequestStart
     | RequestStop
+    | GetTransactionStatus
     | UnlockConnector
     | ChangeAvailability
     | ResetStation
@@ -320,8 +374,11 @@ Command = (
     | SetChargingProfile
     | ClearChargingProfile
     | GetCompositeSchedule
+    | GetChargingProfiles
+    | SetLocalLimit
     | UpdateFirmware
     | GetLog
+    | TellCustomer
     | InstallCertificate
     | DeleteCertificate
     | GetInstalledCertificates

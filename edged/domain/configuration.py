@@ -38,7 +38,7 @@ class Mutability(StrEnum):
 class ConfigKey:
     """One key: its name, type, bounds and mutability.
 
-    `maximum`/`minimum` bound a number, or the length of a TEXT; `max_items` a list, `allowed` its items. The installer
+    `maximum`/`minimum` bound a number, or the length of a TEXT; `min_items`/`max_items` a list, `allowed` its items. The installer
     may set even a read-only key in the site's configuration. `default` None: the value is computed or absent until
     set.
     """
@@ -50,6 +50,7 @@ class ConfigKey:
     minimum: int = 0
     maximum: int = 2**31 - 1
     allowed: tuple[str, ...] = ()
+    min_items: int = 0
     max_items: int = 32
     reboot: bool = False
     custom: bool = False
@@ -91,6 +92,8 @@ REGISTRY: Mapping[str, ConfigKey] = {
     key.name.casefold(): key
     for key in (
         _bool("AllowOfflineTxForUnknownId", False),
+        _bool("AuthCacheDisablePostAuthorize", False),
+        _int("AuthCacheLifeTime", 0),  # seconds; 0: without a date of its own an entry does not expire
         _bool("AuthorizationCacheEnabled", True),
         _bool("AuthorizeRemoteTxRequests", False),
         _int("ClockAlignedDataInterval", 0, maximum=DAY_S),
@@ -98,9 +101,11 @@ REGISTRY: Mapping[str, ConfigKey] = {
         ConfigKey(name="ConnectorPhaseRotation", kind=KeyKind.ROTATIONS, default=None, allowed=PHASE_ROTATIONS),
         _int("ConnectorPhaseRotationMaxLength", 32, fixed=True),
         _int("GetConfigurationMaxKeys", 100, minimum=1, fixed=True),
+        _bool("DisableRemoteAuthorization", False),
         _int("HeartbeatInterval", DAY_S, maximum=DAY_S),
         _bool("LocalAuthorizeOffline", True),
         _bool("LocalPreAuthorize", False),
+        _text("MasterPassGroupId", "", maximum=36),
         _int("MaxEnergyOnInvalidId", 0),
         _int("MessageTimeout", 30, minimum=1, maximum=3600),
         _measurands("MeterValuesAlignedData", ENERGY),
@@ -126,18 +131,33 @@ REGISTRY: Mapping[str, ConfigKey] = {
             name="TxStartPoint",
             kind=KeyKind.LIST,
             default="PowerPathClosed",
-            allowed=("Authorized", "EVConnected", "PowerPathClosed", "EnergyTransfer"),
+            allowed=("Authorized", "EVConnected", "PowerPathClosed"),
+            min_items=1,
         ),
         ConfigKey(
             name="TxStopPoint",
             kind=KeyKind.LIST,
             default="Authorized,EVConnected",
             allowed=("Authorized", "EVConnected", "PowerPathClosed", "EnergyTransfer"),
+            min_items=1,
+        ),
+        # what 2.x asks beside it: of the values that start, end, or are not to be sent with a transaction
+        _measurands("TxStartedMeasurands", ENERGY),
+        ConfigKey(name="TxEndedSampleInterval", kind=KeyKind.INT, default=None, maximum=DAY_S),
+        ConfigKey(name="TxEndedAlignedInterval", kind=KeyKind.INT, default=None, maximum=DAY_S),
+        _bool("AlignedDataSendDuringIdle", False),
+        ConfigKey(
+            name="RegisterValuesWithoutPhases",
+            kind=KeyKind.BOOL,
+            default="true",
+            mutability=Mutability.READ_ONLY,
         ),
         ConfigKey(name="UnlockConnectorOnEVSideDisconnect", kind=KeyKind.BOOL, default=None),
         _int("WebSocketPingInterval", 60, maximum=DAY_S),
+        _bool("LocalAuthListDisablePostAuthorize", False),
         _bool("LocalAuthListEnabled", True),
         _int("LocalAuthListMaxLength", 10_000, minimum=1, maximum=100_000, fixed=True),
+        _int("SendLocalListMaxBytes", 512 * 1024, minimum=1, fixed=True),  # as long as a message can be
         _int("SendLocalListMaxLength", 1_000, minimum=1, maximum=3_000, fixed=True),
         _bool("ReserveConnectorZeroSupported", True, Mutability.READ_ONLY),
         _bool("ReservationEnabled", True),
@@ -152,6 +172,9 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _int("ChargingScheduleMaxPeriods", 100, minimum=1, maximum=1_000, fixed=True),
         _bool("ConnectorSwitch3to1PhaseSupported", False, Mutability.READ_ONLY),
         _int("MaxChargingProfilesInstalled", 100, minimum=1, maximum=1_000, fixed=True),
+        _bool("SmartChargingEnabled", True),
+        ConfigKey(name="LimitChangeSignificance", kind=KeyKind.DECIMAL, default="1", maximum=100),  # percent
+        _bool("NotifyChargingLimitWithSchedules", True),
         ConfigKey(
             name="SupportedFileTransferProtocols",
             kind=KeyKind.LIST,
@@ -159,6 +182,7 @@ REGISTRY: Mapping[str, ConfigKey] = {
             allowed=("HTTP", "HTTPS", "FTP", "FTPS"),
             mutability=Mutability.READ_ONLY,
         ),
+        _bool("AllowNewSessionsPendingFirmwareUpdate", False),
         _bool("AdditionalRootCertificateCheck", False, Mutability.READ_ONLY),
         ConfigKey(name="AuthorizationKey", kind=KeyKind.TEXT, default=None, mutability=Mutability.WRITE_ONLY),
         _int("CertificateSignedMaxChainSize", 10_000, minimum=1, maximum=10_000, fixed=True),
@@ -255,7 +279,7 @@ def _normal_decimal(key: ConfigKey, text: str) -> str | None:
 def _normal_list(key: ConfigKey, value: str, allowed: frozenset[str]) -> str | None:
     parts = [part.strip() for part in value.split(",")] if value.strip() else []
     canonical = {name.casefold(): name for name in allowed}
-    least = 0 if key.kind in (KeyKind.LIST, KeyKind.MEASURANDS, KeyKind.ROTATIONS) else 1
+    least = key.min_items if key.kind in (KeyKind.LIST, KeyKind.MEASURANDS, KeyKind.ROTATIONS) else 1
     most = 1 if key.kind is KeyKind.CHOICE else key.max_items
     if not least <= len(parts) <= most or any(part.casefold() not in canonical for part in parts):
         return None

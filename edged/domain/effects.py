@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from edged.domain.charging import ChargingSchedule, LimitSource
 from edged.domain.files import FirmwareStatus, LogKind, UploadStatus
 from edged.domain.hardware import Action, Measurand
 from edged.domain.jobs import Job
@@ -34,6 +35,7 @@ class StopReason(StrEnum):
     UNLOCK_COMMAND = "UnlockCommand"
     DEAUTHORIZED = "DeAuthorized"
     MASTER_PASS = "MasterPass"
+    STOPPED_BY_EV = "StoppedByEV"
     TIMEOUT = "Timeout"
 
 
@@ -107,6 +109,15 @@ class MeterRecord:
     samples: tuple[Sample, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LimitRecord:
+    """The site has set a limit for an EVSE (0: for the station), or taken it away (`schedule` None)."""
+
+    evse_id: int
+    source: LimitSource
+    schedule: ChargingSchedule | None
+
+
 class ReservationEnd(StrEnum):
     EXPIRED = "Expired"
     REMOVED = "Removed"
@@ -147,7 +158,7 @@ class LogRecord:
     request_id: int | None = None
 
 
-Record = TransactionRecord | MeterRecord | ReservationRecord | SecurityRecord | FirmwareRecord | LogRecord
+Record = TransactionRecord | MeterRecord | ReservationRecord | SecurityRecord | FirmwareRecord | LogRecord | LimitRecord
 
 
 def lane_of(record: Record) -> Lane:

@@ -9,6 +9,8 @@ Rules (1.6 §3.13, 2.x K01/K04/K08):
   at the moment: a car that is full keeps its part until its transaction ends. Amperes are added up as if every EVSE
   used the same phases.
 - Parts that shift: who gets less comes down first, the others rise when that is read back (`present_ma`).
+- The site's own limits (purpose ChargingStationExternalConstraints) hold beside all of that: an EVSE's is one more
+  bound of it, the station's one more budget. They alone count where smart charging is switched off.
 - Below what a charger can go down to nothing is given (16-SC-17). A charger that cannot be limited but stopped gets all
   of its current or none; one that can be neither is left alone, and what it may take is taken off the budget first.
 - `numberPhases` changes nothing: no charger here switches phases. Amperes hold for each phase in use, and watts for all
@@ -25,22 +27,16 @@ Kept by: `Connector.allowed_ma`, recomputed in every step in which something tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 
-from edged.domain.answers import Verdict
 from edged.domain.charging import (
-    ChargingSchedule,
-    CompositeSchedule,
     InstalledProfile,
     LimitsBasis,
     ProfilePurpose,
     RateUnit,
-    SchedulePeriod,
 )
-from edged.domain.charging_profile import STATION, connectors_of, controllable, place_of, unit_allowed
-from edged.domain.commands import GetCompositeSchedule
 from edged.domain.hardware import Capability, ChargerState
+from edged.domain.profile_flaws import STATION, controllable, enabled
 from edged.domain.schedule import (
     FOREVER_S,
     Claim,
@@ -49,21 +45,12 @@ from edged.domain.schedule import (
     Rate,
     Stack,
     milliamperes,
-    moment,
     plan_of,
     second,
     share,
-    tabulate,
 )
 from edged.domain.station import Connector, Station
 from edged.domain.transition import Draft
-
-MAX_DURATION_S = 7 * 86_400
-MAX_PERIODS = 500
-MAX_STEPS = 3_000
-"""A composite schedule is at most so long, has at most so many periods, and is reckoned in at most so many steps; what
-is asked for beyond is left out, and the answer's duration says so."""
-
 
 MATTERS_MA = 1000
 """A difference below this is a charger's rounding."""
@@ -144,9 +131,13 @@ def refresh(draft: Draft) -> None:
             _allow(draft, dict.fromkeys(station.connectors))
             draft.update(limits=None)
         return
-    now_s = second(draft.now.utc)
-    users = tuple((connector.transaction_id, connector.capabilities) for connector in station.connectors.values())
-    if station.limits is not None and _still_holds(station, station.limits, users, now_s):
+    now_s, counts = second(draft.now.utc), enabled(station)
+    users = tuple(
+        (connector.transaction_id, station.charges(number) is not None, connector.capabilities)
+        for number, connector in station.connectors.items()
+    )
+    basis = station.limits
+    if basis is not None and basis.enabled is counts and _still_holds(station, basis, users, now_s):
         return
     outlook = Outlook(station, now_s)
     allowed, until_s = outlook.allowed(now_s)
@@ -159,6 +150,7 @@ def refresh(draft: Draft) -> None:
             since_s=now_s,
             until_s=until_s,
             shared=outlook.is_shared(now_s),
+            enabled=counts,
         )
     )
 
@@ -184,32 +176,39 @@ def _allow(draft: Draft, allowed: Mapping[int, int | None]) -> None:
 class _User:
     """A connector with what is said of it, as of the second that was asked for last. `fixed`: it takes what it takes.
 
-    `rate`: what its own profiles say; `own_a`: what it may take by them; `until_s`: from when they may say otherwise.
+    `spoken`: its own profiles, or a limit of the site for it, say something; `own_a`: what it may take by them;
+    `until_s`: from when they may say otherwise.
     """
 
-    __slots__ = ("_claims", "_stack", "feed", "fixed", "own_a", "rate", "until_s")
+    __slots__ = ("_caps", "_claims", "_stack", "feed", "fixed", "own_a", "spoken", "until_s")
 
-    def __init__(self, feed: Feed, stack: Stack, *, fixed: bool) -> None:
+    def __init__(self, feed: Feed, stack: Stack, caps: Stack, *, fixed: bool) -> None:
         self.feed = feed
         self.fixed = fixed
-        self.rate: Rate | None = None
+        self.spoken = False
         self.own_a = 0.0
         self.until_s = -FOREVER_S
         self._stack = stack
+        self._caps = caps
         self._claims: dict[RateUnit, Claim] = {}
 
     def look(self, at_s: int) -> None:
         """Come to a second, which is none before the last."""
-        self.rate, self.until_s = self._stack.at(at_s)
-        self.own_a = self.feed.most_a if self.fixed else self.feed.given(self.rate)
+        rate, rate_until_s = self._stack.at(at_s)
+        cap, cap_until_s = self._caps.at(at_s)
+        self.until_s = min(rate_until_s, cap_until_s)
+        self.spoken = rate is not None or cap is not None
+        self.own_a = self.feed.most_a if self.fixed else min(self.feed.given(rate), self.feed.given(cap))
         self._claims.clear()
 
-    def claim(self, unit: RateUnit) -> Claim:
-        """What it wants of a budget in this unit."""
-        if unit not in self._claims:
+    def claim(self, unit: RateUnit, most_a: float) -> Claim:
+        """What it wants of a budget in this unit, of which it can have so much at most."""
+        found = self._claims.get(unit)
+        if found is None or found.most_a != most_a:
             cost = self.feed.cost(unit)
-            self._claims[unit] = Claim(least_a=self.feed.least_a, most_a=self.own_a, cost=cost, fixed=self.fixed)
-        return self._claims[unit]
+            found = Claim(least_a=self.feed.least_a, most_a=most_a, cost=cost, fixed=self.fixed)
+            self._claims[unit] = found
+        return found
 
 
 class Outlook:
@@ -219,12 +218,13 @@ class Outlook:
     def __init__(self, station: Station, now_s: int) -> None:
         self._station = station
         self._now_s = now_s
-        self._profiles = _Sorted(station.charging_profiles.values())
+        self._profiles = _Sorted(station.charging_profiles.values(), enabled=enabled(station))
         self._plans: dict[tuple[int, int | None], Plan] = {}
         self._users: dict[int, _User] = {}
         self._teams: dict[tuple[int, ...], list[_User]] = {}
-        self._budget = Stack(self._plan(one, now_s) for one in self._profiles.station)
-        running = [t for t in map(station.running, station.connectors) if t is not None]
+        groups = (self._profiles.station, self._profiles.external.get(STATION, ()))
+        self._stacks = tuple(Stack([self._plan(one, now_s) for one in group]) for group in groups if group)
+        running = [t for t in map(station.charges, station.connectors) if t is not None]
         running.sort(key=lambda t: (station.true_time(t.started), t.connector))
         self._running = tuple(transaction.connector for transaction in running)
 
@@ -235,8 +235,16 @@ class Outlook:
             started_s = self._now_s if running is None else second(self._station.true_time(running.started))
             found = self._profiles.of(connector.layout.evse_id, None if running is None else running.id)
             stack = Stack(self._plan(one, started_s) for one in found)
-            self._users[number] = _User(_feed(connector), stack, fixed=not controllable(connector))
+            site = self._profiles.external.get(connector.layout.evse_id, ())
+            caps = Stack(self._plan(one, started_s) for one in site)
+            self._users[number] = _User(_feed(connector), stack, caps, fixed=not controllable(connector))
         return self._users[number]
+
+    def _budgets(self, at_s: int) -> tuple[list[Rate], int]:
+        """The station's limits: the CSMS's and the site's own."""
+        said = [stack.at(at_s) for stack in self._stacks]
+        rates = [one.rate for one in said if one.rate is not None]
+        return rates, min([one.until_s for one in said], default=FOREVER_S)
 
     def _look(self, numbers: tuple[int, ...], at_s: int) -> tuple[list[_User], int]:
         """These connectors as they are at a second, and until when all of them are."""
@@ -262,41 +270,39 @@ class Outlook:
         """What each connector may give, in milliampere: its part of the budget while it is in use, else what it would
         have alone. None: no profile says anything, or nothing can be done about it."""
         parts, until_s = self._share(self._running, at_s)
-        budget, _ = self._budget.at(at_s)
+        budgets, _ = self._budgets(at_s)
         numbers = tuple(self._station.connectors)
         users, users_until_s = self._look(numbers, at_s)
         found: dict[int, int | None] = {}
         for number, user in zip(numbers, users, strict=True):
-            if user.fixed or (budget is None and user.rate is None):
+            if user.fixed or (not budgets and not user.spoken):
                 found[number] = None
             elif number in parts:
                 found[number] = milliamperes(parts[number])
-            elif budget is not None:
-                found[number] = milliamperes(share(budget.limit, [user.claim(budget.unit)])[0])
             else:
-                found[number] = milliamperes(user.own_a)
+                found[number] = milliamperes(_divide(budgets, [user])[0])
         return found, min(until_s, users_until_s)
 
     def is_shared(self, at_s: int) -> bool:
         """Whether there is a limit of the station."""
-        return self._budget.at(at_s)[0] is not None
+        return bool(self._budgets(at_s)[0])
 
     def one(self, number: int, unit: RateUnit, at_s: int) -> tuple[float, int]:
         """What a connector may give, if it is in use or was from now on, behind those that are."""
-        budget, budget_until_s = self._budget.at(at_s)
-        if budget is None:
+        budgets, budgets_until_s = self._budgets(at_s)
+        if not budgets:
             (user,), until_s = self._look((number,), at_s)
-            return user.own_a * user.feed.cost(unit), min(until_s, budget_until_s)
+            return user.own_a * user.feed.cost(unit), min(until_s, budgets_until_s)
         numbers = self._running if number in self._running else (*self._running, number)
         parts, until_s = self._share(numbers, at_s)
         return parts[number] * self._user(number).feed.cost(unit), until_s
 
     def total(self, numbers: tuple[int, ...], unit: RateUnit, at_s: int) -> tuple[float, int]:
         """What the station may take at most, if each of these connectors was in use."""
-        budget, until_s = self._budget.at(at_s)
+        budgets, until_s = self._budgets(at_s)
         users, users_until_s = self._look(numbers, at_s)
         total = sum(user.own_a * user.feed.cost(unit) for user in users)
-        if budget is not None:
+        for budget in budgets:
             total = min(total, self._in_unit(budget, unit))
         return total, min(until_s, users_until_s)
 
@@ -309,24 +315,31 @@ class Outlook:
 
     def _share(self, numbers: tuple[int, ...], at_s: int) -> tuple[dict[int, float], int]:
         """The parts of those that are in use, in ampere."""
-        budget, until_s = self._budget.at(at_s)
+        budgets, until_s = self._budgets(at_s)
         users, users_until_s = self._look(numbers, at_s)
-        if budget is None:
-            parts = [user.own_a for user in users]
-        else:
-            parts = share(budget.limit, [user.claim(budget.unit) for user in users])
-        return dict(zip(numbers, parts, strict=True)), min(until_s, users_until_s)
+        return dict(zip(numbers, _divide(budgets, users), strict=True)), min(until_s, users_until_s)
+
+
+def _divide(budgets: Sequence[Rate], users: Sequence[_User]) -> list[float]:
+    """Amperes for each user: its own where there is no budget. Of several budgets each shares out what the ones before
+    it gave, so the sum is within all of them."""
+    parts = [user.own_a for user in users]
+    for budget in budgets:
+        claims = [user.claim(budget.unit, part) for user, part in zip(users, parts, strict=True)]
+        parts = share(budget.limit, claims)
+    return parts
 
 
 class _Sorted:
-    """Installed profiles by where they count, the highest stack level first."""
+    """Installed profiles by where they count, the highest stack level first; without `enabled` the site's own only."""
 
-    def __init__(self, profiles: Iterable[InstalledProfile]) -> None:
+    def __init__(self, profiles: Iterable[InstalledProfile], *, enabled: bool) -> None:
         self.station: list[InstalledProfile] = []
         self.external: defaultdict[int, list[InstalledProfile]] = defaultdict(list)
         self._defaults: defaultdict[int, list[InstalledProfile]] = defaultdict(list)
         self._transactions: defaultdict[str | None, list[InstalledProfile]] = defaultdict(list)
-        for one in sorted(profiles, key=lambda one: (-one.profile.stack_level, one.profile.id)):
+        counted = (one for one in profiles if enabled or one.profile.purpose is ProfilePurpose.EXTERNAL)
+        for one in sorted(counted, key=lambda one: (-one.profile.stack_level, one.profile.id)):
             match one.profile.purpose:
                 case ProfilePurpose.STATION_MAX:
                     self.station.append(one)
@@ -341,44 +354,3 @@ class _Sorted:
         """What counts for an EVSE, in the order in which it is asked."""
         own = self._transactions.get(transaction_id, ()) if transaction_id is not None else ()
         return (*own, *self._defaults.get(evse_id, ()), *self._defaults.get(STATION, ()))
-
-
-# --- GetCompositeSchedule
-
-
-def compose(draft: Draft, event: GetCompositeSchedule) -> None:
-    """The schedule to be expected of an EVSE from now on, as if it was in use, or of the station, as if all were
-    (16-SC-14, 2.x K08). It starts with the running second. A duration that is none is Rejected."""
-    station = draft.station
-    evse_id = place_of(station, event)
-    unit = event.unit or next((unit for unit in RateUnit if unit_allowed(station, unit)), RateUnit.AMPERES)
-    if evse_id is None or event.duration_s <= 0 or not unit_allowed(station, unit):
-        draft.reply(event.request, Verdict.REJECTED, "no such connector, no duration, or not in this unit")
-        return
-    start_s = second(draft.now.utc)
-    outlook = Outlook(station, start_s)
-    places = _places(station, evse_id)
-    found = tabulate(
-        partial(outlook.total, places, unit) if evse_id == STATION else partial(outlook.one, places[0], unit),
-        start_s=start_s,
-        duration_s=min(event.duration_s, MAX_DURATION_S),
-        max_periods=MAX_PERIODS,
-        max_steps=MAX_STEPS,
-    )
-    phases = max(connector.layout.phases for connector in connectors_of(station, evse_id))
-    schedule = ChargingSchedule(
-        unit=unit,
-        periods=tuple(SchedulePeriod(start_s=at_s, limit=limit, phases=phases) for at_s, limit in found.periods),
-        duration_s=found.duration_s,
-    )
-    composite = CompositeSchedule(evse_id=evse_id, connector=event.connector, start=moment(start_s), schedule=schedule)
-    draft.reply(event.request, Verdict.ACCEPTED, data=composite)
-
-
-def _places(station: Station, evse_id: int) -> tuple[int, ...]:
-    """One connector for each EVSE: the one in use, else its first."""
-    found: dict[int, int] = {}
-    for connector in connectors_of(station, evse_id):
-        if connector.layout.evse_id not in found or connector.transaction_id is not None:
-            found[connector.layout.evse_id] = connector.number
-    return tuple(found.values())

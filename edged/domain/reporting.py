@@ -17,6 +17,8 @@ from edged.domain.station import Station
 from edged.domain.transition import Draft
 
 PAGE_ITEMS = 40
+_ITEMS = {ReportKind.CHARGING_PROFILES: 1, ReportKind.CUSTOMER: 1}
+"""What is told in smaller pages: one group of profiles, one text a message."""
 MAX_REPORTS = 8
 """Under way at a time. Who asks for more is told to come again."""
 
@@ -44,11 +46,15 @@ def _send(draft: Draft, report: PendingReport) -> None:
         kind=report.kind,
         request_id=report.request_id,
         seq_no=report.seq_no,
-        more=len(report.items) > PAGE_ITEMS,
+        more=len(report.items) > _page_items(report),
         generated_at=report.generated_at,
-        items=report.items[:PAGE_ITEMS],
+        items=report.items[: _page_items(report)],
     )
     draft.emit(Ask(report.ticket, page))
+
+
+def _page_items(report: PendingReport) -> int:
+    return _ITEMS.get(report.kind, PAGE_ITEMS)
 
 
 def answered(draft: Draft, event: QuestionAnswered) -> None:
@@ -57,7 +63,7 @@ def answered(draft: Draft, event: QuestionAnswered) -> None:
     if not isinstance(report, PendingReport):
         return
     draft.settle(report.ticket)
-    left = report.items[PAGE_ITEMS:]
+    left = report.items[_page_items(report) :]
     if not left or (event.answer is None and not event.refused):
         return
     _send(

@@ -315,7 +315,10 @@ def request_start(draft: Draft, event: RequestStart) -> None:
     number = event.connector if event.connector is not None else choose_start(station, event.id_token, group)
     refusal = _remote_refusal(station, event, number, group, group_known=group_known)
     if not refusal and number is not None and event.profile is not None:
-        refusal = charging_profile.flaw_of_start(station, event.profile, number, draft.now)
+        flaw = charging_profile.flaw_of_start(station, event.profile, number, draft.now)
+        if flaw is not None:
+            draft.reply(event.request, Verdict.REJECTED, flaw.detail, reason=flaw.reason)
+            return
     if refusal or number is None:
         draft.reply(event.request, Verdict.REJECTED, refusal)
         return

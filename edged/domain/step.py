@@ -10,24 +10,30 @@ from typing import assert_never
 
 from edged.domain import (
     access,
+    agreement,
     authorization,
     availability,
     certificate,
     charging_profile,
+    composite,
     configuration_access,
     connector,
+    customer,
     data_transfer,
     firmware,
     limits,
     local_list,
     log_upload,
     metering,
+    profile_report,
     provisioning,
+    rate_change,
     reporting,
     reservation,
     reset,
     security_event,
     session,
+    site_limit,
     transaction,
     unlock,
 )
@@ -39,11 +45,13 @@ from edged.domain.commands import (
     ClearChargingProfile,
     Command,
     DeleteCertificate,
+    GetChargingProfiles,
     GetCompositeSchedule,
     GetConfiguration,
     GetInstalledCertificates,
     GetLocalListVersion,
     GetLog,
+    GetTransactionStatus,
     InstallCertificate,
     ReceiveData,
     ReportSecurityEvent,
@@ -55,6 +63,8 @@ from edged.domain.commands import (
     SendLocalList,
     SetChargingProfile,
     SetConfiguration,
+    SetLocalLimit,
+    TellCustomer,
     TriggerMessage,
     TriggerSigning,
     UnlockConnector,
@@ -84,6 +94,7 @@ from edged.domain.events import (
     Tick,
     TimeTold,
     TokenAnswered,
+    VersionAgreed,
 )
 from edged.domain.station import Station
 from edged.domain.transition import Draft, Transition
@@ -113,6 +124,7 @@ def _settle(draft: Draft) -> None:
     charging_profile.refresh(draft)
     limits.refresh(draft)
     connector.refresh(draft)
+    rate_change.refresh(draft)
     reservation.remove_lost(draft)  # whose driver has waited for too long counts again, and may find no place any more
     unlock.refresh(draft)
     firmware.refresh(draft)
@@ -141,6 +153,8 @@ def _command(draft: Draft, event: Command) -> None:
             session.request_start(draft, event)
         case RequestStop():
             session.request_stop(draft, event)
+        case GetTransactionStatus():
+            transaction.tell_state(draft, event)
         case UnlockConnector():
             unlock.unlock(draft, event)
         case ChangeAvailability():
@@ -166,11 +180,17 @@ def _command(draft: Draft, event: Command) -> None:
         case ClearChargingProfile():
             charging_profile.clear(draft, event)
         case GetCompositeSchedule():
-            limits.compose(draft, event)
+            composite.compose(draft, event)
+        case GetChargingProfiles():
+            profile_report.tell(draft, event)
+        case SetLocalLimit():
+            site_limit.change(draft, event)
         case UpdateFirmware():
             firmware.order(draft, event)
         case GetLog():
             log_upload.order(draft, event)
+        case TellCustomer():
+            customer.tell(draft, event)
         case InstallCertificate():
             certificate.install(draft, event)
         case DeleteCertificate():
@@ -212,6 +232,8 @@ def _happening(draft: Draft, event: Happening) -> None:
             access.link_proven(draft, event)
         case LinkFailed():
             access.link_failed(draft, event)
+        case VersionAgreed():
+            agreement.version_agreed(draft, event)
         case LinkDown():
             access.link_lost(draft, event)
             provisioning.link_down(draft, event)

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from edged.dialects.v201 import authorization, availability, data, provisioning, remote, reservations
+from edged.dialects.v201 import (
+    authorization,
+    availability,
+    charging,
+    customer,
+    data,
+    files,
+    provisioning,
+    remote,
+    reservations,
+    security,
+)
 from edged.dialects.v201.schemas import KNOWN_ACTIONS, call_violation
 from edged.domain.events import Event
 from edged.domain.types import RequestRef
@@ -20,7 +31,11 @@ from edged.ocpp.rpc import ErrorCode
 _DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefused]]] = {
     **authorization.DECODERS,
     **availability.DECODERS,
+    **charging.DECODERS,
     **data.DECODERS,
+    **security.DECODERS,
+    **files.DECODERS,
+    **customer.DECODERS,
     **provisioning.DECODERS,
     **remote.DECODERS,
     **reservations.DECODERS,

@@ -8,9 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from edged.dialects.v201 import availability, data, meter_values, provisioning, reservations
+from edged.dialects.v201 import (
+    availability,
+    charging,
+    customer,
+    data,
+    files,
+    meter_values,
+    provisioning,
+    reservations,
+    security,
+)
 from edged.domain.effects import (
     DataQuestion,
+    FirmwareRecord,
+    LimitRecord,
+    LogRecord,
     MeterRecord,
     NoticeKind,
     Notify,
@@ -19,6 +32,8 @@ from edged.domain.effects import (
     ReportKind,
     ReportPage,
     ReservationRecord,
+    SecurityRecord,
+    SigningQuestion,
 )
 from edged.domain.events import Event, PageTaken, QuestionAnswered, RecordDelivered
 from edged.domain.station import Station
@@ -26,7 +41,10 @@ from edged.domain.status import availability_state
 from edged.ocpp.dialect import Inexpressible, NotYet, StatusReport
 from edged.ocpp.rpc import Request
 
-_PAGES: Final[Mapping[ReportKind, Callable[[ReportPage, Station], Request | None]]] = {}
+_PAGES: Final[Mapping[ReportKind, Callable[[ReportPage, Station], Request | None]]] = {
+    ReportKind.CHARGING_PROFILES: charging.encode_page,
+    ReportKind.CUSTOMER: customer.encode_page,
+}
 """How a page of each kind of report is worded: the functional blocks' own."""
 
 
@@ -35,6 +53,12 @@ def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpr
     match record:
         case ReservationRecord():
             return reservations.encode_end(record)
+        case SecurityRecord():
+            return security.encode_security_event(record, station)
+        case FirmwareRecord() | LogRecord():
+            return files.encode_record(record)
+        case LimitRecord():
+            return charging.encode_limit(record, station)
         case MeterRecord():
             return meter_values.encode(record.connector, record.samples, station) or Inexpressible()
         case _:
@@ -51,11 +75,11 @@ def encode_question(question: Question, station: Station) -> Request | None:
     match question:
         case DataQuestion():
             return data.encode_question(question)
+        case SigningQuestion():
+            return security.encode_question(question)
         case ReportPage():
             encode = _PAGES.get(question.kind)
             return None if encode is None else encode(question, station)
-        case _:
-            return None
 
 
 def decode_question_answer(ticket: str, question: Question, payload: Any) -> QuestionAnswered:
@@ -64,7 +88,7 @@ def decode_question_answer(ticket: str, question: Question, payload: Any) -> Que
         return QuestionAnswered(ticket, PageTaken() if isinstance(payload, dict) else None)
     if isinstance(question, DataQuestion):
         return QuestionAnswered(ticket, data.decode_answer(payload))
-    return QuestionAnswered(ticket, None)
+    return QuestionAnswered(ticket, security.decode_answer(payload))
 
 
 def encode_notice(notice: Notify, station: Station) -> Request | None:
@@ -74,6 +98,10 @@ def encode_notice(notice: Notify, station: Station) -> Request | None:
             return provisioning.encode_boot(station, triggered=notice.triggered)
         case NoticeKind.HEARTBEAT:
             return Request("Heartbeat", {})
+        case NoticeKind.FIRMWARE_STATUS:
+            return files.encode_firmware(station)
+        case NoticeKind.LOG_STATUS:
+            return files.encode_upload(station)
         case NoticeKind.STATUS:
             return _status(notice, station)
         case NoticeKind.METER:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edged.dialects.v201 import authorization, availability, data, provisioning, remote, reservations
+from edged.dialects.v201 import (
+    authorization,
+    availability,
+    charging,
+    customer,
+    data,
+    files,
+    provisioning,
+    remote,
+    reservations,
+    security,
+)
 from edged.domain.answers import ListStatus
 from edged.domain.effects import Reply
 from edged.domain.station import Station
@@ -14,7 +25,11 @@ from edged.ocpp.dialect import CallRefused, Payload
 _ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]] = {
     **authorization.ENCODERS,
     **availability.ENCODERS,
+    **charging.ENCODERS,
     **data.ENCODERS,
+    **security.ENCODERS,
+    **files.ENCODERS,
+    **customer.ENCODERS,
     **provisioning.ENCODERS,
     **remote.ENCODERS,
     **reservations.ENCODERS,
