@@ -16,7 +16,7 @@ from edged.domain.configuration_names import site_key
 from edged.domain.hardware import Capability, Measurand
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station, Vendor
 from edged.domain.types import Now
-from edged.ocpp.dialect import Dialect
+from edged.ocpp.dialect import Dialect, computed_for
 from edged.settings.model import CsmsSettings, GatewaySettings, PasswordEncoding, StationSettings, TimeSource
 
 DEFAULT_MAX_MA = 32_000
@@ -84,8 +84,6 @@ def fresh_station(
 ) -> Station:
     """The station as its file describes it, before anything was ever kept of it."""
     shapes = layouts(settings, facts)
-    detachable = any(Capability.DETACHABLE in shape.capabilities for shape in shapes)
-    computed = dialect.computed_configuration({"connectors": len(shapes), "detachable": detachable})
     site, _ = first_values(settings, shapes)
     return Station(
         identity=Identity(
@@ -104,13 +102,14 @@ def fresh_station(
             has_password=settings.csms.password is not None,
             has_root=settings.csms.ca_file is not None,
             has_client_certificate=settings.csms.client_certificate is not None,
+            client_hashes=() if settings.csms.client_certificate is None else settings.csms.client_certificate.names,
             credentials_digest=credentials_digest(settings.csms),
             hex_password=settings.csms.password_encoding is PasswordEncoding.HEX,
             vendors=vendors,
             installs_firmware=installs_firmware,
         ),
         boot=boot,
-        configuration=Configuration(changed={}, site=site, computed=computed),
+        configuration=Configuration(changed={}, site=site, computed=computed_for(dialect, shapes)),
         connectors={shape.number: Connector(layout=shape, capabilities=shape.capabilities) for shape in shapes},
         wall_kept=boot.floor,
         clock=now,

@@ -79,7 +79,7 @@ def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFit
         _check_subject(leaf, job)
         if leaf.not_after <= leaf.not_before:
             raise Unfit("the certificate ends before it begins")
-        at = None if now is None else max(now, leaf.not_before)
+        at = max(now, leaf.not_before) if now is not None and job.future else now
         check_dates(leaf, at)
         _check_client(leaf)
         check_path(chain, trusted(job.roots) or chain[-1:], at)
@@ -91,6 +91,7 @@ def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFit
             not_after=leaf.not_after,
             subject=leaf.subject,
             serial_number=leaf.serial_number,
+            hashes=hashes(leaf, chain[1] if len(chain) > 1 else None),
         )
     except Unfit as unfit:
         return Failed(str(unfit), Cause.INVALID)

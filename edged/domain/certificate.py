@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from edged.domain import access, signing
-from edged.domain.answers import CertificateStatus
+from edged.domain.answers import CertificateStatus, Reason
 from edged.domain.commands import DeleteCertificate, GetInstalledCertificates, InstallCertificate
 from edged.domain.credentials import CertificateHash, CertificateUse, InstalledCertificate, LinkFailure
 from edged.domain.effects import Commission
@@ -53,7 +53,7 @@ def roots(station: Station, use: CertificateUse) -> tuple[InstalledCertificate, 
 
 def tell_installed(draft: Draft, event: GetInstalledCertificates) -> None:
     """GetInstalledCertificateIds (M03)."""
-    wanted = event.uses or tuple(CertificateUse)
+    wanted = tuple(CertificateUse) if event.uses is None else event.uses
     found = tuple(one for one in draft.station.certificates.values() if one.use in wanted)
     draft.reply(event.request, CertificateStatus.ACCEPTED if found else CertificateStatus.NOT_FOUND, data=found)
 
@@ -64,6 +64,10 @@ def tell_installed(draft: Draft, event: GetInstalledCertificates) -> None:
 def install(draft: Draft, event: InstallCertificate) -> None:
     """InstallCertificate (M05): judged first. With AdditionalRootCertificateCheck a CSMS's root must be signed by the
     present one, where there is one (M05.FR.08-09)."""
+    if event.use is None:
+        reason = "this station has no use for a root of this kind"
+        draft.reply(event.request, CertificateStatus.REJECTED, reason, reason=Reason.UNSUPPORTED_PARAM)
+        return
     if signing.judged(draft.station) >= MAX_JUDGED:
         draft.reply(event.request, CertificateStatus.FAILED, "other certificates are being judged")
         return
@@ -100,7 +104,10 @@ def _read(draft: Draft, pending: PendingCertificate, outcome: Outcome) -> None:
     draft.announce("certificate.refused", None, use=pending.use, reason=reason)
     if invalid and pending.use is CertificateUse.CSMS_ROOT:
         note(draft, SecurityEvent.INVALID_CSMS_CERTIFICATE, reason)
-    draft.reply(pending.request, CertificateStatus.REJECTED if invalid else CertificateStatus.FAILED, reason)
+    status, word = (CertificateStatus.FAILED, "")
+    if invalid:
+        status, word = CertificateStatus.REJECTED, Reason.INVALID_CERTIFICATE
+    draft.reply(pending.request, status, reason, reason=word)
 
 
 def _keep(draft: Draft, pending: PendingCertificate, root: InstalledCertificate) -> None:
@@ -110,7 +117,7 @@ def _keep(draft: Draft, pending: PendingCertificate, root: InstalledCertificate)
     if root.key not in installed and len(installed) >= room:
         reason = f"{room} certificates are installed, which is all that there is room for"
         draft.announce("certificate.refused", None, use=root.use, reason=reason)
-        draft.reply(pending.request, CertificateStatus.REJECTED, reason)
+        draft.reply(pending.request, CertificateStatus.REJECTED, reason, reason=Reason.OUT_OF_MEMORY)
         return
     kept = dict(installed)
     if _checked(draft.station, root.use) and root.key not in installed:
@@ -155,8 +162,12 @@ def proven(draft: Draft) -> None:
 
 
 def delete(draft: Draft, event: DeleteCertificate) -> None:
-    """DeleteCertificate (M04). The station's own certificate is not in this store and cannot be named (M04.FR.05)."""
+    """DeleteCertificate (M04). The station's own certificate is not in this store and stays (whitepaper M04.FR.05, 2.x
+    M04.FR.06)."""
     found = [one for one in draft.station.certificates.values() if any(_same(event.hash, own) for own in one.hashes)]
+    if _own(draft.station, event.hash):
+        draft.reply(event.request, CertificateStatus.FAILED, "it is the station's own certificate")
+        return
     if not found:
         draft.reply(event.request, CertificateStatus.NOT_FOUND)
         return
@@ -176,6 +187,14 @@ def _stand_by(draft: Draft) -> None:
     if left and all(one.fallback for one in left):
         again = {one.key: replace(one, fallback=False) for one in left}
         draft.update(certificates={**draft.station.certificates, **again})
+
+
+def _own(station: Station, named: CertificateHash) -> bool:
+    """Whether it is one that the station shows, or could. An issuer gives no number twice: its key, which may not be known
+    here, is left aside."""
+    kept = (one for certificate in station.client_certificates.values() for one in certificate.hashes)
+    wanted = replace(named, issuer_key_hash="")
+    return any(_same(wanted, replace(one, issuer_key_hash="")) for one in (*kept, *station.rules.client_hashes))
 
 
 def _same(one: CertificateHash, other: CertificateHash) -> bool:

@@ -53,7 +53,7 @@ class ClientCertificate:
     """A key pair that was made here (*kept*), and the chain (PEM, leaf first) that the CSMS sent for it; "" while its
     signing request waits.
 
-    `offered`: it has had its turn as the one to show. `superseded_at`: since when a newer one is there. `renewal_at`:
+    `hashes`: its names, as a root has them. `offered`: it has had its turn as the one to show. `superseded_at`: since when a newer one is there. `renewal_at`:
     when its renewal was last begun.
     """
 
@@ -64,6 +64,7 @@ class ClientCertificate:
     not_after: datetime | None = None
     subject: str = ""
     serial_number: str = ""
+    hashes: tuple[CertificateHash, ...] = ()
     offered: bool = False
     superseded_at: datetime | None = None
     renewal_at: datetime | None = None

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from edged.domain import availability, security_event
-from edged.domain.answers import FileStatus
+from edged.domain.answers import FileStatus, Reason
 from edged.domain.commands import UpdateFirmware
 from edged.domain.credentials import CertificateUse
 from edged.domain.effects import Abandon, Commission, FirmwareRecord
@@ -64,13 +64,14 @@ def order(draft: Draft, event: UpdateFirmware) -> None:
     wanted = event.order
     roots = _roots(draft.station)
     if roots and not wanted.signed:
-        draft.reply(event.request, FileStatus.SIGNED_ONLY, "a manufacturer's root is installed: updates must be signed")
+        detail = "a manufacturer's root is installed: updates must be signed"
+        draft.reply(event.request, FileStatus.SIGNED_ONLY, detail, reason=Reason.MISSING_PARAM)
     elif installing(draft.station):
-        _reject(draft, event.request, IN_PROGRESS)
+        _reject(draft, event.request, IN_PROGRESS, Reason.FIRMWARE_UPDATE_IN_PROGRESS)
     elif not wanted.signed:
         _take(draft, event.request, wanted)
     elif not usable(draft.station, wanted.location):
-        _reject(draft, event.request, "the location is no address of a file")
+        _reject(draft, event.request, "the location is no address of a file", Reason.INVALID_URL)
     elif not roots:
         _distrust(draft, event.request, Failed("no manufacturer's root is installed", Cause.INVALID))
     else:
@@ -85,8 +86,8 @@ def _roots(station: Station) -> tuple[str, ...]:
     return tuple(one.pem for one in station.certificates.values() if one.use is CertificateUse.MANUFACTURER_ROOT)
 
 
-def _reject(draft: Draft, request: RequestRef, reason: str) -> None:
-    draft.reply(request, FileStatus.REJECTED, reason)
+def _reject(draft: Draft, request: RequestRef, reason: str, word: str) -> None:
+    draft.reply(request, FileStatus.REJECTED, reason, reason=word)
     draft.announce("firmware.rejected", None, reason=reason)
 
 
@@ -96,7 +97,7 @@ def _judged(draft: Draft, pending: PendingOrder, outcome: Outcome) -> None:
     if isinstance(outcome, Failed):
         _distrust(draft, pending.request, outcome)
     elif installing(draft.station):
-        _reject(draft, pending.request, IN_PROGRESS)
+        _reject(draft, pending.request, IN_PROGRESS, Reason.FIRMWARE_UPDATE_IN_PROGRESS)
     else:
         _take(draft, pending.request, pending.order)
 

@@ -74,13 +74,14 @@ class MakeRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckChain:
     """Whether a signed chain (PEM) fits one of our keys, has the subject that was asked for, is valid, and leads to one
-    of the roots (PEM)."""
+    of the roots (PEM). `future`: it may begin later."""
 
     chain: str
     keys: tuple[ClientCertificate, ...]
     roots: tuple[str, ...]
     common_name: str
     organization: str
+    future: bool = True
 
 
 Job = CheckSigner | FetchFirmware | VerifyFirmware | InstallFirmware | SendLog | ReadRoot | MakeRequest | CheckChain

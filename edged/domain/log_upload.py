@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from edged.domain.answers import FileStatus
+from edged.domain.answers import FileStatus, Reason
 from edged.domain.commands import GetLog
 from edged.domain.effects import Abandon, Commission, LogRecord
 from edged.domain.events import JobDone
@@ -36,10 +36,10 @@ def order(draft: Draft, event: GetLog) -> None:
     """Accepted with the file's name; Rejected where the address is none of a file or no time lies in between."""
     wanted = event.order
     if not usable(draft.station, wanted.location):
-        draft.reply(event.request, FileStatus.REJECTED, "the location is no address of a file")
+        draft.reply(event.request, FileStatus.REJECTED, "the location is no address of a file", reason=Reason.INVALID_URL)
         return
     if wanted.oldest is not None and wanted.latest is not None and wanted.oldest > wanted.latest:
-        draft.reply(event.request, FileStatus.REJECTED, "there is nothing between these times")
+        draft.reply(event.request, FileStatus.REJECTED, "there is nothing between these times", reason=Reason.NOT_FOUND)
         return
     canceled = _cancel(draft)
     wanted = replace(wanted, filename=filename(draft.station, wanted, draft.now))

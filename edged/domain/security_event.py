@@ -9,7 +9,7 @@ often somebody provokes it: the others are counted, and the next one that is tol
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ from edged.domain.commands import ReportSecurityEvent
 from edged.domain.effects import Keep, SecurityRecord
 from edged.domain.events import SuspicionRaised
 from edged.domain.journal import SecurityEntry
-from edged.domain.station import SecurityTally
+from edged.domain.station import SecurityTally, Station
 from edged.domain.transition import Draft, put
 from edged.domain.types import Stamp
 
@@ -55,6 +55,9 @@ class SecurityEvent(StrEnum):
     INVALID_STATION_CERTIFICATE = "InvalidChargingStationCertificate"
     INVALID_TLS_VERSION = "InvalidTLSVersion"
     INVALID_TLS_CIPHER = "InvalidTLSCipherSuite"
+    MAINTENANCE_LOGIN = "MaintenanceLoginAccepted"
+    MAINTENANCE_LOGIN_FAILED = "MaintenanceLoginFailed"
+    DISCARDED_CERTIFICATE = "DiscardedRenewedClientCertificate"
 
 
 TOLD = frozenset(
@@ -66,6 +69,9 @@ TOLD = frozenset(
         SecurityEvent.LOG_CLEARED,
         SecurityEvent.MEMORY_EXHAUSTION,
         SecurityEvent.TAMPER,
+        SecurityEvent.MAINTENANCE_LOGIN,
+        SecurityEvent.MAINTENANCE_LOGIN_FAILED,
+        SecurityEvent.DISCARDED_CERTIFICATE,
         # not critical in 1.6, but its test cases want to hear of them (0.1)
         SecurityEvent.INVALID_FIRMWARE_SIGNATURE,
         SecurityEvent.INVALID_SIGNING_CERTIFICATE,
@@ -73,7 +79,7 @@ TOLD = frozenset(
         SecurityEvent.INVALID_STATION_CERTIFICATE,
     }
 )
-"""Those that the CSMS is told of."""
+"""Those that the CSMS is told of, whatever its version."""
 
 CRITICAL = TOLD - {
     SecurityEvent.INVALID_FIRMWARE_SIGNATURE,
@@ -94,14 +100,18 @@ _KNOWN = {
 
 def note(draft: Draft, event: SecurityEvent, info: str = "") -> None:
     """Something happened that the security log must have, and the CSMS where it is critical."""
-    _write(draft, event.value, info, draft.station.stamp(draft.now), told=event in TOLD)
+    _write(draft, event.value, info, draft.station.stamp(draft.now), told=_is_told(draft.station, event))
+
+
+def _is_told(station: Station, event: SecurityEvent | None) -> bool:
+    return event is not None and (event in TOLD or event.value in station.policy.critical_events)
 
 
 def report(draft: Draft, event: ReportSecurityEvent) -> None:
     """A local actor reports one (A04), by its old name or its new one. A name that is not in the list is told unless it
     is said not to be critical. Refused where too many of its type have come: nobody is promised what is not kept."""
     known = _KNOWN.get(event.event_type.casefold())
-    told = event.critical if event.critical is not None else known is None or known in TOLD
+    told = event.critical if event.critical is not None else known is None or _is_told(draft.station, known)
     at = draft.station.stamp(draft.now)
     if event.at is not None:
         at = Stamp(event.at, True, draft.station.boot.id)
@@ -115,7 +125,7 @@ def suspicion(draft: Draft, event: SuspicionRaised) -> None:
     """A shell has noticed something."""
     known = _KNOWN.get(event.event_type.casefold())
     event_type = event.event_type if known is None else known.value
-    _write(draft, event_type, event.info, draft.station.stamp(draft.now), told=known in TOLD)
+    _write(draft, event_type, event.info, draft.station.stamp(draft.now), told=_is_told(draft.station, known))
 
 
 def _write(draft: Draft, event_type: str, info: str, at: Stamp, *, told: bool) -> bool:
@@ -147,7 +157,7 @@ def _make_room(draft: Draft) -> None:
         dropped += draft.station.security_queue[seq].dropped
         draft.dequeue(seq, draft.station.security_queue[seq])
     while len(draft.station.security_queue) > MAX_QUEUED - 2:
-        seq = _least_needed(draft.station.security_queue)
+        seq = _least_needed(draft.station.security_queue, CRITICAL | draft.station.policy.critical_events)
         draft.dequeue(seq, draft.station.security_queue[seq])
         dropped += 1
     if not note_of:
@@ -157,11 +167,11 @@ def _make_room(draft: Draft) -> None:
     draft.enqueue(SecurityRecord(SecurityEvent.MEMORY_EXHAUSTION.value, at, info, dropped))
 
 
-def _least_needed(queue: Mapping[int, SecurityRecord]) -> int:
+def _least_needed(queue: Mapping[int, SecurityRecord], critical: Collection[str]) -> int:
     """Which of those behind the first goes."""
     behind = sorted(queue)[1:]
     often = Counter(queue[seq].event_type for seq in behind)
-    return min(behind, key=lambda seq: (queue[seq].event_type in CRITICAL, -often[queue[seq].event_type], seq))
+    return min(behind, key=lambda seq: (queue[seq].event_type in critical, -often[queue[seq].event_type], seq))
 
 
 def _count(draft: Draft, event_type: str) -> int | None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edged.domain import access
-from edged.domain.answers import CertificateStatus, TriggerStatus
+from edged.domain.answers import CertificateStatus, Reason, TriggerStatus
 from edged.domain.commands import AcceptSignedChain, TriggerSigning
 from edged.domain.credentials import CertificateUse, ClientCertificate
 from edged.domain.effects import Abandon, Ask, Commission, SigningQuestion
@@ -170,8 +170,13 @@ def leave(draft: Draft, pending: PendingCertificate, reason: str) -> None:
 def accept_chain(draft: Draft, event: AcceptSignedChain) -> None:
     """CertificateSigned: judged before it is answered (A02.FR.06)."""
     station = draft.station
+    if not event.known_kind:
+        reason = "this station has no certificates of this kind"
+        draft.reply(event.request, CertificateStatus.REJECTED, reason, reason=Reason.UNSUPPORTED_PARAM)
+        return
     if len(event.chain) > station.configuration.number("CertificateSignedMaxChainSize"):
-        draft.reply(event.request, CertificateStatus.REJECTED, "longer than CertificateSignedMaxChainSize")
+        reason = "longer than CertificateSignedMaxChainSize"
+        draft.reply(event.request, CertificateStatus.REJECTED, reason, reason=Reason.VALUE_TOO_HIGH)
         return
     if judged(station) >= MAX_JUDGED:
         draft.reply(event.request, CertificateStatus.REJECTED, "other certificates are being judged")
@@ -183,6 +188,7 @@ def accept_chain(draft: Draft, event: AcceptSignedChain) -> None:
         roots=tuple(one.pem for one in station.certificates.values() if one.use is CertificateUse.CSMS_ROOT),
         common_name=common_name,
         organization=organization,
+        future=not station.policy.renews_at_once,
     )
     ticket = draft.ticket()
     until_s = draft.now.monotonic_s + JUDGED_S
@@ -213,7 +219,8 @@ def _judged_chain(draft: Draft, pending: PendingCertificate, outcome: Outcome) -
                 if waiting.key_id is not None:
                     draft.settle(waiting.ticket)
             note(draft, SecurityEvent.INVALID_STATION_CERTIFICATE, reason)
-        draft.reply(pending.request, CertificateStatus.REJECTED, reason)
+        word = Reason.INVALID_CERTIFICATE if invalid else ""
+        draft.reply(pending.request, CertificateStatus.REJECTED, reason, reason=word)
         return
     chain = outcome.certificate
     requested_at = own[chain.key_id].requested_at
@@ -244,15 +251,18 @@ def refresh(draft: Draft) -> None:
 
 
 def _offer(draft: Draft) -> None:
-    """The newest chain that has begun has its turn, once (A02.FR.08-09)."""
+    """The newest chain that has begun has its turn, once (whitepaper A02.FR.08-09); where a chain is used at once, the
+    last that came (2.x A02.FR.08)."""
+    at_once = draft.station.policy.renews_at_once
+    any_date = at_once and not draft.now.synchronized
     begun = [
         one
         for one in draft.station.client_certificates.values()
-        if one.chain and one.not_before is not None and one.not_before <= draft.now.utc
+        if one.chain and one.not_before is not None and (any_date or one.not_before <= draft.now.utc)
     ]
     if not begun:
         return
-    newest = max(begun, key=lambda one: (one.not_before, one.requested_at, one.key_id))
+    newest = max(begun, key=lambda one: (None if at_once else one.not_before, one.requested_at, one.key_id))
     for one in begun:
         if one.key_id != newest.key_id and one.superseded_at is None:
             _change(draft, replace(one, superseded_at=draft.now.utc))
@@ -269,13 +279,29 @@ def _tidy(draft: Draft) -> None:
     idle.sort(key=lambda one: (one.requested_at, one.key_id))
     waiting = [one for one in idle if not one.chain]
     chains = [one for one in idle if one.chain]
-    surplus = {one.key_id for one in (*waiting[:-MAX_WAITING], *chains[:-MAX_CHAINS])}
+    surplus = {one.key_id for one in (*waiting[:-MAX_WAITING], *chains[:-MAX_CHAINS], *_unused(draft, chains))}
     if draft.now.synchronized:
         long_ago = draft.now.utc - MONTH
         surplus |= {one.key_id for one in waiting if one.requested_at < long_ago}
         surplus |= {one.key_id for one in chains if one.superseded_at is not None and one.superseded_at < long_ago}
     if surplus:
         _forget(draft, surplus)
+
+
+def _unused(draft: Draft, idle: Collection[ClientCertificate]) -> list[ClientCertificate]:
+    """Where a chain is used at once: what is not shown once a line has come about, be it the former one (2.x A02.FR.10)
+    or a new one by which none came, which is reported (A02.FR.29)."""
+    station = draft.station
+    on_trial = station.access.former is not None
+    if not station.policy.renews_at_once or on_trial or access.security_profile(station) < access.HIGHEST_PROFILE:
+        return []
+    shown = access.client_key(station)
+    unused = [one for one in idle if one.offered and one.key_id != shown]
+    for one in unused:
+        if one.superseded_at is None:
+            note(draft, SecurityEvent.DISCARDED_CERTIFICATE, f"certificate {one.serial_number}")
+            draft.announce("certificate.discarded", None, subject=one.subject)
+    return unused
 
 
 def _renew(draft: Draft) -> None:

@@ -27,6 +27,7 @@ from edged.domain import (
     metering,
     profile_report,
     provisioning,
+    remote,
     rate_change,
     reporting,
     reservation,
@@ -150,9 +151,9 @@ def _command(draft: Draft, event: Command) -> None:
         case CancelReservation():
             reservation.cancel(draft, event)
         case RequestStart():
-            session.request_start(draft, event)
+            remote.request_start(draft, event)
         case RequestStop():
-            session.request_stop(draft, event)
+            remote.request_stop(draft, event)
         case GetTransactionStatus():
             transaction.tell_state(draft, event)
         case UnlockConnector():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from edged.domain.credentials import CertificateHash
 from edged.domain.effects import RestartScope
 from edged.domain.station import Vendor
 from edged.domain.types import IdToken
@@ -155,10 +156,11 @@ class EvseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
-    """Two PEM files."""
+    """Two PEM files. `names`: how a CSMS would call the certificate, as it is when the settings are read."""
 
     cert: Path
     key: Path
+    names: tuple[CertificateHash, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from edged.settings.certificate_names import names_in
 from edged.settings.model import ClientCertificate
 from edged.settings.section import Section
 
@@ -31,7 +32,7 @@ def client_certificate(section: Section) -> ClientCertificate | None:
     if cert is not None and key_file is not None:
         _check_pair(inner, cert, key_file)
     inner.close()
-    return ClientCertificate(cert=cert, key=key_file) if cert and key_file else None
+    return ClientCertificate(cert=cert, key=key_file, names=names_in(cert)) if cert and key_file else None
 
 
 def _check_pair(section: Section, cert: Path, key: Path) -> None:

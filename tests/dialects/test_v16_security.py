@@ -136,7 +136,8 @@ def test_a_value_beyond_its_bounds_is_a_property_violation(action: str, payload:
 @pytest.mark.req("A04.FR.01")
 def test_every_event_is_told_by_its_name_in_the_whitepaper() -> None:
     stamp = Stamp(START, True, "boot-1")
-    assert {event(SecurityRecord(one.value, stamp))["type"] for one in SecurityEvent} == WORDS
+    later = {"DiscardedRenewedClientCertificate", "MaintenanceLoginAccepted", "MaintenanceLoginFailed"}
+    assert {event(SecurityRecord(one.value, stamp))["type"] for one in SecurityEvent} == WORDS | later
 
 
 def test_a_name_that_is_in_no_list_is_told_as_it_is() -> None:

@@ -75,7 +75,7 @@ def delete(site: Site, named: CertificateHash) -> CertificateStatus:
 
 
 def listed(site: Site, *uses: CertificateUse) -> tuple[CertificateStatus, list[str]]:
-    site.do(GetInstalledCertificates(site.ref("GetInstalledCertificateIds"), uses))
+    site.do(GetInstalledCertificates(site.ref("GetInstalledCertificateIds"), uses or None))
     return site.reply().status, [one.fingerprint for one in site.reply().data]
 
 

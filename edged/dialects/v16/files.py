@@ -8,26 +8,26 @@ and the installation, why an upload of diagnostics failed, that an upload was ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from edged.dialects.times import parse_time
+from edged.dialects.file_fields import (
+    Unreadable,
+    read_bound,
+    read_interval_s,
+    read_location,
+    read_moment,
+    read_retries,
+)
 from edged.domain import firmware, log_upload
 from edged.domain.answers import FileStatus
 from edged.domain.commands import GetLog, UpdateFirmware
 from edged.domain.effects import FirmwareRecord, LogRecord, NoticeKind, Reply
 from edged.domain.events import Event
 from edged.domain.files import FirmwareOrder, FirmwareStatus, LogKind, LogOrder, UploadStatus
-from edged.domain.location import MAX_CHARS
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.ocpp.dialect import CallRefused, Inexpressible, Payload
 from edged.ocpp.rpc import ErrorCode, Request
-
-MAX_RETRIES: Final = 100
-MAX_INTERVAL_S: Final = 86_400
-INTERVAL_S: Final = 30
-"""Between attempts, where the CSMS leaves it to us. It may leave their number as well: one, for it can ask again."""
 
 NAMELESS_STATUSES: Final = frozenset(
     {
@@ -54,26 +54,18 @@ _NEAREST: Final[Mapping[FirmwareStatus, FirmwareStatus]] = {
 """Of a signed update, when a CSMS asks for the unsigned message."""
 
 
-class _Unreadable(Exception):
-    """A field whose value is none of its type or range. Never leaves this module."""
-
-    def __init__(self, code: ErrorCode, sentence: str) -> None:
-        super().__init__(sentence)
-        self.refused = CallRefused(code, sentence)
-
-
 # --- commands
 
 
 def _update(payload: Payload, request: RequestRef) -> Event | CallRefused:
     try:
         order = FirmwareOrder(
-            location=_location(payload, "location"),
-            retrieve_at=_moment(payload, "retrieveDate"),
-            retries=_retries(payload),
-            retry_interval_s=_interval_s(payload),
+            location=read_location(payload, "location"),
+            retrieve_at=read_moment(payload, "retrieveDate"),
+            retries=read_retries(payload),
+            retry_interval_s=read_interval_s(payload),
         )
-    except _Unreadable as error:
+    except Unreadable as error:
         return error.refused
     return UpdateFirmware(request, order)
 
@@ -82,17 +74,17 @@ def _signed_update(payload: Payload, request: RequestRef) -> Event | CallRefused
     image = payload["firmware"]
     try:
         order = FirmwareOrder(
-            location=_location(image, "location", "firmware."),
-            retrieve_at=_moment(image, "retrieveDateTime", "firmware."),
-            install_at=_bound(image, "installDateTime", "firmware."),
-            retries=_retries(payload),
-            retry_interval_s=_interval_s(payload),
+            location=read_location(image, "location", "firmware."),
+            retrieve_at=read_moment(image, "retrieveDateTime", "firmware."),
+            install_at=read_bound(image, "installDateTime", "firmware."),
+            retries=read_retries(payload),
+            retry_interval_s=read_interval_s(payload),
             request_id=payload["requestId"],
             signed=True,
             signing_certificate=image["signingCertificate"],
             signature=image["signature"],
         )
-    except _Unreadable as error:
+    except Unreadable as error:
         return error.refused
     return UpdateFirmware(request, order)
 
@@ -101,14 +93,14 @@ def _diagnostics(payload: Payload, request: RequestRef) -> Event | CallRefused:
     try:
         order = LogOrder(
             kind=LogKind.DIAGNOSTICS,
-            location=_location(payload, "location"),
+            location=read_location(payload, "location"),
             filename="",
-            oldest=_bound(payload, "startTime"),
-            latest=_bound(payload, "stopTime"),
-            retries=_retries(payload),
-            retry_interval_s=_interval_s(payload),
+            oldest=read_bound(payload, "startTime"),
+            latest=read_bound(payload, "stopTime"),
+            retries=read_retries(payload),
+            retry_interval_s=read_interval_s(payload),
         )
-    except _Unreadable as error:
+    except Unreadable as error:
         return error.refused
     return GetLog(request, order)
 
@@ -118,45 +110,17 @@ def _log(payload: Payload, request: RequestRef) -> Event | CallRefused:
     try:
         order = LogOrder(
             kind=LogKind(payload["logType"]),
-            location=_location(wanted, "remoteLocation", "log."),
+            location=read_location(wanted, "remoteLocation", "log."),
             filename="",
-            oldest=_bound(wanted, "oldestTimestamp", "log."),
-            latest=_bound(wanted, "latestTimestamp", "log."),
-            retries=_retries(payload),
-            retry_interval_s=_interval_s(payload),
+            oldest=read_bound(wanted, "oldestTimestamp", "log."),
+            latest=read_bound(wanted, "latestTimestamp", "log."),
+            retries=read_retries(payload),
+            retry_interval_s=read_interval_s(payload),
             request_id=payload["requestId"],
         )
-    except _Unreadable as error:
+    except Unreadable as error:
         return error.refused
     return GetLog(request, order)
-
-
-def _location(fields: Mapping[str, Any], name: str, place: str = "") -> str:
-    """Whether it is an address of a file is for the core to say, for the answer differs by message."""
-    location: str = fields[name]
-    if len(location) > MAX_CHARS:
-        raise _Unreadable(ErrorCode.PROPERTY, f"{place}{name}: maxLength {MAX_CHARS}")
-    return location
-
-
-def _moment(fields: Mapping[str, Any], name: str, place: str = "") -> datetime:
-    moment = parse_time(fields[name])
-    if moment is None:
-        raise _Unreadable(ErrorCode.TYPE, f"{place}{name}: type dateTime")
-    return moment
-
-
-def _bound(fields: Mapping[str, Any], name: str, place: str = "") -> datetime | None:
-    return _moment(fields, name, place) if name in fields else None
-
-
-def _retries(payload: Payload) -> int:
-    """Bounded: a CSMS does not keep the station busy for ever; fewer than none are none."""
-    return min(max(int(payload.get("retries", 0)), 0), MAX_RETRIES)
-
-
-def _interval_s(payload: Payload) -> int:
-    return min(max(int(payload.get("retryInterval", INTERVAL_S)), 0), MAX_INTERVAL_S)
 
 
 DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefused]]] = {
