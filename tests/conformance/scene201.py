@@ -63,7 +63,10 @@ class Scene201(Stage):
 
     async def ready(self, *, after: int = 0) -> None:
         for evse in self.connectors:
-            await self.csms.record.wait(partial(_tells, evse=evse), after=after, timeout_s=PATIENCE_S)
+            try:
+                await self.csms.record.wait(partial(_tells, evse=evse), after=after, timeout_s=PATIENCE_S)
+            except TimeoutError as error:
+                raise CsmsTimeout(f"no status of EVSE {evse}; what came: {self.calls(after=after)}") from error
         await self.answered()
 
     def named(self, frame: Frame) -> str:
