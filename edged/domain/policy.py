@@ -60,8 +60,8 @@ class Policy:
 
     `start_points`, `stop_points`: what starts and ends a transaction; None: as the configuration says (TxStartPoint,
     TxStopPoint). `begin_in_start`: a start and an end have no register beside their samples: those of the begin go with
-    the start too. `times_out_unplugged`: a fixed cable that was pulled must be back within the time that a driver has to
-    plug in (2.x E10.FR.02).
+    the start too. `times_out_unplugged`: a fixed cable that was pulled must be back within the time that a driver has
+    to plug in (2.x E10.FR.02).
     `update_triggers`: the updates of a transaction that are worth a durable record in this version.
     `reservation_records`: the CSMS is told why a reservation ended (2.0.1 H04.FR.01).
     `csms_names_transactions`: the CSMS answers a start with its own reference (1.6's integer transactionId).
@@ -74,8 +74,8 @@ class Policy:
     `phases_binding`: so is one whose number of phases cannot be promised (K01.FR.44). `limit_records`: the CSMS is told
     of the site's own limits (K11 to K13).
     `triggered_values`: the key that names the values of a triggered meter report. `daily_heartbeat`: no interval means
-    one a day, not none. `refuses_when_rejected`: while it has not taken the station in, the CSMS's calls are refused and
-    not ignored.
+    one a day, not none. `refuses_when_rejected`: the calls of a CSMS that has rejected the station are refused, not
+    ignored.
     `nameless_firmware_statuses`: what can be told of a firmware update without a request id, `upload_statuses` of the
     upload of a log.
     `critical_events`: the security events that the CSMS must hear of beside those of `security_event.TOLD`.

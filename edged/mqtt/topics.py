@@ -238,14 +238,20 @@ def _worst(faults: tuple[Fault, ...]) -> Fault | None:
     return next((f for f in faults if f.blocking), faults[0] if faults else None)
 
 
+_PENDING = {None: None, True: "Operative", False: "Inoperative"}
+
+
 def _availability(station: Station, connector: Connector) -> Document:
     """The commanded state; `pending`: what it will be once a transaction has ended or the charger has confirmed."""
+    serves = station.effective(connector.number)
+    closes = not serves and station.running(connector.number) is not None  # as soon as the transaction has ended
     pending = connector.changing if connector.changing is not None else connector.scheduled
+    own = connector.operative and connector.evse_operative
     return Document(
         body={
-            "state": "Operative" if station.effective(connector.number) else "Inoperative",
-            "pending": None if pending is None else "Operative" if pending else "Inoperative",
-            "source": "connector" if not connector.operative else None if station.operative else "station",
+            "state": "Operative" if serves or closes else "Inoperative",
+            "pending": "Inoperative" if closes else _PENDING[pending],
+            "source": "connector" if not own else None if station.operative else "station",
         },
         at=station.clock.utc,
     )

@@ -52,7 +52,7 @@ def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpr
     """A durable record as its message."""
     match record:
         case ReservationRecord():
-            return reservations.encode_end(record)
+            return reservations.encode_end(record, station)
         case SecurityRecord():
             return security.encode_security_event(record, station)
         case FirmwareRecord() | LogRecord():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from edged.dialects.v201.words import with_info
+from edged.domain.answers import UnlockStatus
 from edged.domain.commands import TriggerMessage, TriggerSigning, UnlockConnector
 from edged.domain.effects import NoticeKind, Reply
 from edged.domain.events import Event
@@ -42,11 +43,17 @@ def _answer(reply: Reply, _station: Station) -> Payload:
     return with_info({"status": reply.status.value}, reply)
 
 
+def _answer_unlock(reply: Reply, _station: Station) -> Payload:
+    """A charger without a lock: 2.0.1 has no word of its own for it (F05.FR.05); the reason says it."""
+    status = UnlockStatus.FAILED if reply.status is UnlockStatus.NOT_SUPPORTED else reply.status
+    return with_info({"status": status.value}, reply)
+
+
 DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefused]]] = {
     "TriggerMessage": _trigger,
     "UnlockConnector": _unlock,
 }
 ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]] = {
     "TriggerMessage": _answer,
-    "UnlockConnector": _answer,
+    "UnlockConnector": _answer_unlock,
 }

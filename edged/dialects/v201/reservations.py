@@ -12,7 +12,7 @@ from edged.domain.effects import Reply, ReservationRecord
 from edged.domain.events import Event
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
-from edged.ocpp.dialect import CallRefused, Payload
+from edged.ocpp.dialect import CallRefused, Inexpressible, Payload
 from edged.ocpp.rpc import ErrorCode, Request
 
 
@@ -39,8 +39,11 @@ def _answer(reply: Reply, _station: Station) -> Payload:
     return with_info({"status": reply.status.value}, reply)
 
 
-def encode_end(record: ReservationRecord) -> Request:
-    """ReservationStatusUpdate (H04.FR.01, H01.FR.16)."""
+def encode_end(record: ReservationRecord, station: Station) -> Request | Inexpressible:
+    """ReservationStatusUpdate (H04.FR.01, H01.FR.16). Not where the id is another reservation's by now: whoever reads
+    it would take the new one for ended."""
+    if record.reservation_id in station.reservations:
+        return Inexpressible()
     payload = {"reservationId": record.reservation_id, "reservationUpdateStatus": record.outcome.value}
     return Request("ReservationStatusUpdate", payload)
 
