@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -91,7 +92,7 @@ def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFit
             not_after=leaf.not_after,
             subject=leaf.subject,
             serial_number=leaf.serial_number,
-            hashes=hashes(leaf, chain[1] if len(chain) > 1 else None),
+            hashes=tuple(replace(one, issuer_key_hash="") for one in hashes(leaf)),
         )
     except Unfit as unfit:
         return Failed(str(unfit), Cause.INVALID)

@@ -53,8 +53,8 @@ class ClientCertificate:
     """A key pair that was made here (*kept*), and the chain (PEM, leaf first) that the CSMS sent for it; "" while its
     signing request waits.
 
-    `hashes`: its names, as a root has them. `offered`: it has had its turn as the one to show. `superseded_at`: since when a newer one is there. `renewal_at`:
-    when its renewal was last begun.
+    `hashes`: its names, the issuer's key left open. `offered`: it has had its turn as the one to show. `superseded_at`:
+    since when a newer one is there. `renewal_at`: when its renewal was last begun.
     """
 
     key_id: str

@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edged.certificates import check_chain, client_files, forget_keys, key_path, make_request, remove_keys
 from edged.domain.credentials import ClientCertificate
 from edged.domain.jobs import Cause, ChainFits, CheckChain, Failed, MakeRequest, RequestMade
+from edged.settings.certificate_names import names_in
 from tests.fakes.issuing import DAY, authority, issue, name, sign_request, usage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -35,9 +36,15 @@ def waiting(*requests: RequestMade) -> tuple[ClientCertificate, ...]:
 
 
 def judged(
-    folder: Path, chain: str, *requests: RequestMade, roots: tuple[str, ...] = (ROOT.pem,), now: datetime | None = NOW
+    folder: Path,
+    chain: str,
+    *requests: RequestMade,
+    roots: tuple[str, ...] = (ROOT.pem,),
+    now: datetime | None = NOW,
+    future: bool = True,
 ) -> ChainFits | Failed:
-    job = CheckChain(chain=chain, keys=waiting(*requests), roots=roots, common_name="SN-1", organization="Example")
+    keys = waiting(*requests)
+    job = CheckChain(chain=chain, keys=keys, roots=roots, common_name="SN-1", organization="Example", future=future)
     return check_chain(job, folder, now)
 
 
@@ -108,7 +115,12 @@ def test_a_chain_for_our_key_fits(tmp_path: Path) -> None:
         not_after=LIFE["ends"],
         subject="O=Example,CN=SN-1",
         serial_number="abc",
+        hashes=outcome.certificate.hashes,
     )
+    written = tmp_path / "leaf.pem"
+    written.write_text(chain)
+    assert outcome.certificate.hashes == names_in(written), "the same as from a file"
+    assert {one.serial_number for one in names_in(written)} == {"abc"}
 
 
 def test_a_chain_may_lead_to_the_root_by_way_of_another_ca(tmp_path: Path) -> None:
@@ -133,6 +145,14 @@ def test_a_certificate_of_the_future_fits_as_of_its_first_moment(tmp_path: Path)
     chain = sign_request(request.csr, ROOT, begins=NOW + 5 * DAY, ends=NOW + 90 * DAY)
     outcome = judged(tmp_path, chain, request)
     assert isinstance(outcome, ChainFits) and outcome.certificate.not_before == NOW + 5 * DAY
+
+
+@pytest.mark.req("A02.FR.06")
+def test_where_a_certificate_must_be_valid_now_one_of_the_future_is_refused(tmp_path: Path) -> None:
+    request = made(tmp_path)
+    chain = sign_request(request.csr, ROOT, begins=NOW + 5 * DAY, ends=NOW + 90 * DAY)
+    assert "not valid before" in refusal(tmp_path, chain, request, future=False)
+    assert isinstance(judged(tmp_path, chain, request, now=None, future=False), ChainFits)
 
 
 def test_while_the_clock_is_not_trusted_dates_refuse_no_chain(tmp_path: Path) -> None:
