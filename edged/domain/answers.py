@@ -49,6 +49,7 @@ class Reason(StrEnum):
     NOT_FOUND = "NotFound"
     OUT_OF_MEMORY = "OutOfMemory"
     READ_ONLY = "ReadOnly"
+    TOO_LARGE_ELEMENT = "TooLargeElement"
     TOO_MANY_ELEMENTS = "TooManyElements"
     TX_IN_PROGRESS = "TxInProgress"
     TX_NOT_FOUND = "TxNotFound"

@@ -14,6 +14,7 @@ from edged.domain.credentials import CertificateHash, CertificateUse
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogOrder
 from edged.domain.types import IdToken, IdTokenInfo, RequestRef
+from edged.domain.variables import VariableCommand
 
 # --- reservations, starts and stops, hardware
 
@@ -386,4 +387,5 @@ Command = (
     | ReceiveData
     | SendData
     | ReportSecurityEvent
+    | VariableCommand
 )

@@ -93,6 +93,13 @@ def inventory(station: Station) -> Iterator[Entry]:
                 yield Entry(Component(definition.component, evse=evse, connector=connector), definition)
 
 
+def variables_of(component: Component, name: str) -> Iterator[Entry]:
+    """The variables of that name, of every instance, that a component of the inventory has."""
+    for definition in DEFINITIONS[component.name.casefold()].values():
+        if definition.variable.name == name:
+            yield Entry(component, definition)
+
+
 def value(station: Station, entry: Entry, attribute: Attribute = Attribute.ACTUAL) -> str | None:
     """What the variable is now, "" where it is not known. None: the attribute is not there, or must not be shown."""
     if attribute not in ATTRIBUTES or mutability(station, entry) is Mutability.WRITE_ONLY:

@@ -20,6 +20,7 @@ from edged.domain import (
     connector,
     customer,
     data_transfer,
+    delivery,
     firmware,
     limits,
     local_list,
@@ -27,16 +28,16 @@ from edged.domain import (
     metering,
     profile_report,
     provisioning,
-    remote,
     rate_change,
+    remote,
     reporting,
     reservation,
     reset,
     security_event,
     session,
     site_limit,
-    transaction,
     unlock,
+    variable_access,
 )
 from edged.domain.commands import (
     AcceptSignedChain,
@@ -100,6 +101,7 @@ from edged.domain.events import (
 from edged.domain.station import Station
 from edged.domain.transition import Draft, Transition
 from edged.domain.types import Now
+from edged.domain.variables import GetBaseReport, GetReport, GetVariables, SetVariables
 
 
 def step(station: Station, event: Event, now: Now) -> Transition:
@@ -155,7 +157,7 @@ def _command(draft: Draft, event: Command) -> None:
         case RequestStop():
             remote.request_stop(draft, event)
         case GetTransactionStatus():
-            transaction.tell_state(draft, event)
+            delivery.tell_state(draft, event)
         case UnlockConnector():
             unlock.unlock(draft, event)
         case ChangeAvailability():
@@ -206,6 +208,8 @@ def _command(draft: Draft, event: Command) -> None:
             data_transfer.send(draft, event)
         case ReportSecurityEvent():
             security_event.report(draft, event)
+        case GetVariables() | SetVariables() | GetBaseReport() | GetReport():
+            variable_access.serve(draft, event)
         case _:
             assert_never(event)
 
@@ -261,8 +265,8 @@ def _happening(draft: Draft, event: Happening) -> None:
         case SuspicionRaised():
             security_event.suspicion(draft, event)
         case RecordDelivered():
-            transaction.delivered(draft, event)
+            delivery.delivered(draft, event)
         case RecordGivenUp():
-            transaction.given_up(draft, event)
+            delivery.given_up(draft, event)
         case _:
             assert_never(event)

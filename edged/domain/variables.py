@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from edged.domain.types import RequestRef
+
 # --- what there is
 
 
@@ -130,10 +132,50 @@ class VariableFilter:
     variable: Variable | None = None
 
 
-class ReportStatus(StrEnum):
-    """How a request for a report is answered; the report itself follows in pages."""
+class InventoryStatus(StrEnum):
+    """How a request for a report of the device model is answered; the report itself follows in pages."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
     NOT_SUPPORTED = "NotSupported"
     EMPTY = "EmptyResultSet"
+
+
+# --- commands
+
+
+@dataclass(frozen=True, slots=True)
+class GetVariables:
+    request: RequestRef
+    queries: tuple[VariableQuery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetVariables:
+    """Each change by itself: one that is refused takes no other with it."""
+
+    request: RequestRef
+    changes: tuple[VariableChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetBaseReport:
+    """The report is told under `request_id`."""
+
+    request: RequestRef
+    request_id: int
+    base: ReportBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetReport:
+    """What fits one of `wanted`, of components that meet one of `criteria`; an empty one of the two asks for nothing
+    in particular."""
+
+    request: RequestRef
+    request_id: int
+    criteria: frozenset[Criterion] = frozenset()
+    wanted: tuple[VariableFilter, ...] = ()
+
+
+VariableCommand = GetVariables | SetVariables | GetBaseReport | GetReport

@@ -21,6 +21,7 @@ from edged.dialects.v201 import (
     remote,
     reservations,
     security,
+    variables,
 )
 from edged.dialects.v201.schemas import KNOWN_ACTIONS, call_violation
 from edged.domain.events import Event
@@ -39,6 +40,7 @@ _DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefuse
     **provisioning.DECODERS,
     **remote.DECODERS,
     **reservations.DECODERS,
+    **variables.DECODERS,
 }
 SUPPORTED_ACTIONS: Final = frozenset(_DECODERS)
 

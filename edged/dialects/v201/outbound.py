@@ -18,6 +18,7 @@ from edged.dialects.v201 import (
     provisioning,
     reservations,
     security,
+    variables,
 )
 from edged.domain.effects import (
     DataQuestion,
@@ -44,6 +45,7 @@ from edged.ocpp.rpc import Request
 _PAGES: Final[Mapping[ReportKind, Callable[[ReportPage, Station], Request | None]]] = {
     ReportKind.CHARGING_PROFILES: charging.encode_page,
     ReportKind.CUSTOMER: customer.encode_page,
+    ReportKind.VARIABLES: variables.encode_page,
 }
 """How a page of each kind of report is worded: the functional blocks' own."""
 

@@ -16,6 +16,7 @@ from edged.dialects.v201 import (
     remote,
     reservations,
     security,
+    variables,
 )
 from edged.domain.answers import ListStatus
 from edged.domain.effects import Reply
@@ -33,6 +34,7 @@ _ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]
     **provisioning.ENCODERS,
     **remote.ENCODERS,
     **reservations.ENCODERS,
+    **variables.ENCODERS,
 }
 _FAILURES: Final[Mapping[str, Payload]] = {"SendLocalList": {"status": ListStatus.FAILED.value}}
 """Actions that have a word for it that nothing was done."""
