@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from edged.domain import reservation, transaction
 from edged.domain.pending import PendingToken
 from edged.domain.places import in_order, pinned_on
 from edged.domain.reservation import Admission
 from edged.domain.station import Connector, Station
-from edged.domain.types import IdToken, Phase
+from edged.domain.types import IdToken, IdTokenInfo, Phase
 
 
-def choose(station: Station, token: IdToken, group: IdToken | None) -> int | None:
+def choose(station: Station, token: IdToken, info: IdTokenInfo | None) -> int | None:
     """The connector that a token without a place is for: its own transaction, its own cable, where it waits already,
-    and then what `choose_start` says. Where there is but one connector it is that one, whatever becomes of it."""
+    and then what `choose_start` says. Where there is but one connector it is that one, whatever becomes of it.
+    `info`: what is known of the token."""
     connectors = station.connectors.values()
+    group = info.group if info is not None else None
     for connector in connectors:
         running = station.running(connector.number)
         if running is not None and running.id_token is not None and transaction.belongs(running, token, group):
@@ -27,18 +31,22 @@ def choose(station: Station, token: IdToken, group: IdToken | None) -> int | Non
         )
         if any(one is not None and one.matches(token) for one in own):
             return connector.number
-    number = choose_start(station, token, group)
+    number = choose_start(station, token, group, evses=info.evses if info is not None else ())
     return next(iter(station.connectors)) if number is None and len(station.connectors) == 1 else number
 
 
-def choose_start(station: Station, token: IdToken, group: IdToken | None) -> int | None:
+def choose_start(
+    station: Station, token: IdToken, group: IdToken | None, *, evses: Collection[int] = (), group_known: bool = False
+) -> int | None:
     """The connector on which a driver could begin: the one reserved for this token, the car that waits longest, and
     only then a free place that nobody else was promised. A finished session's car is somebody else's (E3.20): it is
-    chosen only where there is no other connector at all."""
+    chosen only where there is no other connector at all. `evses`: only these, where any are named. `group_known`: a
+    group of None is that there is none."""
+    known = group_known or group is not None
     entries = {
-        c.number: reservation.entry(station, c.number, token, group, group_known=group is not None)
+        c.number: reservation.entry(station, c.number, token, group, group_known=known)
         for c in station.connectors.values()
-        if is_open(station, c)
+        if is_open(station, c) and (not evses or c.layout.evse_id in evses)
     }
     ranked = [
         (rank, number)
@@ -78,7 +86,7 @@ def is_usable(station: Station, connector: Connector) -> bool:
     return (
         connector.online
         and in_order(station, connector)
-        and not station.unlocking(number)
+        and not station.seized(number)
         and (running is None or running.id_token is None)
         and all(s.transaction_id is None and s.authorization is None for s in others)
     )

@@ -14,7 +14,7 @@ the answer is 0 then: a difference must be newer than what was last accepted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from edged.domain.answers import ListStatus
 from edged.domain.commands import GetLocalListVersion, ListChange, SendLocalList
@@ -33,14 +33,15 @@ def update(draft: Draft, event: SendLocalList) -> None:
     if refused is not None:
         draft.reply(event.request, *refused)
         return
-    entries = _changed({} if event.full else station.local_list, changes)
+    entries = _changed({} if event.full else station.local_list, event.changes)
     longest = station.configuration.number("LocalAuthListMaxLength")
     if len(entries) > longest:
         draft.reply(event.request, ListStatus.FAILED, f"the list would be longer than {longest} entries")
         return
     if changes or event.full:
         draft.update(local_list=entries)
-    known = station.cache.keys() & (entries.keys() | changes.keys())
+    told = entries.keys() | changes.keys()
+    known = {key for key, entry in station.cache.items() if not told.isdisjoint(entry.id_token.keys)}
     if known:
         draft.update(cache={key: entry for key, entry in station.cache.items() if key not in known})
     draft.update(local_list_version=event.version, list_conflict=False)
@@ -62,21 +63,23 @@ def _refused(
         return ListStatus.FAILED, f"more than {most} entries in one update"
     if len(changes) != len(event.changes):
         return ListStatus.FAILED, "a token is there twice"
-    if "" in changes:
+    if any(not change.id_token.value for change in event.changes):
         return ListStatus.FAILED, "an entry names nobody"
     if event.full and any(change.info is None for change in event.changes):
         return ListStatus.FAILED, "a full list has nothing to take out"
     return None
 
 
-def _changed(entries: Mapping[str, ListedToken], changes: Mapping[str, ListChange]) -> dict[str, ListedToken]:
-    """One copy, however many changes there are."""
+def _changed(entries: Mapping[str, ListedToken], changes: Iterable[ListChange]) -> dict[str, ListedToken]:
+    """One copy, however many changes there are. A change is about every entry that its token could be: one that knows
+    no kind replaces those that do, and the other way round."""
     changed = dict(entries)
-    for key, change in changes.items():
-        if change.info is None:
-            changed.pop(key, None)
-        else:
-            changed[key] = ListedToken(change.id_token, change.info)
+    for change in changes:
+        if change.info is None or change.id_token.key not in changed:
+            for key in change.id_token.keys:
+                changed.pop(key, None)
+        if change.info is not None:
+            changed[change.id_token.key] = ListedToken(change.id_token, change.info)
     return changed
 
 

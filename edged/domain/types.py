@@ -43,6 +43,24 @@ class Phase(StrEnum):
     FINISHING = "Finishing"
 
 
+class TokenKind(StrEnum):
+    """OCPP 2.x's token types. A later version may have more: `IdToken.kind` holds any word."""
+
+    ISO14443 = "ISO14443"
+    ISO15693 = "ISO15693"
+    KEY_CODE = "KeyCode"
+    LOCAL = "Local"
+    MAC_ADDRESS = "MacAddress"
+    EMAID = "eMAID"
+    CENTRAL = "Central"
+    NO_AUTHORIZATION = "NoAuthorization"
+
+
+SHOWN_KINDS = tuple(k for k in TokenKind if k not in (TokenKind.CENTRAL, TokenKind.NO_AUTHORIZATION))
+"""What a person can show at a charger, the likeliest first."""
+_KIND_MARK = "\x1f"
+
+
 @dataclass(frozen=True, slots=True)
 class IdToken:
     """A driver's token. `kind` is OCPP 2.x's token type, or None where the source knows no types.
@@ -55,18 +73,36 @@ class IdToken:
 
     def matches(self, other: IdToken) -> bool:
         """Whether both name the same driver."""
-        if self.value.casefold() != other.value.casefold():
+        if self.folded != other.folded:
             return False
         return self.kind is None or other.kind is None or self.kind == other.kind
 
     @property
-    def key(self) -> str:
-        """The token as a look-up key: case folded, kind left out."""
+    def folded(self) -> str:
+        """The value alone, whatever its case."""
         return self.value.casefold()
+
+    @property
+    def key(self) -> str:
+        """The token as a look-up key: two kinds of one value have two keys."""
+        return self.folded if self.kind is None else f"{self.folded}{_KIND_MARK}{self.kind}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of every token that could be this one, the best first: itself; then, of a token of a kind, the one
+        that has none, and of one without, those of each kind that a person can show."""
+        if self.kind is not None:
+            return self.key, self.folded
+        return self.folded, *(f"{self.folded}{_KIND_MARK}{kind}" for kind in SHOWN_KINDS)
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value alone opens: a code that was typed in is shown to nobody, not even in part (C04.FR.04)."""
+        return self.kind == TokenKind.KEY_CODE
 
     def masked(self) -> str:
         """The token for people: its last four characters."""
-        return f"**{self.value[-4:]}" if len(self.value) > 4 else "**"
+        return f"**{self.value[-4:]}" if len(self.value) > 4 and not self.secret else "**"
 
     def __repr__(self) -> str:
         return f"IdToken({self.masked()})"
@@ -83,22 +119,42 @@ class SecretText:
 
 
 class AuthorizationStatus(StrEnum):
-    """What a list, a cache or the CSMS says of a token."""
+    """What a list, a cache or the CSMS says of a token. Only Accepted lets anybody charge."""
 
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"
+    CONCURRENT_TX = "ConcurrentTx"
     EXPIRED = "Expired"
     INVALID = "Invalid"
-    CONCURRENT_TX = "ConcurrentTx"
+    NO_CREDIT = "NoCredit"
+    NOT_ALLOWED_TYPE_EVSE = "NotAllowedTypeEVSE"
+    NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalMessage:
+    """What a display is to show to a driver. `format`: 2.x's word for how the text is written; `language`: RFC 5646."""
+
+    text: str
+    format: str
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IdTokenInfo:
-    """The answer to "may this token charge". `group` is 1.6's parentIdTag, 2.x's groupIdToken."""
+    """The answer to "may this token charge". `group` is 1.6's parentIdTag, 2.x's groupIdToken.
+
+    `evses`: the only EVSEs where it may (C01.FR.21), empty: all. `languages`: the driver's, the preferred first.
+    """
 
     status: AuthorizationStatus
     group: IdToken | None = None
     expires_at: datetime | None = None
+    evses: tuple[int, ...] = ()
+    languages: tuple[str, ...] = ()
+    message: PersonalMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)

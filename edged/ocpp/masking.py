@@ -1,7 +1,8 @@
 """Frames as a log may show them: without passwords. Pure.
 
-Masked are the values beside the name of a key that nobody may read, however the frame spells it, and the credentials in
-addresses. Invariant: a frame that cannot be read as JSON and may hold such a name is not shown at all.
+Masked are the values beside the name of a key that nobody may read, however the frame spells it, codes that a driver
+typed in (2.x C04.FR.04), and the credentials in addresses. Invariant: a frame that cannot be read as JSON and may hold
+such a name is not shown at all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Final
 MASK: Final = "***"
 SECRET_KEYS: Final = ("authorizationkey", "basicauthpassword")
 """The keys that are written and never read, in 1.6 and 2.x, in small letters."""
+TYPED: Final = "keycode"
+"""The kind of an idToken that is a code, in small letters."""
 _NAMES: Final = frozenset({"key", "name", "status", "attributeStatus", "vendorId", "messageId"})
 _ADDRESS: Final = re.compile(r"(:\\*/\\*/)((?:[^\s\"\\]|\\.)*+)")
 """From the colon on; a slash may be escaped, in text within text more than once. Taken whole, so that a frame is gone
@@ -50,7 +53,7 @@ def _plain(address: re.Match[str]) -> str:
 def _suspicious(text: str) -> bool:
     """Whether a secret's name may be in it: also an escape could spell one."""
     folded = text.casefold()
-    return "\\u" in folded or any(name in folded for name in SECRET_KEYS)
+    return "\\u" in folded or any(name in folded for name in (*SECRET_KEYS, TYPED))
 
 
 def _mentions(value: Any) -> bool:
@@ -66,6 +69,8 @@ def _without_secrets(value: Any) -> Any:
         return [_without_secrets(item) for item in value]
     if not isinstance(value, Mapping):
         return value
+    if str(value.get("type")).casefold() == TYPED:
+        value = {key: MASK if key == "idToken" else item for key, item in value.items()}
     nested = [inner for inner in value.values() if isinstance(inner, Mapping)]
     named = any(_is_secret(word) for one in (value, *nested) for word in one.values())
     return {key: _shown(key, item, hidden=named or _is_secret(key)) for key, item in value.items()}

@@ -18,6 +18,7 @@ from edged.domain.credentials import Access, ClientCertificate, InstalledCertifi
 from edged.domain.effects import Record, Sample, SecurityRecord, transaction_of
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
+from edged.domain.types import IdToken
 from edged.store.codec import Unreadable, decode, encode, unpack
 from edged.store.port import OUTBOX, Loaded, Parked, Row, Rows, Table, Writes
 from edged.store.records import (
@@ -38,6 +39,7 @@ from edged.store.records import (
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T", CachedToken, ListedToken)
 
 
 def load(rows: Rows, fresh: Station) -> Loaded:
@@ -75,8 +77,8 @@ class _Loading:
             connectors=self._connectors(transactions),
             reservations=self._reservations(),
             transactions=transactions,
-            cache=self._table(Table.CACHE, _cached, self.fresh.cache),
-            local_list=self._table(Table.LOCAL_LIST, _listed, self.fresh.local_list),
+            cache=self._tokens(Table.CACHE, _cached, self.fresh.cache),
+            local_list=self._tokens(Table.LOCAL_LIST, _listed, self.fresh.local_list),
             charging_profiles=self._profiles(transactions),
             certificates=self._table(Table.CERTIFICATE, _certificate, self.fresh.certificates),
             client_certificates=self._table(Table.CLIENT_CERTIFICATE, _client, self.fresh.client_certificates),
@@ -161,6 +163,19 @@ class _Loading:
             return key, kind(**unpack(kind, kept, row))
 
         return self._table(table, read, {}).get(STATION_KEY, first)
+
+    def _tokens(self, table: Table, read: Callable[[str, Any], tuple[str, T]], first: Mapping[str, T]) -> dict[str, T]:
+        """Entries under their tokens' keys. An older version left a token's kind out of its key: moved, on disk too."""
+        found = self._table(table, read, first)
+        for key, entry in list(found.items()):
+            own = entry.id_token.key
+            if own != key:
+                del found[key]
+                self._drop(table, to_key(key))
+                if own not in found:
+                    found[own] = entry
+                    self._restore(table, to_key(own), encode(entry))
+        return found
 
     def _profiles(self, transactions: Mapping[str, Transaction]) -> dict[int, InstalledProfile]:
         """Charging profiles whose place and whose transaction are still there."""
@@ -307,17 +322,21 @@ def _transaction(key: str, row: Any) -> tuple[str, Transaction]:
     return one.id, one
 
 
+def _token_key(key: str, token: IdToken) -> None:
+    _same_key(key, token.folded if key == token.folded else token.key)
+
+
 def _cached(key: str, row: Any) -> tuple[str, CachedToken]:
     name = from_key(key)
     entry = CachedToken(**unpack(CachedToken, tuple(f.name for f in fields(CachedToken)), row))
-    _same_key(name, entry.id_token.key)
+    _token_key(name, entry.id_token)
     return name, entry
 
 
 def _listed(key: str, row: Any) -> tuple[str, ListedToken]:
     name = from_key(key)
     entry: ListedToken = decode(ListedToken, row)
-    _same_key(name, entry.id_token.key)
+    _token_key(name, entry.id_token)
     return name, entry
 
 

@@ -112,3 +112,12 @@ def test_a_frame_without_a_password_says_the_same(payload: Any) -> None:
 def test_the_credentials_of_an_address_are_not_shown_however_it_is_spelt(address: str):
     shown = masked(f'[2,"1","UpdateFirmware",{{"location":"{address}","retrieveDate":"2031-01-01T00:00:00Z"}}]')
     assert "hush" not in shown and "example.com" in shown and "2031-01-01" in shown
+
+
+@pytest.mark.req("C04.FR.04")
+@pytest.mark.parametrize("kind", ['"KeyCode"', '"Key\\u0043ode"'])
+def test_a_code_that_was_typed_in_is_masked_wherever_it_stands(kind: str) -> None:
+    token = f'{{"idToken":"4711","type":{kind}}}'
+    frame = f'[2,"1","SendLocalList",{{"localAuthorizationList":[{{"idToken":{token}}}]}}]'
+    assert "4711" not in masked(frame) and "SendLocalList" in masked(frame)
+    assert "4711" in masked(frame.replace(kind, '"ISO14443"'))

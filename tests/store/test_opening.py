@@ -74,7 +74,9 @@ def test_the_database_of_version_one_opens_and_gives_its_station(
     assert opened.migrated_from == 1
     loaded = load(opened.store.load("CP1"), fresh)
     assert records.kept(loaded.station) == records.kept(busy)
-    assert not loaded.repairs
+    assert loaded.repairs.delete == {Table.CACHE: {"ann-1"}}, "version 1 left a token's kind out of its key"
+    opened.store.commit("CP1", loaded.repairs, wall)
+    assert not load(opened.store.load("CP1"), fresh).repairs
     assert [seq for seq, _ in opened.store.outbox("CP1", Lane.TRANSACTION)] == [8]
     assert opened.store.value("boots") == "3"
     entry = SecurityEntry(at=Stamp(wall, True, "b2"), event_type="StartupOfTheDevice")

@@ -115,7 +115,7 @@ STATION_TABLES = {
 }
 STATION_FLEETING = {
     *("identity", "policy", "rules", "boot", "pending", "link", "reset", "queued", "tickets", "clock", "aligned_slot"),
-    *("security_tally", "security_queue", "limits"),
+    *("security_tally", "security_queue", "limits", "wrong_codes"),
 }
 CONNECTOR_FLEETING = {
     "withdrawn",

@@ -18,7 +18,16 @@ from edged.domain.events import BootAnswered, BootFailed, Event, RecordDelivered
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo
 
 _INTEGER_LIMIT: Final = 2**63
-_JUDGEMENTS: Final = {status.value.casefold(): status for status in AuthorizationStatus}
+_JUDGEMENTS: Final = {
+    status.value.casefold(): status
+    for status in (
+        AuthorizationStatus.ACCEPTED,
+        AuthorizationStatus.BLOCKED,
+        AuthorizationStatus.CONCURRENT_TX,
+        AuthorizationStatus.EXPIRED,
+        AuthorizationStatus.INVALID,
+    )
+}
 _REGISTRATIONS: Final = {status.value.casefold(): status for status in Registration if status is not Registration.NONE}
 
 
