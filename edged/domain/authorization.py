@@ -19,7 +19,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from edged.domain.answers import Verdict
+from edged.domain.answers import Reason, Verdict
 from edged.domain.commands import ClearCache
 from edged.domain.station import CachedToken, ListedToken, Station
 from edged.domain.transition import Draft, drop, put
@@ -237,7 +237,9 @@ def _least_useful(cache: Mapping[str, CachedToken], now: Now) -> str:
 def clear_cache(draft: Draft, event: ClearCache) -> None:
     """ClearCache: Rejected where the cache is switched off (E3.23). The list is not its business."""
     if not draft.station.configuration.flag("AuthorizationCacheEnabled"):
-        draft.reply(event.request, Verdict.REJECTED, "the authorization cache is switched off")
+        draft.reply(
+            event.request, Verdict.REJECTED, "the authorization cache is switched off", reason=Reason.NOT_ENABLED
+        )
         return
     draft.update(cache={})
     draft.reply(event.request, Verdict.ACCEPTED)

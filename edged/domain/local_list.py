@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from edged.domain.answers import ListStatus
+from edged.domain.answers import ListStatus, Reason
 from edged.domain.commands import GetLocalListVersion, ListChange, SendLocalList
 from edged.domain.station import ListedToken, Station
 from edged.domain.transition import Draft
@@ -31,12 +31,14 @@ def update(draft: Draft, event: SendLocalList) -> None:
     changes = {change.id_token.key: change for change in event.changes}
     refused = _refused(station, event, changes)
     if refused is not None:
-        draft.reply(event.request, *refused)
+        status, detail, reason = refused
+        draft.reply(event.request, status, detail, reason=reason or "")
         return
     entries = _changed({} if event.full else station.local_list, event.changes)
     longest = station.configuration.number("LocalAuthListMaxLength")
     if len(entries) > longest:
-        draft.reply(event.request, ListStatus.FAILED, f"the list would be longer than {longest} entries")
+        detail = f"the list would be longer than {longest} entries"
+        draft.reply(event.request, ListStatus.FAILED, detail, reason=Reason.TOO_MANY_ELEMENTS)
         return
     if changes or event.full:
         draft.update(local_list=entries)
@@ -50,23 +52,23 @@ def update(draft: Draft, event: SendLocalList) -> None:
 
 def _refused(
     station: Station, event: SendLocalList, changes: Mapping[str, ListChange]
-) -> tuple[ListStatus, str] | None:
+) -> tuple[ListStatus, str, Reason | None] | None:
     """Why an update cannot be carried out, as far as the request itself tells."""
     if not station.configuration.flag("LocalAuthListEnabled"):
-        return ListStatus.NOT_SUPPORTED, "the local list is switched off"
+        return ListStatus.NOT_SUPPORTED, "the local list is switched off", Reason.NOT_ENABLED
     if event.version <= EMPTY:
-        return ListStatus.FAILED, "a version is 1 or more"
+        return ListStatus.FAILED, "a version is 1 or more", Reason.VALUE_TOO_LOW
     if not event.full and event.version <= station.local_list_version:
-        return ListStatus.VERSION_MISMATCH, "the version is not newer than the list's"
+        return ListStatus.VERSION_MISMATCH, "the version is not newer than the list's", None
     most = station.configuration.number("SendLocalListMaxLength")
     if len(event.changes) > most:
-        return ListStatus.FAILED, f"more than {most} entries in one update"
+        return ListStatus.FAILED, f"more than {most} entries in one update", Reason.TOO_MANY_ELEMENTS
     if len(changes) != len(event.changes):
-        return ListStatus.FAILED, "a token is there twice"
+        return ListStatus.FAILED, "a token is there twice", Reason.INVALID_VALUE
     if any(not change.id_token.value for change in event.changes):
-        return ListStatus.FAILED, "an entry names nobody"
+        return ListStatus.FAILED, "an entry names nobody", Reason.INVALID_ID_TOKEN
     if event.full and any(change.info is None for change in event.changes):
-        return ListStatus.FAILED, "a full list has nothing to take out"
+        return ListStatus.FAILED, "a full list has nothing to take out", Reason.INVALID_VALUE
     return None
 
 
