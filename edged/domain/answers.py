@@ -141,6 +141,20 @@ class ReportStatus(StrEnum):
     BUSY = "Busy"  # as many reports as there may be are under way
 
 
+class DisplayStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    NOT_SUPPORTED_FORMAT = "NotSupportedMessageFormat"
+    UNKNOWN_TRANSACTION = "UnknownTransaction"
+
+
+class MessagesStatus(StrEnum):
+    """GetDisplayMessages and ClearDisplayMessage."""
+
+    ACCEPTED = "Accepted"
+    UNKNOWN = "Unknown"
+
+
 class ClearStatus(StrEnum):
     ACCEPTED = "Accepted"
     UNKNOWN = "Unknown"

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from edged.domain.charging import ChargingProfile, LimitSource, ProfilePurpose, RateUnit
 from edged.domain.credentials import CertificateHash, CertificateUse
+from edged.domain.displays import DisplayMessage, MessagePriority, MessageState
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogOrder
 from edged.domain.types import IdToken, IdTokenInfo, RequestRef
@@ -322,6 +323,41 @@ class AcceptSignedChain:
     known_kind: bool = True
 
 
+# --- displays
+
+
+@dataclass(frozen=True, slots=True)
+class SetDisplayMessage:
+    request: RequestRef
+    message: DisplayMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetDisplayMessages:
+    """Those that fit all that is given; nothing given: all."""
+
+    request: RequestRef
+    request_id: int
+    ids: frozenset[int] = frozenset()
+    priority: MessagePriority | None = None
+    state: MessageState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearDisplayMessage:
+    request: RequestRef
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellCost:
+    """What a transaction costs so far, in the configured currency."""
+
+    request: RequestRef
+    transaction_id: str
+    total: float
+
+
 # --- free data and security events
 
 
@@ -384,6 +420,10 @@ Command = (
     | DeleteCertificate
     | GetInstalledCertificates
     | AcceptSignedChain
+    | SetDisplayMessage
+    | GetDisplayMessages
+    | ClearDisplayMessage
+    | TellCost
     | ReceiveData
     | SendData
     | ReportSecurityEvent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,8 @@ from edged.domain.credentials import LinkFailure
 from edged.domain.effects import Record
 from edged.domain.hardware import ActionOutcome, Observation
 from edged.domain.jobs import Outcome, Stage
-from edged.domain.types import IdToken, IdTokenInfo, RequestRef
+from edged.domain.policy import Policy
+from edged.domain.types import IdToken, IdTokenInfo, PersonalMessage, RequestRef
 
 # --- the hardware and the people in front of it
 
@@ -72,6 +74,15 @@ class LinkUp:
     """`access`: the number of the `Access` with which the line was opened."""
 
     access: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAgreed:
+    """The line that is about to be reported speaks by other rules than the last one: those of `policy`, with the values
+    of configuration keys that follow from them."""
+
+    policy: Policy
+    computed: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +150,15 @@ class TokenAnswered:
 
 @dataclass(frozen=True, slots=True)
 class RecordDelivered:
-    """The CSMS has processed a record. `external_ref`: its own name for the transaction, where it gives one."""
+    """The CSMS has processed a record. `external_ref`: its own name for the transaction, where it gives one; `cost` and
+    `message`: what the driver is to be told of the price."""
 
     seq: int
     record: Record
     external_ref: int | None = None
     info: IdTokenInfo | None = None
+    cost: float | None = None
+    message: PersonalMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +232,7 @@ Happening = (
     | LinkProven
     | LinkDown
     | LinkFailed
+    | VersionAgreed
     | BootAnswered
     | BootFailed
     | RegistrationLost

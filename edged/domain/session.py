@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.domain import authorization, key_code, reservation, transaction
+from edged.domain import authorization, display, key_code, reservation, transaction
 from edged.domain.answers import TokenVerdict
 from edged.domain.authorization import Way
 from edged.domain.charging import ChargingProfile
@@ -188,6 +188,7 @@ def admit(draft: Draft, number: int, driver: Driver) -> None:
         _ask(draft, number, driver)
     elif way is Way.ADMIT and not unknown_group:
         let_in(draft, number, driver, group_of(driver, info), place.reservation_id)
+        display.judged(draft, number, None)
     elif way is Way.ADMIT:
         _refuse(draft, number, driver, TokenVerdict.RESERVED)
     else:
@@ -342,6 +343,7 @@ def _answered_start(draft: Draft, number: int, driver: Driver, info: IdTokenInfo
         _refuse(draft, number, driver, TokenVerdict.RESERVED)
     else:
         let_in(draft, number, driver, group_of(driver, info), place.reservation_id)
+        display.judged(draft, number, info.message)
 
 
 def drop_question(draft: Draft, number: int, detail: str) -> None:

@@ -15,6 +15,7 @@ from edged.domain.charging import ChargingProfile, InstalledProfile, LimitsBasis
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
 from edged.domain.credentials import Access, CertificateHash, ClientCertificate, InstalledCertificate, LinkFailure
+from edged.domain.displays import Bill, DisplayMessage
 from edged.domain.effects import RestartScope, Sample, SecurityRecord, StopReason
 from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
@@ -52,7 +53,7 @@ class SiteRules:
     `security_profile`, `has_*`: the site's own way to the CSMS; `credentials_digest` changes when the installer changes
     it. `client_hashes`: the names of the site's own client certificate, its issuer's key left open. `hex_password`:
     passwords are bytes in hexadecimal. `vendors`: whose DataTransfers are taken; keys case-folded. `installs_firmware`:
-    there is a hook for it.
+    there is a hook for it. `has_display`: somebody shows what MQTT says is to be shown.
     """
 
     offline_tokens: tuple[IdToken, ...] = ()
@@ -67,6 +68,7 @@ class SiteRules:
     hex_password: bool = False
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
     installs_firmware: bool = False
+    has_display: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,6 +356,8 @@ class Station:
     cache: Mapping[str, CachedToken] = field(default_factory=dict)
     local_list: Mapping[str, ListedToken] = field(default_factory=dict)
     charging_profiles: Mapping[int, InstalledProfile] = field(default_factory=dict)
+    display_messages: Mapping[int, DisplayMessage] = field(default_factory=dict)
+    bills: Mapping[int, Bill] = field(default_factory=dict)
     certificates: Mapping[str, InstalledCertificate] = field(default_factory=dict)
     client_certificates: Mapping[str, ClientCertificate] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from edged.domain import (
     customer,
     data_transfer,
     delivery,
+    display,
     firmware,
     limits,
     local_list,
@@ -45,11 +46,13 @@ from edged.domain.commands import (
     ChangeAvailability,
     ClearCache,
     ClearChargingProfile,
+    ClearDisplayMessage,
     Command,
     DeleteCertificate,
     GetChargingProfiles,
     GetCompositeSchedule,
     GetConfiguration,
+    GetDisplayMessages,
     GetInstalledCertificates,
     GetLocalListVersion,
     GetLog,
@@ -65,7 +68,9 @@ from edged.domain.commands import (
     SendLocalList,
     SetChargingProfile,
     SetConfiguration,
+    SetDisplayMessage,
     SetLocalLimit,
+    TellCost,
     TellCustomer,
     TriggerMessage,
     TriggerSigning,
@@ -135,6 +140,7 @@ def _settle(draft: Draft) -> None:
     certificate.refresh(draft)
     data_transfer.refresh(draft)
     access.refresh(draft)
+    display.refresh(draft)
     reset.refresh(draft)
 
 
@@ -206,6 +212,14 @@ def _command(draft: Draft, event: Command) -> None:
             data_transfer.receive(draft, event)
         case SendData():
             data_transfer.send(draft, event)
+        case SetDisplayMessage():
+            display.set_message(draft, event)
+        case GetDisplayMessages():
+            display.tell_messages(draft, event)
+        case ClearDisplayMessage():
+            display.clear_message(draft, event)
+        case TellCost():
+            display.tell_cost(draft, event)
         case ReportSecurityEvent():
             security_event.report(draft, event)
         case GetVariables() | SetVariables() | GetBaseReport() | GetReport():
@@ -266,6 +280,7 @@ def _happening(draft: Draft, event: Happening) -> None:
             security_event.suspicion(draft, event)
         case RecordDelivered():
             delivery.delivered(draft, event)
+            display.delivered(draft, event)
         case RecordGivenUp():
             delivery.given_up(draft, event)
         case _:

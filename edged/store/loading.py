@@ -15,6 +15,7 @@ from edged.domain.charging import InstalledProfile
 from edged.domain.commands import Target
 from edged.domain.configuration import find_key, normalize
 from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate
+from edged.domain.displays import DisplayMessage
 from edged.domain.effects import Record, Sample, SecurityRecord, transaction_of
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
@@ -80,6 +81,7 @@ class _Loading:
             cache=self._tokens(Table.CACHE, _cached, self.fresh.cache),
             local_list=self._tokens(Table.LOCAL_LIST, _listed, self.fresh.local_list),
             charging_profiles=self._profiles(transactions),
+            display_messages=self._table(Table.DISPLAY_MESSAGE, _message, self.fresh.display_messages),
             certificates=self._table(Table.CERTIFICATE, _certificate, self.fresh.certificates),
             client_certificates=self._table(Table.CLIENT_CERTIFICATE, _client, self.fresh.client_certificates),
             firmware=self._one(Table.FIRMWARE, FirmwareUpdate, FIRMWARE_KEPT, self.fresh.firmware),
@@ -344,6 +346,12 @@ def _profile(key: str, row: Any) -> tuple[int, InstalledProfile]:
     one: InstalledProfile = decode(InstalledProfile, row)
     _same_key(key, str(one.profile.id))
     return one.profile.id, one
+
+
+def _message(key: str, row: Any) -> tuple[int, DisplayMessage]:
+    one: DisplayMessage = decode(DisplayMessage, row)
+    _same_key(key, str(one.id))
+    return one.id, one
 
 
 def _certificate(key: str, row: Any) -> tuple[str, InstalledCertificate]:

@@ -35,6 +35,7 @@ class Table(StrEnum):
     CONFIGURATION = "configuration"  # by key name
     CONNECTOR = "connector"  # by number
     CORRECTION = "correction"  # by boot
+    DISPLAY_MESSAGE = "display_message"  # by id
     FIRMWARE = "firmware"  # at most one row
     LOCAL_LIST = "local_list"  # by token
     PROFILE = "profile"  # by id

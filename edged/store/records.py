@@ -354,6 +354,7 @@ def _compare_stations(draft: _Draft, before: Station, after: Station) -> None:
 def _compare_more(draft: _Draft, before: Station, after: Station) -> None:
     """The tables of the profiles beside the core."""
     draft.compare(Table.LOCAL_LIST, before.local_list, after.local_list, key=to_key, row=whole_row)
+    draft.compare(Table.DISPLAY_MESSAGE, before.display_messages, after.display_messages, key=str, row=whole_row)
     draft.compare(Table.PROFILE, before.charging_profiles, after.charging_profiles, key=str, row=whole_row)
     draft.compare(Table.CERTIFICATE, before.certificates, after.certificates, key=to_key, row=whole_row)
     draft.compare(
@@ -395,6 +396,7 @@ def kept(station: Station) -> Station:
         upload=None if station.upload is None else replace(station.upload, ticket=None),
         access=replace(station.access, failures=0, until_s=None),
         security_tally={},
+        bills={},
         wrong_codes=type(station.wrong_codes)(),
         pending={},
         link=type(station.link)(),

@@ -13,6 +13,7 @@ from edged.dialects.v201 import (
     charging,
     customer,
     data,
+    display,
     files,
     meter_values,
     provisioning,
@@ -45,6 +46,7 @@ from edged.ocpp.rpc import Request
 _PAGES: Final[Mapping[ReportKind, Callable[[ReportPage, Station], Request | None]]] = {
     ReportKind.CHARGING_PROFILES: charging.encode_page,
     ReportKind.CUSTOMER: customer.encode_page,
+    ReportKind.DISPLAY_MESSAGES: display.encode_page,
     ReportKind.VARIABLES: variables.encode_page,
 }
 """How a page of each kind of report is worded: the functional blocks' own."""
