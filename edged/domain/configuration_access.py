@@ -26,11 +26,16 @@ from edged.domain.security_event import SecurityEvent, note
 from edged.domain.station import Station
 from edged.domain.transition import Draft, put
 
-NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 PASSWORD = "AuthorizationKey"
 PROFILE = "SecurityProfile"
 ORGANIZATION = "CpoName"
 TIME_SOURCE = "TimeSource"
+_FOLLOWS = {
+    "TxEndedSampleInterval": "MeterValueSampleInterval",
+    "TxEndedAlignedInterval": "ClockAlignedDataInterval",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,8 @@ def flaw(station: Station, key: ConfigKey, value: str) -> Outcome:
 
 
 def _flaw_of_number(key: ConfigKey, text: str) -> Reason:
-    if not NUMBER.fullmatch(text):
+    form = _WHOLE if key.kind is KeyKind.INT else _NUMBER
+    if not form.fullmatch(text):
         return Reason.INVALID_VALUE
     return Reason.VALUE_TOO_LOW if float(text) < key.minimum else Reason.VALUE_TOO_HIGH
 
@@ -145,7 +151,10 @@ def _report(station: Station, key: ConfigKey) -> KeyReport:
 
 
 def shown(station: Station, name: str) -> str:
-    """The value in force of a key that may be read."""
+    """The value in force of a key that may be read. One that was never set may follow another key."""
     if name == TIME_SOURCE and not station.rules.time_from_csms:
         return "NTP"
-    return str(access.security_profile(station)) if name == PROFILE else station.configuration.text(name)
+    if name == PROFILE:
+        return str(access.security_profile(station))
+    text = station.configuration.text(name)
+    return station.configuration.text(_FOLLOWS[name]) if name in _FOLLOWS and not text else text

@@ -44,10 +44,7 @@ def _by_component(definitions: tuple[Definition, ...]) -> dict[str, dict[_Names,
     ordered = sorted(definitions, key=lambda one: (one.scope.value, one.component, one.name))
     found: dict[str, dict[_Names, Definition]] = {}
     for one in ordered:
-        variables = found.setdefault(one.component.casefold(), {})
-        names = _folded(one.variable.name, one.variable.instance)
-        assert names not in variables, f"defined twice: {one.name}"
-        variables[names] = one
+        found.setdefault(one.component.casefold(), {})[_folded(one.variable.name, one.variable.instance)] = one
     return found
 
 

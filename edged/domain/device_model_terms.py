@@ -25,7 +25,7 @@ class Scope(Enum):
     CONNECTOR = auto()  # for each connector
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Definition:
     """One variable of one component. Exactly one of `key` and `fact` is given.
 
@@ -51,6 +51,9 @@ class Definition:
     most: Limit | None = None
     values: tuple[str, ...] = ()
     options: Values | None = None
+
+    def __repr__(self) -> str:
+        return self.name
 
     @property
     def name(self) -> str:

@@ -39,7 +39,7 @@ def read(site: Site, *keys: str) -> ConfigurationReport:
 def test_every_key_is_changed_or_refused_by_its_access(key: ConfigKey) -> None:
     site = Site.build(2)
     before = site.station.configuration.text(key.name)
-    good = key.allowed[0] if key.allowed and key.kind in CHOSEN else GOOD.get(key.kind, "x")
+    good = key.allowed[0] if key.allowed and key.kind in CHOSEN else GOOD.get(key.kind, "x")[: key.maximum]
     status = site.set(key.name.lower(), good)
     if key.mutability is Mutability.READ_ONLY:
         assert status is ConfigurationStatus.REJECTED
