@@ -10,21 +10,22 @@ Refuses to know: how the text goes out. Invariant: what is told is what was ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from edged.domain import reporting
 from edged.domain.answers import CustomerStatus, Reason
 from edged.domain.commands import TellCustomer
 from edged.domain.effects import ReportKind
-from edged.domain.station import Station, Transaction
+from edged.domain.station import CachedToken, ListedToken, Station, Transaction
 from edged.domain.transition import Draft, drop
 from edged.domain.types import IdToken, IdTokenInfo, Stamp
 
 PART_CHARS = 512
 """2.x's messages take no more at a time."""
 NOTHING = "Nothing is kept of this customer."
-CLEARED = "What was kept of this customer has been cleared."
+CLEARED = "The authorization cache has been cleared of this customer."
+REST = "The local list is not cleared, nor what has not come to its end."
 
 
 def tell(draft: Draft, event: TellCustomer) -> None:
@@ -47,8 +48,10 @@ def tell(draft: Draft, event: TellCustomer) -> None:
     draft.reply(event.request, CustomerStatus.ACCEPTED)
     draft.announce("customer.told", None, reported=event.report, cleared=cleared)
     lines = facts if event.report else []
-    if event.clear and (cleared or facts):
-        lines = [*lines, CLEARED]
+    if cleared:
+        lines.append(CLEARED)
+    if event.clear and event.id_token is not None and any(_facts(draft.station, event.id_token)):
+        lines.append(REST)
     reporting.begin(draft, ReportKind.CUSTOMER, event.request_id, _parts("\n".join(lines or [NOTHING])))
 
 
@@ -58,11 +61,18 @@ def _parts(text: str) -> tuple[str, ...]:
 
 def _clear(draft: Draft, token: IdToken) -> bool:
     """Whether there was something to take away."""
-    entry = draft.station.cache.get(token.key)
-    if entry is None or not entry.id_token.matches(token):
-        return False
-    draft.update(cache=drop(draft.station.cache, token.key))
-    return True
+    cache = draft.station.cache
+    for key in _keys(cache, token):
+        cache = drop(cache, key)
+    cleared = len(cache) < len(draft.station.cache)
+    if cleared:
+        draft.update(cache=cache)
+    return cleared
+
+
+def _keys(entries: Mapping[str, ListedToken] | Mapping[str, CachedToken], token: IdToken) -> list[str]:
+    """The entries that are this token's."""
+    return [key for key in token.keys if key in entries and entries[key].id_token.matches(token)]
 
 
 # --- what is known
@@ -70,11 +80,11 @@ def _clear(draft: Draft, token: IdToken) -> bool:
 
 def _facts(station: Station, token: IdToken) -> Iterator[str]:
     """A sentence for each thing, without the token itself."""
-    listed = station.local_list.get(token.key)
-    if listed is not None and listed.id_token.matches(token):
-        yield f"Local authorization list (version {station.local_list_version}): {_judgement(listed.info)}."
-    cached = station.cache.get(token.key)
-    if cached is not None and cached.id_token.matches(token):
+    for key in _keys(station.local_list, token):
+        judgement = _judgement(station.local_list[key].info)
+        yield f"Local authorization list, version {station.local_list_version}: {judgement}."
+    for key in _keys(station.cache, token):
+        cached = station.cache[key]
         yield f"Authorization cache, as of {_time(cached.updated_at)}: {_judgement(cached.info)}."
     for reservation in station.reservations.values():
         if reservation.id_token.matches(token):

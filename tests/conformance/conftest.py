@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from edged.simulator.csms import Csms
 from tests.conformance.scene import OpenScene, Scene
 from tests.conformance.scene201 import OpenScene201, Scene201
 from tests.conformance.stage import SOCKET, Box
+from tests.fakes.file_servers import WebServer
 
 Script = Callable[[Csms], None]
 
@@ -52,3 +54,10 @@ async def open_scene201(tmp_path: Path, quick_reconnects: None) -> AsyncIterator
     """The same for a station of 2.0.1."""
     async with _stages(Scene201, tmp_path) as opener:
         yield opener
+
+
+@pytest.fixture
+def web() -> Iterator[Callable[..., WebServer]]:
+    """Opens a web server that gives these answers, in turn."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *answers: stack.enter_context(WebServer(*answers))

@@ -3,78 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
 import os
-import signal
-import tarfile
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edged.system import installer
+from tests.conformance.files import FIRMWARE, FTP_PASSWORD, LOOPBACK, Hook, maker, names_and_content, now
 from tests.conformance.scene import PATIENCE_S, OpenScene, Scene
 from tests.fakes import issuing
 from tests.fakes.file_servers import Call, WebServer, ftp_server, serving, status
-
-FIRMWARE = os.urandom(200_000)
-LOOPBACK = {"files": {"allowed_hosts": ["127.0.0.1"]}}
-FTP_PASSWORD = "ftp-s3cret"
-
-
-def now(later_s: float = 0.0) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=later_s)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class Hook:
-    """An install command: keeps what it was given, waits for `open`, ends as it is told."""
-
-    def __init__(self, folder: Path, *, exit_status: int = 0, closed: bool = False) -> None:
-        self.folder = folder
-        self.runs, self.gate, self.given = folder / "runs", folder / "gate", folder / "given"
-        self.path = folder / "install.sh"
-        self.path.write_text(
-            "#!/bin/sh\n"
-            f'echo "$$ $PPID" >> {self.runs}\n'
-            f'cp "$1" {self.given}\n'
-            f"while [ ! -e {self.gate} ]; do sleep 0.05; done\n"
-            f'echo "the last word"\nexit {exit_status}\n'
-        )
-        self.path.chmod(0o755)
-        if not closed:
-            self.open()
-
-    def open(self) -> None:
-        self.gate.touch()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {**LOOPBACK, "firmware": {"install": str(self.path)}}
-
-    @property
-    def count(self) -> int:
-        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
-
-    async def begun(self) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not self.given.exists():
-                await asyncio.sleep(0.02)
-
-    def cut_off(self) -> None:
-        """The power is gone, for the command and for whoever runs it."""
-        for pid in self.runs.read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-
-
-@pytest.fixture
-def web() -> Iterator[Callable[..., WebServer]]:
-    with contextlib.ExitStack() as stack:
-        yield lambda *answers: stack.enter_context(WebServer(*answers))
 
 
 def stages(scene: Scene, action: str = "FirmwareStatusNotification", *, after: int = 0) -> list[str]:
@@ -252,11 +193,6 @@ async def test_an_installation_that_the_power_interrupted_has_failed(
 # --- logs
 
 
-def names_and_content(archive: bytes) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as found:
-        return {member.name: found.extractfile(member).read() for member in found}  # type: ignore[union-attr]
-
-
 @pytest.mark.req("TC_045_1_CS")
 async def test_TC_045_1_CS_get_diagnostics(open_scene: OpenScene, tmp_path: Path) -> None:
     scene = await open_scene(site_settings=LOOPBACK)
@@ -347,11 +283,6 @@ async def test_TC_079_CS_get_security_log(open_scene: OpenScene, web: Callable[.
 # --- signed firmware
 
 
-def _maker() -> tuple[issuing.Issued, issuing.Issued]:
-    root = issuing.issue(subject=issuing.name(CN="Maker Root", O="Maker"), ca=True)
-    return root, issuing.issue(root, subject=issuing.name(CN="Maker Signer", O="Maker"))
-
-
 async def signed_update(scene: Scene, url: str, signer: issuing.Issued, signature: str, request_id: int = 9) -> str:
     firmware = {"location": url, "retrieveDateTime": now(), "signingCertificate": signer.pem, "signature": signature}
     return await scene.status_of("SignedUpdateFirmware", requestId=request_id, firmware=firmware)
@@ -370,7 +301,7 @@ async def test_TC_080_CS_secure_firmware_update(
 ) -> None:
     hook, server = Hook(tmp_path), web(serving(FIRMWARE))
     scene = await open_scene(site_settings=hook.settings)
-    root, signer = _maker()
+    root, signer = maker()
     await trust(scene, root)
     assert await signed_update(scene, server.url(), signer, signer.sign_ecdsa(FIRMWARE)) == "Accepted"
     await told(scene, "Installed", "SignedFirmwareStatusNotification")
@@ -395,7 +326,7 @@ async def test_TC_081_CS_secure_firmware_update_with_a_wrong_signature(
 ) -> None:
     hook, server = Hook(tmp_path), web(serving(FIRMWARE))
     scene = await open_scene(site_settings=hook.settings)
-    root, signer = _maker()
+    root, signer = maker()
     await trust(scene, root)
     assert await signed_update(scene, server.url(), signer, signer.sign_ecdsa(b"something else")) == "Accepted"
     await told(scene, "InvalidSignature", "SignedFirmwareStatusNotification")
@@ -410,8 +341,8 @@ async def test_a_signer_that_nobody_vouches_for_is_refused(
 ) -> None:
     server = web(serving(FIRMWARE))
     scene = await open_scene(site_settings=Hook(tmp_path).settings)
-    root, _ = _maker()
-    _, stranger = _maker()
+    root, _ = maker()
+    _, stranger = maker()
     signature = stranger.sign_ecdsa(FIRMWARE)
     assert await signed_update(scene, server.url(), stranger, signature) == "InvalidCertificate"
     await trust(scene, root)
