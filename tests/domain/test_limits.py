@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from edged.domain.answers import ProfileStatus, Verdict
 from edged.domain.charging import ChargingProfile, CompositeSchedule, RateUnit, Recurrency
+from edged.domain.commands import SetLocalLimit
 from edged.domain.desired import desired
 from edged.domain.events import Tick
 from edged.domain.hardware import Capability, ChargerState, Measurand
@@ -34,7 +36,7 @@ from tests.fakes.profiles import (
     profiles,
     put,
 )
-from tests.fakes.site import FULL, START, Site, layout
+from tests.fakes.site import FULL, POLICY, START, Site, layout
 
 
 def charging(*numbers: int, **shape: Any) -> Site:
@@ -501,12 +503,20 @@ def test_asking_changes_nothing() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(profiles((DEFAULT, TX, STATION)), max_size=8), st.sampled_from(RateUnit), st.booleans())
+@given(
+    st.lists(profiles((DEFAULT, TX, STATION)), max_size=8),
+    st.sampled_from(RateUnit),
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40_000)), max_size=2),
+)
 def test_a_schedule_is_at_every_second_what_the_rules_say(
-    installed: list[ChargingProfile], unit: RateUnit, in_use: bool
+    installed: list[ChargingProfile], unit: RateUnit, in_use: bool, local: list[tuple[int, int]]
 ) -> None:
-    """Against the plain reading that every step is judged by: one EVSE, in use or not, all purposes, both units."""
+    """Against the plain reading that every step is judged by: one EVSE, in use or not, all purposes, both units, and
+    limits of the site's own."""
     site = charging(1, layouts=(layout(1),)) if in_use else Site.build(1)
+    for evse, limit_ma in local:
+        site.do(SetLocalLimit(request=site.ref(), evse=evse, limit_ma=limit_ma))
     for one in installed:
         put(site, one, 0 if one.purpose is STATION or one.id % 2 else 1)
     found = ask(site, duration_s=300, unit=unit)
@@ -518,10 +528,11 @@ def test_a_schedule_is_at_every_second_what_the_rules_say(
     running = station.running(1)
     started = found.start if running is None else running.started.utc
     budgets = [one for one in station.charging_profiles.values() if one.profile.purpose is STATION]
+    site_a = min([ampere(connector, (limit_ma / 1000, A)) for limit_ma in dict(local).values()], default=32.0)
     for at_s in range(300):
         at = found.start + timedelta(seconds=at_s)
         own_a = ampere(connector, own_limit(station, connector, at, started))
-        allowed_a = min(own_a, ampere(connector, first_limit(budgets, at, found.start)))
+        allowed_a = min(own_a, site_a, ampere(connector, first_limit(budgets, at, found.start)))
         expected = allowed_a if unit is A else allowed_a * 690.0
         assert expected - 0.1 - 1e-5 <= limit_at(found, at_s) <= expected + 1e-5
 
@@ -530,15 +541,28 @@ def test_a_schedule_is_at_every_second_what_the_rules_say(
 @given(
     st.lists(st.tuples(profiles((DEFAULT, TX, STATION), span_s=60), st.integers(0, 3)), max_size=10),
     st.lists(st.integers(0, 9), min_size=3, max_size=8),
+    st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 60_000)), max_size=4),
+    st.booleans(),
 )
 def test_every_second_every_charger_gets_what_the_rules_say(
-    installed: list[tuple[ChargingProfile, int]], moves: list[int]
+    installed: list[tuple[ChargingProfile, int]],
+    moves: list[int],
+    local: list[tuple[int, int | None]],
+    replaces: bool,
 ) -> None:
     """Whoever comes and goes: `Site` judges each step by the plain reading of the rules."""
-    site = Site.build(layouts=(layout(1), layout(2, phases=1), layout(3, capabilities=FULL - {Capability.LIMIT})))
+    shapes = (layout(1), layout(2, phases=1), layout(3, capabilities=FULL - {Capability.LIMIT}))
+    site = Site.build(layouts=shapes, policy=replace(POLICY, replaces_profiles=replaces))
     for one, evse in installed:
         put(site, one, 0 if one.purpose is STATION else evse)
     for move in moves:
+        if local:
+            evse, limit_ma = local[move % len(local)]
+            site.do(SetLocalLimit(request=site.ref(), evse=evse, limit_ma=limit_ma))
+        if move == 5:
+            site.set(
+                "SmartChargingEnabled", "false" if site.station.configuration.flag("SmartChargingEnabled") else "true"
+            )
         number = move % 3 + 1
         if move == 9:
             clear(site, evse=0)

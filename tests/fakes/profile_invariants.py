@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from edged.domain.charging import (
     ChargingProfile,
     InstalledProfile,
+    LimitSource,
     ProfileKind,
     ProfilePurpose,
     RateUnit,
@@ -20,6 +22,7 @@ from edged.domain.station import Connector, Station
 from edged.domain.types import Now
 
 Limit = tuple[float, RateUnit]
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def limit_at(profile: ChargingProfile, at: datetime, started: datetime) -> Limit | None:
@@ -52,9 +55,18 @@ def first_limit(profiles: Iterable[InstalledProfile], at: datetime, started: dat
     return next((limit for limit in found if limit is not None), None)
 
 
+def counted(station: Station, purpose: ProfilePurpose | None = None) -> tuple[InstalledProfile, ...]:
+    """The profiles that count, of a purpose or of all that a CSMS sets."""
+    site = purpose is ProfilePurpose.EXTERNAL
+    if not site and not station.configuration.flag("SmartChargingEnabled"):
+        return ()
+    every = station.charging_profiles.values()
+    return tuple(o for o in every if purpose in (None, o.profile.purpose) and (o.source is LimitSource.EMS) is site)
+
+
 def own_limit(station: Station, connector: Connector, at: datetime, started: datetime) -> Limit | None:
     """By the transaction's profiles, else the EVSE's defaults, else the station's."""
-    every = tuple(station.charging_profiles.values())
+    every = counted(station)
     transaction = [o for o in every if o.transaction_id is not None and o.transaction_id == connector.transaction_id]
     defaults = [o for o in every if o.profile.purpose is ProfilePurpose.TX_DEFAULT]
     groups = (
@@ -80,34 +92,43 @@ def ampere(connector: Connector, limit: Limit | None) -> float:
 def check_profiles(station: Station, now: Now) -> None:
     """What is installed is in order, and nobody is given more than it says, nor less without a reason."""
     _check_installed(station)
-    budget = first_limit(
-        (o for o in station.charging_profiles.values() if o.profile.purpose is ProfilePurpose.STATION_MAX),
-        now.utc,
-        now.utc,
-    )
-    taken = 0.0
+    site = counted(station, ProfilePurpose.EXTERNAL)
+    groups = (counted(station, ProfilePurpose.STATION_MAX), [o for o in site if o.evse_id == 0])
+    limits = [first_limit(group, now.utc, now.utc) for group in groups]
+    budgets = [limit for limit in limits if limit is not None]
+    taken = [0.0 for _ in budgets]
     for connector in station.connectors.values():
         running = station.running(connector.number)
         given_a = (desired(station, connector.number).current_limit_ma or 0) / 1000
         if not (connector.can(Capability.LIMIT) or connector.can(Capability.WITHHOLD)):
             continue
         started = now.utc if running is None else station.true_time(running.started)
-        own_a = ampere(connector, own_limit(station, connector, now.utc, started))
+        caps = [o for o in site if o.evse_id == connector.layout.evse_id]
+        own_a = min(
+            ampere(connector, own_limit(station, connector, now.utc, started)),
+            ampere(connector, first_limit(caps, now.utc, started)),
+        )
         assert given_a <= own_a + 1e-9, f"{given_a} A where the profiles allow {own_a} A"
-        if budget is None:
+        if not budgets:
             assert given_a >= own_a - 0.001 - 1e-6, f"{given_a} A where the profiles allow {own_a} A"
-        elif running is not None:
+        elif station.charges(connector.number) is not None:
             watts = connector.layout.voltage_v * connector.layout.phases
-            taken += given_a * (1.0 if budget[1] is RateUnit.AMPERES else watts)
-    assert budget is None or taken <= budget[0] + 1e-3, f"{taken} of a station's {budget}"
+            for index, (_, unit) in enumerate(budgets):
+                taken[index] += given_a * (1.0 if unit is RateUnit.AMPERES else watts)
+    for (limit, _), sum_of_all in zip(budgets, taken, strict=True):
+        assert sum_of_all <= limit + 1e-3, f"{sum_of_all} of a station's {limit}"
 
 
 def _check_installed(station: Station) -> None:
-    slots = Counter(
-        (one.profile.purpose, one.profile.stack_level, one.evse_id, one.transaction_id)
-        for one in station.charging_profiles.values()
-    )
-    assert all(count == 1 for count in slots.values()), "two charging profiles in one place"
+    slots: defaultdict[object, list[ChargingProfile]] = defaultdict(list)
+    for one in station.charging_profiles.values():
+        slots[one.profile.purpose, one.profile.stack_level, one.evse_id, one.transaction_id].append(one.profile)
+    for profiles in slots.values():
+        profiles.sort(key=lambda profile: profile.valid_from or EVER)
+        for one_profile, later in pairwise(profiles):
+            apart = one_profile.valid_to is not None and one_profile.valid_to <= (later.valid_from or EVER)
+            assert apart, "two charging profiles in one place at one time"
+            assert not station.policy.replaces_profiles, "two charging profiles in one place"
     for number, one in station.charging_profiles.items():
         assert number == one.profile.id
         if one.profile.purpose is ProfilePurpose.TX:
