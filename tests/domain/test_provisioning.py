@@ -7,9 +7,19 @@ from datetime import timedelta
 
 import pytest
 
-from edged.domain.answers import TransferStatus, TriggerStatus
+from edged.dialects.v201 import POLICY as POLICY_201
+from edged.domain.answers import Reason, TransferStatus, TriggerStatus
 from edged.domain.commands import ReceiveData, TriggerMessage
-from edged.domain.effects import LearnTime, NoticeKind, Notify, Reply
+from edged.domain.effects import (
+    Enqueue,
+    LearnTime,
+    NoticeKind,
+    Notify,
+    RecordKind,
+    Reply,
+    SampleContext,
+    TransactionRecord,
+)
 from edged.domain.events import (
     BootAnswered,
     BootFailed,
@@ -20,10 +30,12 @@ from edged.domain.events import (
     Tick,
     TimeTold,
 )
+from edged.domain.hardware import Measurand
+from edged.domain.policy import Trigger
 from edged.domain.provisioning import HEARTBEAT_MAX_S, OWN_INTERVAL_S, RETRY_S
 from edged.domain.station import SiteRules
 from edged.domain.types import Stamp
-from tests.fakes.site import START, Site
+from tests.fakes.site import POLICY, START, Site
 
 
 def boots(effects: object) -> int:
@@ -361,3 +373,85 @@ def test_no_vendor_s_extension_is_known() -> None:
     site = Site.build(1)
     site.do(ReceiveData(site.ref(), "com.example", "x", "data"))
     assert site.reply().status is TransferStatus.UNKNOWN_VENDOR
+
+
+# --- triggers by EVSE, and what 2.x triggers beside
+
+
+def trigger_evse(
+    site: Site, wanted: NoticeKind, evse: int | None = None, connector_id: int | None = None
+) -> list[Notify]:
+    site.do(TriggerMessage(site.ref("TriggerMessage"), wanted, evse=evse, connector_id=connector_id))
+    return [e for e in site.effects if isinstance(e, Notify)]
+
+
+@pytest.mark.req("F06.FR.02", "F06.FR.11")
+@pytest.mark.parametrize(("evse", "numbers"), [(None, [1, 2]), (0, [1, 2]), (2, [2])])
+def test_meter_values_of_an_evse_or_of_all(evse: int | None, numbers: list[int]) -> None:
+    site = Site.build(2, policy=POLICY_201)
+    notices = trigger_evse(site, NoticeKind.METER, evse)
+    assert [notice.connector for notice in notices] == numbers
+
+
+@pytest.mark.req("F06.FR.06")
+def test_the_version_says_which_values_a_trigger_shows() -> None:
+    keys = {"MeterValuesSampledData": "Power.Active.Import", "MeterValuesAlignedData": "Energy.Active.Import.Register"}
+    for policy, measurand in ((POLICY, Measurand.POWER), (POLICY_201, Measurand.ENERGY)):
+        (notice,) = trigger_evse(Site.build(1, policy=policy, configuration=keys), NoticeKind.METER, 1)
+        assert notice.sample is not None
+        assert [value.measurand for value in notice.sample.values] == [measurand]
+        assert notice.sample.context is SampleContext.TRIGGER
+
+
+@pytest.mark.req("F06.FR.07", "F06.FR.04", "F06.FR.11")
+@pytest.mark.parametrize(("evse", "told"), [(None, [1, 2]), (0, [1, 2]), (2, [2])])
+def test_transactions_tell_how_they_stand(evse: int | None, told: list[int]) -> None:
+    site = Site.build(3, policy=POLICY_201)
+    site.start(1, "ALICE")
+    site.start(2, "BOB")
+    trigger_evse(site, NoticeKind.TRANSACTION, evse)
+    assert isinstance(site.effects[0], Reply)
+    assert site.reply().status is TriggerStatus.ACCEPTED
+    records = [e.record for e in site.effects if isinstance(e, Enqueue)]
+    assert [r.connector for r in records if isinstance(r, TransactionRecord)] == told
+    assert {(r.kind, r.trigger) for r in records if isinstance(r, TransactionRecord)} == {
+        (RecordKind.UPDATED, Trigger.TRIGGER)
+    }
+    assert all(r.samples for r in records if isinstance(r, TransactionRecord))
+
+
+@pytest.mark.req("F06.FR.07")
+@pytest.mark.parametrize("evse", [None, 1])
+def test_without_a_transaction_there_is_none_to_tell_of(evse: int | None) -> None:
+    site = Site.build(2, policy=POLICY_201)
+    site.start(2, "BOB") if evse else None
+    trigger_evse(site, NoticeKind.TRANSACTION, evse)
+    assert (site.reply().status, site.reply().reason) == (TriggerStatus.REJECTED, Reason.TX_NOT_FOUND)
+
+
+@pytest.mark.req("F06.FR.05")
+@pytest.mark.parametrize("wanted", [NoticeKind.STATUS, NoticeKind.METER, NoticeKind.TRANSACTION])
+def test_an_unknown_evse_is_rejected_where_it_matters(wanted: NoticeKind) -> None:
+    site = Site.build(1, policy=POLICY_201)
+    assert trigger_evse(site, wanted, 9) == []
+    assert (site.reply().status, site.reply().reason) == (TriggerStatus.REJECTED, Reason.UNKNOWN_EVSE)
+
+
+@pytest.mark.req("F06.FR.03", "TC_F_17_CS")
+def test_an_evse_that_does_not_matter_is_ignored() -> None:
+    site = Site.build(1, policy=POLICY_201)
+    assert len(trigger_evse(site, NoticeKind.FIRMWARE_STATUS, 9)) == 1
+
+
+@pytest.mark.req("G02.FR.07")
+def test_where_the_version_wants_one_a_day_nobody_switches_heartbeats_off() -> None:
+    for policy, most in ((POLICY, 0), (POLICY_201, 1)):
+        site = Site.build(1, online=False, policy=policy, configuration={"HeartbeatInterval": "0"})
+        site.do(LinkUp())
+        answer(site, Registration.ACCEPTED, 0)
+        site.advance(HEARTBEAT_MAX_S - 5)
+        site.do(Tick())
+        assert beats(site.effects) == 0
+        site.advance(6)
+        site.do(Tick())
+        assert beats(site.effects) == most

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edged.domain.answers import TokenVerdict, UnlockStatus
-from edged.domain.commands import ResetKind, ResetStation
+from edged.dialects.v201 import POLICY as POLICY_201
+from edged.domain.answers import Reason, TokenVerdict, UnlockStatus
+from edged.domain.commands import ResetKind, ResetStation, UnlockConnector
 from edged.domain.desired import desired
 from edged.domain.effects import Perform, RecordKind, Reply, StopReason
 from edged.domain.events import ActionPerformed, TokenAnswered
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, Meter
+from edged.domain.policy import Trigger
 from edged.domain.types import AuthorizationStatus, IdTokenInfo
 from edged.domain.unlock import UNLOCK_S
 from tests.fakes.site import FULL, Site, layout
@@ -176,3 +178,60 @@ def test_before_a_restart_there_is_no_unlock() -> None:
     site.do(ResetStation(site.ref(), ResetKind.SOFT))
     site.unlock(1)
     assert statuses(site) == [UnlockStatus.FAILED]
+
+
+# --- where an unlock ends no transaction (2.x F05)
+
+
+def unlock_gently(site: Site, evse: int = 1, connector: int = 1) -> None:
+    request = site.ref("UnlockConnector")
+    site.do(UnlockConnector(request, evse=evse, connector_id=connector, ends_transaction=False))
+
+
+@pytest.mark.req("F05.FR.02", "TC_F_05_CS")
+def test_while_its_driver_charges_it_is_refused_and_nothing_happens() -> None:
+    site = Site.build(1, policy=POLICY_201)
+    site.start(1, "ALICE")
+    unlock_gently(site)
+    assert statuses(site) == [UnlockStatus.ONGOING_TRANSACTION]
+    assert site.of(Perform) == []
+    assert desired(site.station, 1).permit_charging
+
+
+@pytest.mark.req("F05.FR.04")
+def test_a_transaction_that_waits_for_its_driver_goes_on_and_says_so() -> None:
+    site = Site.build(1, policy=POLICY_201, configuration={"TxStartPoint": "EVConnected"})
+    site.plug(1)
+    unlock_gently(site)
+    site.advance(1)
+    site.plug(1)
+    assert performed(site, ActionOutcome.DONE) == [UnlockStatus.UNLOCKED]
+    assert site.records()[-1].trigger is Trigger.UNLOCK_COMMAND
+    assert site.station.running(1) is not None
+    site.unplug(1)
+    assert site.records()[-1].kind is RecordKind.ENDED
+
+
+@pytest.mark.req("F05.FR.05")
+@pytest.mark.parametrize(
+    ("capabilities", "reason"),
+    [
+        (FULL - {Capability.UNLOCK}, Reason.UNSUPPORTED_REQUEST),
+        (FULL - {Capability.UNLOCK, Capability.DETACHABLE}, Reason.FIXED_CABLE),
+    ],
+)
+def test_a_charger_without_a_lock_says_why_nothing_is_released(
+    capabilities: frozenset[Capability], reason: Reason
+) -> None:
+    site = Site.build(layouts=(layout(1, capabilities=capabilities),), policy=POLICY_201)
+    unlock_gently(site)
+    assert statuses(site) == [UnlockStatus.NOT_SUPPORTED]
+    assert site.reply().reason == reason
+
+
+@pytest.mark.req("F05.FR.03", "TC_F_10_CS")
+@pytest.mark.parametrize(("evse", "connector"), [(0, 1), (2, 1), (1, 2), (1, 0)])
+def test_an_unknown_place_is_said_to_be_unknown(evse: int, connector: int) -> None:
+    site = Site.build(1, policy=POLICY_201)
+    unlock_gently(site, evse, connector)
+    assert statuses(site) == [UnlockStatus.UNKNOWN_CONNECTOR]
