@@ -12,7 +12,6 @@ from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
 from edged.domain.hardware import (
     WITHOUT_VEHICLE,
     WITHOUT_WORD,
-    Capability,
     ChargerState,
     Fault,
     FaultCode,
@@ -24,7 +23,7 @@ from edged.domain.limits import current_ma
 from edged.domain.places import shown_reserved
 from edged.domain.policy import Trigger
 from edged.domain.session import present
-from edged.domain.station import Connector, Station
+from edged.domain.station import Connector, Station, Transaction
 from edged.domain.transition import Draft
 from edged.domain.types import IdToken, Now, Phase
 
@@ -33,9 +32,10 @@ BOOT_GRACE_S = 120.0
 SILENT = Fault(FaultCode.OTHER, vendor_code="offline", info="charger does not answer")
 UNSPECIFIED = Fault(FaultCode.OTHER, info="charger reports a fault")
 JAMMED = Fault(FaultCode.CONNECTOR_LOCK, info="connector lock jammed")
-EV_SIDE = "EV side disconnected"
 TOKEN_MAX_CHARS = 36
 DELIVERING = frozenset({Phase.CHARGING, Phase.SUSPENDED_EV, Phase.SUSPENDED_EVSE})
+BESIDE = frozenset({Trigger.METER_VALUE_PERIODIC, Trigger.METER_VALUE_CLOCK, Trigger.TRIGGER})
+"""Records that say nothing of why a phase was entered."""
 
 
 # --- what is observed
@@ -61,15 +61,17 @@ def observed(draft: Draft, event: ConnectorObserved) -> None:
 
 
 def _look(draft: Draft, connector: Connector, event: ConnectorObserved) -> None:
-    before_plugged = connector.plugged
+    before_plugged, before_blocked = connector.plugged, connector.blocked
     if connector.offline_since_s is not None:
         draft.announce("connector.link", event.connector, online=True, reason="")
     connector = draft.change(event.connector, **_facts(connector, event.observation))
+    if connector.blocked and not before_blocked:
+        metering.update(draft, connector.number, Trigger.ABNORMAL_CONDITION)
     if before_plugged and not connector.plugged:
         _unplugged(draft, connector)
     elif connector.plugged and not before_plugged:
         _plugged_in(draft, connector)
-    elif not connector.plugged and connector.spent and not _cable_kept(connector):
+    elif not connector.plugged and connector.spent and not connector.cable_kept:
         draft.change(connector.number, spent=False, note="")
 
 
@@ -111,8 +113,10 @@ def _faults(connector: Connector, seen: Observation) -> tuple[Fault, ...]:
 
 
 def _plugged_in(draft: Draft, connector: Connector) -> None:
-    if draft.station.running(connector.number) is not None:
-        draft.change(connector.number, note="", preparing_until_s=None)
+    draft.change(connector.number, plugged_at_s=draft.now.monotonic_s)
+    running = draft.station.running(connector.number)
+    if running is not None:
+        transaction.plugged_in(draft, running)
         return
     draft.change(connector.number, spent=False, note="")
 
@@ -120,28 +124,12 @@ def _plugged_in(draft: Draft, connector: Connector) -> None:
 def _unplugged(draft: Draft, connector: Connector) -> None:
     """The car has gone. A transaction ends, unless the site says that it waits (16-ST-03); a driver who was let in
     but never charged has left."""
-    if draft.station.running(connector.number) is not None:
-        if draft.station.configuration.flag("StopTransactionOnEVSideDisconnect"):
-            transaction.end(
-                draft,
-                connector.number,
-                StopReason.EV_DISCONNECTED,
-                Trigger.EV_COMMUNICATION_LOST,
-                note=EV_SIDE,
-            )
-        else:
-            draft.change(connector.number, note=EV_SIDE)
+    running = draft.station.running(connector.number)
+    if running is not None:
+        transaction.cable_gone(draft, running)
         return
-    kept = _cable_kept(connector)
+    kept = connector.cable_kept
     draft.change(connector.number, authorization=None, spent=connector.spent and kept, note="")
-
-
-def _cable_kept(connector: Connector) -> bool:
-    """A detachable cable is still locked in the socket: somebody has to come for it."""
-    if connector.held_for is not None:
-        return True
-    sensed = connector.can(Capability.DETACHABLE) and connector.can(Capability.LOCK_SENSE)
-    return sensed and connector.lock is LockState.LOCKED
 
 
 def lost(draft: Draft, event: ChargerLost) -> None:
@@ -168,9 +156,12 @@ def note_silence(draft: Draft) -> None:
 
 
 def begin_and_end(draft: Draft) -> None:
-    """Who has waited for too long goes; who may start starts. Then it is known who shares the station's limit."""
+    """Who has waited for too long goes; whose energy is over ends; who may start starts. Then it is known who shares
+    the station's limit."""
     for number in draft.station.connectors:
         _time_out(draft, number)
+        phase = phase_of(draft.station, draft.station.connectors[number], draft.now)
+        transaction.follow_energy(draft, number, phase)
         if transaction.may_start(draft.station, draft.station.connectors[number]):
             transaction.start(draft, number)
 
@@ -188,6 +179,8 @@ def _note_silence(draft: Draft, number: int) -> None:
     never = connector.observed_at_s is None
     since_s = draft.station.boot.started_s if never or connector.offline_since_s is None else connector.offline_since_s
     if draft.now.monotonic_s - since_s >= (BOOT_GRACE_S if never else OFFLINE_GRACE_S):
+        if not connector.blocked:
+            metering.update(draft, number, Trigger.ABNORMAL_CONDITION)
         draft.change(number, faults=(SILENT, *connector.faults))
 
 
@@ -199,7 +192,7 @@ def _time_out(draft: Draft, number: int) -> None:
         return
     if connector.transaction_id is not None:
         if not connector.plugged:
-            transaction.end(draft, number, StopReason.OTHER, Trigger.EV_CONNECT_TIMEOUT)
+            transaction.end(draft, number, StopReason.TIMEOUT, Trigger.EV_CONNECT_TIMEOUT)
         return
     if connector.authorization is None and shown_reserved(draft.station, number):
         return
@@ -219,9 +212,14 @@ def phase_of(station: Station, connector: Connector, now: Now) -> Phase:
 
 def _charging_phase(station: Station, connector: Connector, now: Now) -> Phase:
     running = station.running(connector.number)
+    if running is not None and running.halted is not None:
+        return Phase.FINISHING
     if not connector.plugged:
         return Phase.SUSPENDED_EV if connector.preparing_until_s is None else Phase.PREPARING
-    if (running is not None and transaction.withheld(station, running)) or current_ma(connector) == 0:
+    if running is not None and running.id_token is None:
+        return Phase.PREPARING
+    withheld = running is not None and transaction.withheld(station, running)
+    if withheld or current_ma(connector) == 0:
         return Phase.SUSPENDED_EVSE
     match connector.state:
         case ChargerState.CHARGING:
@@ -245,8 +243,31 @@ def _enter_phase(draft: Draft, number: int) -> None:
     until_s = _preparing_until_s(draft.station, connector, draft.now)
     if until_s != connector.preparing_until_s:
         draft.change(number, preparing_until_s=until_s)
-    if entered and draft.station.running(number) is not None:
-        metering.update(draft, number, Trigger.CHARGING_STATE_CHANGED)
+    _tell(draft, number)
+
+
+def _tell(draft: Draft, number: int) -> None:
+    """Tell the CSMS of a phase, once the charger was heard. What this step has told already, for a better reason, is
+    told as the step leaves it, and not twice (E02.FR.17)."""
+    running, connector = draft.station.running(number), draft.station.connectors[number]
+    if running is None or Trigger.CHARGING_STATE_CHANGED not in draft.station.policy.update_triggers:
+        return
+    phase = metering.told_phase(connector)
+    written = draft.written(running.id)
+    if written is not None and written.trigger not in BESIDE:
+        draft.amend(running.id, phase=phase, plugged=connector.plugged)
+    elif phase is running.told_phase or connector.observed_at_s is None:
+        return
+    else:
+        metering.update(draft, number, _why(draft.station, running, connector))
+    draft.transact(running.id, told_phase=phase)
+
+
+def _why(station: Station, running: Transaction, connector: Connector) -> Trigger:
+    """An allowance that is used up is a better reason than the state that follows from it."""
+    spent = running.deauthorized and connector.phase is Phase.SUSPENDED_EVSE and transaction.withheld(station, running)
+    allowed = station.configuration.number("MaxEnergyOnInvalidId") > 0
+    return Trigger.ENERGY_LIMIT_REACHED if spent and allowed else Trigger.CHARGING_STATE_CHANGED
 
 
 def _preparing_until_s(station: Station, connector: Connector, now: Now) -> float | None:

@@ -1,19 +1,22 @@
-"""What is sampled, when, and the energy register as we report it. 1.6 §3.16.
+"""What is sampled, when, and the energy register as we report it. 1.6 §3.16, 2.x J01, J02.
 
 Invariants: a stale reading is never sampled · the reported register never runs backwards · one aligned slot is
-sampled once · Transaction.Begin and Transaction.End are never thinned out.
+sampled once · Transaction.Begin and Transaction.End are never thinned out · the numbers of a transaction's records
+have no gap: what is given up for want of room has never had one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from edged.domain.effects import MeterRecord, RecordKind, Sample, SampleContext, SampledValue, TransactionRecord
 from edged.domain.hardware import Measurand, Meter, Phases
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector, Station, Transaction
 from edged.domain.transition import Draft
-from edged.domain.types import Now
+from edged.domain.types import Now, Phase
 
 STALE_AFTER_S = 15.0
 KEEP_ENERGY_WH = 250.0
@@ -23,6 +26,16 @@ DAY_S = 86_400
 ALIGNED_LATE_S = 10
 MAX_QUEUED = 5_000
 KNOWN = frozenset(Measurand)
+ENDED_SAMPLES = "TxEndedSampleInterval"
+ENDED_ALIGNED = "TxEndedAlignedInterval"
+IN_END = ("StopTxnSampledData", "StopTxnAlignedData")
+ALWAYS = frozenset(
+    {
+        *(Trigger.AUTHORIZED, Trigger.REMOTE_START, Trigger.CABLE_PLUGGED_IN, Trigger.EV_COMMUNICATION_LOST),
+        *(Trigger.STOP_AUTHORIZED, Trigger.REMOTE_STOP, Trigger.DEAUTHORIZED, Trigger.TRIGGER),
+    }
+)
+"""Updates of which there are but few, and which say what no later one says again."""
 
 # --- the register
 
@@ -128,46 +141,71 @@ def sample_due(draft: Draft) -> None:
 
 
 def _periodic(draft: Draft, number: int, transaction: Transaction) -> None:
-    interval_s = draft.station.configuration.number("MeterValueSampleInterval")
-    now_s = draft.now.monotonic_s
+    """Those that are told at once, and those that wait for the end: at an interval of their own, or the same."""
+    configuration, now_s = draft.station.configuration, draft.now.monotonic_s
+    next_s, due = _next(transaction.next_sample_at_s, configuration.number("MeterValueSampleInterval"), now_s)
+    if next_s != transaction.next_sample_at_s:
+        draft.transact(transaction.id, next_sample_at_s=next_s)
+    if due:
+        _record(draft, number, "MeterValuesSampledData", SampleContext.PERIODIC, Trigger.METER_VALUE_PERIODIC)
+    if configuration.text(ENDED_SAMPLES):
+        next_s, due = _next(transaction.next_ended_sample_at_s, configuration.number(ENDED_SAMPLES), now_s)
+        if next_s != transaction.next_ended_sample_at_s:
+            draft.transact(transaction.id, next_ended_sample_at_s=next_s)
+    if due:
+        _collect(draft, number, "StopTxnSampledData", SampleContext.PERIODIC)
+
+
+def _next(due_s: float | None, interval_s: int, now_s: float) -> tuple[float | None, bool]:
+    """When the next sample is due, and whether one is now. A shorter interval counts from now; 0 is none at all."""
     if interval_s == 0:
-        if transaction.next_sample_at_s is not None:
-            draft.transact(transaction.id, next_sample_at_s=None)
-        return
-    due = transaction.next_sample_at_s
-    if due is None or due > now_s + interval_s:
-        draft.transact(transaction.id, next_sample_at_s=now_s + interval_s)
-        return
-    if now_s < due:
-        return
-    missed = int((now_s - due) // interval_s)
-    draft.transact(transaction.id, next_sample_at_s=due + (missed + 1) * interval_s)
-    _record(draft, number, "MeterValuesSampledData", SampleContext.PERIODIC, Trigger.METER_VALUE_PERIODIC)
-    _collect(draft, number, "StopTxnSampledData", SampleContext.PERIODIC)
+        return None, False
+    if due_s is None or due_s > now_s + interval_s:
+        return now_s + interval_s, False
+    if now_s < due_s:
+        return due_s, False
+    missed = int((now_s - due_s) // interval_s)
+    return due_s + (missed + 1) * interval_s, True
 
 
 def _aligned(draft: Draft) -> None:
-    """One set a slot, counted from midnight UTC, at its beginning: a step of the clock into the middle of a slot, or a
+    """What is told at once, and what waits for the end: at an interval of its own, or the same. Where it is only to be
+    told while the station is idle, one transaction anywhere silences it (J01.FR.20)."""
+    configuration, numbers = draft.station.configuration, draft.station.connectors
+    slot, due = _slot(draft.station.aligned_slot, configuration.number("ClockAlignedDataInterval"), draft.now)
+    if slot != draft.station.aligned_slot:
+        draft.update(aligned_slot=slot)
+    busy = any(draft.station.running(number) is not None for number in numbers)
+    if due and not (busy and configuration.flag("AlignedDataSendDuringIdle")):
+        _tell_aligned(draft)
+    if configuration.text(ENDED_ALIGNED):
+        slot, due = _slot(draft.station.ended_slot, configuration.number(ENDED_ALIGNED), draft.now)
+        if slot != draft.station.ended_slot:
+            draft.update(ended_slot=slot)
+    if due:
+        for number in numbers:
+            _collect(draft, number, "StopTxnAlignedData", SampleContext.CLOCK)
+
+
+def _slot(last: int | None, interval_s: int, now: Now) -> tuple[int | None, bool]:
+    """The slot of this moment, by the second at which it began, and whether it is to be sampled now.
+
+    One set a slot, counted from midnight UTC, at its beginning: a step of the clock into the middle of a slot, or a
     new interval, waits for the next. A slot that was sampled is not sampled again unless the clock was wrong by more
-    than a day. A clock that is not trusted has no slots. `aligned_slot`: the second at which the slot began."""
-    interval_s = draft.station.configuration.number("ClockAlignedDataInterval")
-    if interval_s == 0 or not draft.now.synchronized:
-        if draft.station.aligned_slot is not None:
-            draft.update(aligned_slot=None)
-        return
-    utc = draft.now.utc
-    day_s = utc.hour * 3600 + utc.minute * 60 + utc.second
-    slot = utc.toordinal() * DAY_S + day_s - day_s % interval_s
-    last = draft.station.aligned_slot
+    than a day. A clock that is not trusted has no slots."""
+    if interval_s == 0 or not now.synchronized:
+        return None, False
+    day_s = now.utc.hour * 3600 + now.utc.minute * 60 + now.utc.second
+    slot = now.utc.toordinal() * DAY_S + day_s - day_s % interval_s
     if last is not None and last - DAY_S < slot <= last:
-        return
-    draft.update(aligned_slot=slot)
-    if last is None or slot < last or day_s % interval_s > ALIGNED_LATE_S:
-        return
+        return last, False
+    return slot, last is not None and slot > last and day_s % interval_s <= ALIGNED_LATE_S
+
+
+def _tell_aligned(draft: Draft) -> None:
     for number in draft.station.connectors:
         if draft.station.running(number) is not None:
             _record(draft, number, "MeterValuesAlignedData", SampleContext.CLOCK, Trigger.METER_VALUE_CLOCK)
-            _collect(draft, number, "StopTxnAlignedData", SampleContext.CLOCK)
             continue
         values = sample(draft.station, number, "MeterValuesAlignedData", SampleContext.CLOCK, draft.now)
         if values is not None and draft.station.queued < MAX_QUEUED:
@@ -176,18 +214,39 @@ def _aligned(draft: Draft) -> None:
 
 
 def _record(draft: Draft, number: int, key: str, context: SampleContext, trigger: Trigger) -> None:
-    """Intermediate values are given up where the queue has grown too long; starts and ends never are (16-MV-13)."""
+    """Intermediate values are given up the more of them, the longer the queue has grown: every other one where it is
+    half full, at last all (16-MV-13, E04.FR.08)."""
     values = sample(draft.station, number, key, context, draft.now)
-    if values is not None and draft.station.queued < MAX_QUEUED:
+    transaction = draft.station.running(number)
+    if values is None or transaction is None:
+        return
+    if transaction.skipped + 1 < MAX_QUEUED // max(1, MAX_QUEUED - draft.station.queued):
+        draft.transact(transaction.id, skipped=transaction.skipped + 1)
+    else:
+        draft.transact(transaction.id, skipped=0)
         update(draft, number, trigger, (values,))
 
 
-def update(draft: Draft, number: int, trigger: Trigger, samples: tuple[Sample, ...] = ()) -> None:
-    """Write an update of the running transaction, where this version wants to hear of such."""
+def update(
+    draft: Draft,
+    number: int,
+    trigger: Trigger,
+    samples: tuple[Sample, ...] = (),
+    *,
+    told: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an update of the running transaction, where this version wants to hear of such.
+
+    `told`: more fields of the record. Where there is no room left, only what somebody did is still written
+    (`ALWAYS`); starts and ends always are.
+    """
     transaction = draft.station.running(number)
     if transaction is None or trigger not in draft.station.policy.update_triggers:
         return
-    transaction = draft.transact(transaction.id, seq_no=transaction.seq_no + 1)
+    if draft.station.queued >= MAX_QUEUED and trigger not in ALWAYS:
+        return
+    at = draft.station.stamp(draft.now)
+    transaction = draft.transact(transaction.id, seq_no=transaction.seq_no + 1, told_at=at)
     draft.enqueue(
         TransactionRecord(
             kind=RecordKind.UPDATED,
@@ -195,14 +254,22 @@ def update(draft: Draft, number: int, trigger: Trigger, samples: tuple[Sample, .
             connector=number,
             trigger=trigger,
             seq_no=transaction.seq_no,
-            at=draft.station.stamp(draft.now),
+            at=at,
             offline=not draft.station.link.serving,
-            phase=draft.station.connectors[number].phase,
+            phase=told_phase(draft.station.connectors[number]),
+            plugged=draft.station.connectors[number].plugged,
             samples=samples,
+            **(told or {}),
         )
     )
     if samples:
         note_reported(draft, number)
+
+
+def told_phase(connector: Connector) -> Phase:
+    """Where the CSMS sees the connector: one that says that it cannot charge does not, whatever it did before."""
+    broken = connector.blocked and connector.online and connector.phase in (Phase.CHARGING, Phase.SUSPENDED_EV)
+    return Phase.SUSPENDED_EVSE if broken else connector.phase
 
 
 # --- what goes into the end of a transaction
@@ -229,10 +296,25 @@ def thin(samples: tuple[Sample, ...], limit: int) -> tuple[Sample, ...]:
     return samples
 
 
-def edge_samples(station: Station, number: int, context: SampleContext, now: Now) -> tuple[Sample, ...]:
-    """Transaction.Begin or Transaction.End of every measurand that the two StopTxn lists name."""
+def begin(draft: Draft, number: int) -> tuple[Sample, ...]:
+    """What a start is told with, where it has no register of its own: TxStartedMeasurands (E01.FR.09)."""
+    if not draft.station.policy.begin_in_start:
+        return ()
+    return edge_samples(draft.station, number, SampleContext.BEGIN, draft.now, "TxStartedMeasurands")
+
+
+def lost_end(station: Station, transaction: Transaction) -> tuple[Sample, ...]:
+    """What is known of the end of a transaction that was interrupted, where an end has no register of its own."""
+    if not station.policy.begin_in_start or Measurand.ENERGY not in _named(station, *IN_END):
+        return ()
+    values = _single(Measurand.ENERGY, transaction.kept_meter_wh)
+    return (Sample(transaction.kept_at, SampleContext.END, values),)
+
+
+def edge_samples(station: Station, number: int, context: SampleContext, now: Now, *keys: str) -> tuple[Sample, ...]:
+    """Transaction.Begin or Transaction.End of every measurand that the keys name (none: those of the end)."""
     connector = station.connectors[number]
-    names = _named(station, "StopTxnSampledData", "StopTxnAlignedData")
+    names = _named(station, *(keys or IN_END))
     if not fresh(connector, now):  # the register still stands where it was; nothing else is known any more
         names = tuple(name for name in names if name is Measurand.ENERGY)
     values = tuple(value for name in names for value in _values(connector, name))

@@ -220,7 +220,7 @@ class Halt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """Kept as a whole, but for the times on the monotonic clock, `queued` and `skipped`.
+    """Kept as a whole, but for the times on the monotonic clock, `queued`, `skipped` and `told_phase`.
 
     `external_ref`: the CSMS's name for it; None until its start was answered, -1 when that was given up (16-TX-04).
     `start_told`: the CSMS has processed its start, in whatever version.
@@ -228,8 +228,8 @@ class Transaction:
     `queued`: records of it that the CSMS has not processed; an ended transaction is forgotten at 0. `id_token` None: no
     driver is authorized yet (a version whose transactions begin with the plug). `halted`: its authorization is over.
     `connected`: a vehicle has been plugged in since it began. `energized`: energy has flowed (known only where its end
-    is a stop point). `told_at`: when its last record was written; `skipped`: how many intermediate values were
-    given up since the last that was not.
+    is a stop point). `told_at`: when its last record was written, `told_phase`: the phase that the CSMS knows of.
+    `skipped`: how many intermediate values were given up since the last that was not.
     """
 
     id: str
@@ -253,6 +253,7 @@ class Transaction:
     connected: bool = True
     energized: bool = False
     told_at: Stamp | None = None
+    told_phase: Phase | None = None
     queued: int = 0
     skipped: int = 0
     next_sample_at_s: float | None = None

@@ -1,23 +1,31 @@
-"""Transactions: when one starts, how it ends, and what the CSMS's answers mean. 1.6 §4.8/4.10.
+"""Transactions: when one starts, what stops its energy, and how it ends. 1.6 §4.8/4.10, 2.x E01 to E12.
 
 Invariants: one transaction an EVSE · each ends exactly once, with a cause · a start and an end are records in the
-commit that makes them true · an ended transaction is kept until the CSMS has processed its last record.
+commit that makes them true · an ended transaction is kept until the CSMS has processed its last record · whose
+authorization is over gets no energy, however long the transaction goes on.
 """
 
 from __future__ import annotations
 
-from edged.domain import authorization, charging_profile, metering, reservation
+from edged.domain import charging_profile, metering, reservation
+from edged.domain.charging import ChargingProfile
 from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
-from edged.domain.events import RecordDelivered, RecordGivenUp
-from edged.domain.hardware import Capability, LockState
+from edged.domain.hardware import WITHOUT_WORD, Capability, LockState
 from edged.domain.places import in_order
 from edged.domain.policy import ReservationUse, StartPoint, StopPoint, Trigger
-from edged.domain.station import Connector, Ending, Station, Transaction
+from edged.domain.station import Authorization, Connector, Ending, Halt, Station, Transaction
 from edged.domain.transition import Draft, put
-from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Phase, same_group
+from edged.domain.types import IdToken, Phase, same_group
 
 SETTLE_S = 10.0
 LOCK_PROOF_S = 1.0
+EV_SIDE = "EV side disconnected"
+WITH_AUTHORIZATION = frozenset({StopPoint.AUTHORIZED, StopPoint.POWER_PATH_CLOSED, StopPoint.ENERGY_TRANSFER})
+"""The stop points that are reached when nobody is authorized any more (C15.FR.04): no energy, no path for it."""
+WITH_CABLE = frozenset({StopPoint.EV_CONNECTED, StopPoint.POWER_PATH_CLOSED, StopPoint.ENERGY_TRANSFER})
+"""Those that are reached when the cable is pulled."""
+LEAVING = frozenset({StopReason.EV_DISCONNECTED, StopReason.UNLOCK_COMMAND})
+"""What ends a transaction that somebody has stopped before: the cause is who stopped it (F04.FR.03)."""
 
 # --- start
 
@@ -43,14 +51,13 @@ def may_start(station: Station, connector: Connector) -> bool:
         StartPoint.AUTHORIZED: waiting is not None,
         StartPoint.EV_CONNECTED: connector.plugged and not connector.spent,
         StartPoint.POWER_PATH_CLOSED: waiting is not None and connector.plugged,
-        StartPoint.ENERGY_TRANSFER: False,
     }
     return (
         any(reached[point] for point in start_points(station))
         and connector.online
         and in_order(station, connector)
         and station.reset is None
-        and not station.unlocking(connector.number)
+        and not station.seized(connector.number)
         and all(sibling.transaction_id is None for sibling in station.siblings(connector.number))
         and _lock_proven(connector)
     )
@@ -75,8 +82,6 @@ def start(draft: Draft, number: int) -> None:
     meter_wh = _register(connector)
     transaction_id = draft.new_id()
     reservation_id = waiting.reservation_id if waiting is not None else None
-    timeout_s = station.configuration.number("ConnectionTimeOut")
-    plug_until_s = draft.now.monotonic_s + timeout_s if timeout_s > 0 and not connector.plugged else None
     interval_s = station.configuration.number("MeterValueSampleInterval")
     if reservation_id is not None and station.policy.reservation_used is ReservationUse.TRANSACTION_STARTED:
         reservation.use(draft, reservation_id, number)
@@ -91,6 +96,8 @@ def start(draft: Draft, number: int) -> None:
         remote_start_id=waiting.remote_start_id if waiting is not None else None,
         kept_meter_wh=meter_wh,
         kept_at=at,
+        connected=connector.plugged,
+        told_at=at,
         samples=metering.edge_samples(station, number, SampleContext.BEGIN, draft.now),
         next_sample_at_s=draft.now.monotonic_s + interval_s if interval_s > 0 else None,
     )
@@ -102,15 +109,58 @@ def start(draft: Draft, number: int) -> None:
         spent=False,
         held_for=None,
         note="",
-        preparing_until_s=plug_until_s,
+        preparing_until_s=None if connector.plugged else _plug_until_s(draft),
         settling_until_s=draft.now.monotonic_s + SETTLE_S,
         energy_kept_wh=connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh,
     )
     charging_profile.adopt(draft, transaction, waiting.profile if waiting is not None else None)
-    remote = waiting is not None and waiting.remote
-    local = Trigger.AUTHORIZED if waiting is not None else Trigger.CABLE_PLUGGED_IN
-    _write(draft, transaction, RecordKind.STARTED, Trigger.REMOTE_START if remote else local)
+    _write(draft, transaction, RecordKind.STARTED, _last_of(connector, waiting))
     draft.announce("transaction.started", number, transaction_id=transaction_id, id_token=transaction.id_token)
+
+
+def _plug_until_s(draft: Draft) -> float | None:
+    """Until when a driver has to plug in."""
+    timeout_s = draft.station.configuration.number("ConnectionTimeOut")
+    return draft.now.monotonic_s + timeout_s if timeout_s > 0 else None
+
+
+def _last_of(connector: Connector, waiting: Authorization | None) -> Trigger:
+    """What came last of all that the start needed; a remote start is always named (F02.FR.21)."""
+    if waiting is None:
+        return Trigger.CABLE_PLUGGED_IN
+    if waiting.remote:
+        return Trigger.REMOTE_START
+    plugged_at_s = connector.plugged_at_s if connector.plugged else None
+    later = plugged_at_s is not None and plugged_at_s > waiting.since_s
+    return Trigger.CABLE_PLUGGED_IN if later else Trigger.AUTHORIZED
+
+
+def authorize(
+    draft: Draft,
+    running: Transaction,
+    *,
+    token: IdToken,
+    group: IdToken | None,
+    reservation_id: int | None,
+    remote: bool,
+    remote_start_id: int | None,
+    profile: ChargingProfile | None,
+) -> None:
+    """A transaction that began with the plug gets its driver (E02.FR.01, F01.FR.19)."""
+    driver = {"id_token": token, "reservation_id": reservation_id, "remote_start_id": remote_start_id}
+    draft.transact(running.id, group=group, **driver)
+    draft.change(running.connector, note="", settling_until_s=draft.now.monotonic_s + SETTLE_S)
+    charging_profile.adopt(draft, running, profile)
+    trigger = Trigger.REMOTE_START if remote else Trigger.AUTHORIZED
+    metering.update(draft, running.connector, trigger, told=driver)
+
+
+def plugged_in(draft: Draft, running: Transaction) -> None:
+    """The vehicle of a running transaction has come, or has come back (E03, E10)."""
+    draft.change(running.connector, note="", preparing_until_s=None, settling_until_s=draft.now.monotonic_s + SETTLE_S)
+    if not running.connected:
+        draft.transact(running.id, connected=True)
+    metering.update(draft, running.connector, Trigger.CABLE_PLUGGED_IN)
 
 
 def _register(connector: Connector) -> float:
@@ -120,9 +170,15 @@ def _register(connector: Connector) -> float:
     return connector.energy_kept_wh or 0.0
 
 
-def _write(draft: Draft, transaction: Transaction, kind: RecordKind, trigger: Trigger) -> None:
+def _write(
+    draft: Draft, transaction: Transaction, kind: RecordKind, trigger: Trigger, phase: Phase | None = None
+) -> None:
+    """A start or an end. `phase`: where the connector stands then; None: what follows from it."""
     ending = transaction.ending
     connector = draft.station.connectors.get(transaction.connector)
+    samples = transaction.samples if ending is not None else metering.begin(draft, transaction.connector)
+    if phase is None:
+        phase = metering.told_phase(connector) if connector is not None and ending is None else Phase.FINISHING
     draft.enqueue(
         TransactionRecord(
             kind=kind,
@@ -132,18 +188,76 @@ def _write(draft: Draft, transaction: Transaction, kind: RecordKind, trigger: Tr
             seq_no=transaction.seq_no,
             at=ending.at if ending is not None else transaction.started,
             offline=not draft.station.link.serving,
-            phase=connector.phase if connector is not None else Phase.FINISHING,
+            phase=phase,
+            plugged=connector is None or connector.plugged,
             id_token=ending.id_token if ending is not None else transaction.id_token,
             reservation_id=transaction.reservation_id,
             remote_start_id=transaction.remote_start_id,
             meter_wh=ending.meter_wh if ending is not None else transaction.meter_start_wh,
             reason=ending.reason if ending is not None else None,
-            samples=transaction.samples if ending is not None else (),
+            samples=samples,
         )
     )
 
 
-# --- end
+# --- stop and end
+
+
+def stop(draft: Draft, number: int, reason: StopReason, trigger: Trigger, *, id_token: IdToken | None = None) -> None:
+    """The authorization of a connector's transaction is over, for good. Where that is a stop point it ends; else it
+    gets no more energy, its cable may go, and it ends at its stop point with this reason (E06, F03, F04)."""
+    running = draft.station.running(number)
+    if running is None or running.halted is not None:
+        return
+    connector = draft.station.connectors[number]
+    if not connector.plugged or stop_points(draft.station) & WITH_AUTHORIZATION:
+        end(draft, number, reason, trigger, id_token=id_token)
+        return
+    draft.transact(running.id, halted=Halt(reason=reason, id_token=id_token))
+    draft.change(number, held_for=_held_for(draft.station, connector, running, reason))
+    metering.update(draft, number, trigger, told={"id_token": id_token})
+
+
+def distrust(draft: Draft, running: Transaction) -> None:
+    """The CSMS does not accept the token of a running transaction: its authorization is over, or it may go on for as
+    much energy as the site gives away (E05, C15)."""
+    if draft.station.configuration.flag("StopTransactionOnInvalidId"):
+        stop(draft, running.connector, StopReason.DEAUTHORIZED, Trigger.DEAUTHORIZED)
+    elif not running.deauthorized:  # a second refusal gives no second allowance
+        register_wh = _register(draft.station.connectors[running.connector])
+        draft.transact(running.id, deauthorized=True, deauthorized_at_wh=register_wh)
+
+
+def cable_gone(draft: Draft, running: Transaction) -> None:
+    """The vehicle has left a running transaction. It ends where that is a stop point, where it ends the authorization
+    (StopTxOnEVSideDisconnect, E09) and where there is none; else it waits for its vehicle to come back, which a fixed
+    cable does in time or not at all (E10.FR.02)."""
+    station, number = draft.station, running.connector
+    over = station.charges(number) is None or stop_points(station) & WITH_CABLE
+    if over or station.configuration.flag("StopTransactionOnEVSideDisconnect"):
+        note = EV_SIDE if station.charges(number) is not None else ""
+        end(draft, number, StopReason.EV_DISCONNECTED, Trigger.EV_COMMUNICATION_LOST, note=note)
+        return
+    fixed = not station.connectors[number].can(Capability.DETACHABLE)
+    hurried = fixed and station.policy.times_out_unplugged
+    draft.change(number, note=EV_SIDE, preparing_until_s=_plug_until_s(draft) if hurried else None)
+    metering.update(draft, number, Trigger.EV_COMMUNICATION_LOST)
+
+
+def follow_energy(draft: Draft, number: int, phase: Phase) -> None:
+    """Energy that has begun to flow and stops ends the transaction where that is a stop point (E06.FR.07). A charger
+    that says nothing of it is not believed to have stopped."""
+    running = draft.station.running(number)
+    if running is None or StopPoint.ENERGY_TRANSFER not in stop_points(draft.station):
+        return
+    connector = draft.station.connectors[number]
+    if phase is Phase.CHARGING and not connector.blocked:
+        if not running.energized:
+            draft.transact(running.id, energized=True)
+    elif running.energized and (connector.blocked or connector.state not in WITHOUT_WORD):
+        reason = StopReason.STOPPED_BY_EV if phase is Phase.SUSPENDED_EV else StopReason.OTHER
+        trigger = Trigger.ABNORMAL_CONDITION if connector.blocked else Trigger.CHARGING_STATE_CHANGED
+        end(draft, number, reason, trigger, phase=phase)
 
 
 def end(
@@ -154,11 +268,15 @@ def end(
     *,
     id_token: IdToken | None = None,
     note: str = "",
+    phase: Phase | None = None,
 ) -> None:
-    """End the running transaction of a connector, with the register as it is now."""
+    """End the running transaction of a connector, with the register as it is now. `phase`: what the CSMS is told of
+    the connector, None: that its session is over."""
     transaction = draft.station.running(number)
     if transaction is None:
         return
+    if transaction.halted is not None and reason in LEAVING:
+        reason = transaction.halted.reason
     connector = draft.station.connectors[number]
     meter_wh = max(_register(connector), transaction.meter_start_wh, transaction.kept_meter_wh)
     samples = (*transaction.samples, *metering.edge_samples(draft.station, number, SampleContext.END, draft.now))
@@ -173,23 +291,33 @@ def end(
         settling_until_s=None,
         energy_kept_wh=connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh,
     )
-    _close(draft, transaction, ending, trigger, samples)
+    _close(draft, transaction, ending, trigger, samples, phase)
 
 
 def end_lost(draft: Draft, transaction: Transaction, reason: StopReason) -> None:
-    """End a transaction that a power cut interrupted, with what was kept of it (16-TX-11)."""
-    ending = Ending(at=transaction.kept_at, meter_wh=transaction.kept_meter_wh, reason=reason)
+    """End a transaction that a power cut interrupted, with what was kept of it (16-TX-11): not before what was told of
+    it last."""
+    at = transaction.kept_at
+    if transaction.told_at is not None and draft.station.true_time(transaction.told_at) > draft.station.true_time(at):
+        at = transaction.told_at
+    ending = Ending(at=at, meter_wh=transaction.kept_meter_wh, reason=reason)
     connector = draft.station.connectors.get(transaction.connector)
     if connector is not None and connector.transaction_id == transaction.id:
         draft.change(transaction.connector, transaction_id=None, spent=True)
-    _close(draft, transaction, ending, Trigger.ABNORMAL_CONDITION, transaction.samples)
+    samples = (*transaction.samples, *metering.lost_end(draft.station, transaction))
+    _close(draft, transaction, ending, Trigger.ABNORMAL_CONDITION, samples)
 
 
 def _close(
-    draft: Draft, transaction: Transaction, ending: Ending, trigger: Trigger, samples: tuple[Sample, ...]
+    draft: Draft,
+    transaction: Transaction,
+    ending: Ending,
+    trigger: Trigger,
+    samples: tuple[Sample, ...],
+    phase: Phase | None = None,
 ) -> None:
     closed = draft.transact(transaction.id, ending=ending, seq_no=transaction.seq_no + 1, samples=samples)
-    _write(draft, closed, RecordKind.ENDED, trigger)
+    _write(draft, closed, RecordKind.ENDED, trigger, phase)
     draft.transact(transaction.id, samples=())
     charging_profile.forget(draft, transaction.id)
     draft.announce(
@@ -202,7 +330,7 @@ def _close(
 
 
 def _held_for(station: Station, connector: Connector, transaction: Transaction, reason: StopReason) -> IdToken | None:
-    """Whose token must be shown before a socket lets the cable go (16-TX-03, 16-TX-10)."""
+    """Whose token must be shown before a socket lets the cable go (16-TX-03, 16-TX-10, E05.FR.11)."""
     if not (connector.can(Capability.DETACHABLE) and connector.can(Capability.LOCK_CONTROL)):
         return None
     if reason is StopReason.DEAUTHORIZED and transaction.id_token is not None:
@@ -213,52 +341,14 @@ def _held_for(station: Station, connector: Connector, transaction: Transaction, 
     return None
 
 
-# --- the CSMS's answers
-
-
-def delivered(draft: Draft, event: RecordDelivered) -> None:
-    """A record was processed. A start's answer names the transaction and judges the token (16-TX-02, 03, 06)."""
-    record = event.record
-    if isinstance(record, TransactionRecord):
-        transaction = draft.station.transactions.get(record.transaction_id)
-        if transaction is not None and record.kind is RecordKind.STARTED and event.external_ref is not None:
-            draft.transact(transaction.id, external_ref=event.external_ref)
-        if event.info is not None and record.id_token is not None:
-            authorization.remember(draft, record.id_token, event.info)
-        if event.info is not None and record.kind is not RecordKind.ENDED:
-            _judged(draft, record.transaction_id, event.info)
-    draft.dequeue(event.seq, record)
-
-
-def given_up(draft: Draft, event: RecordGivenUp) -> None:
-    """A record is dropped for good. Without its start a transaction goes on under -1 (16-TX-04)."""
-    record = event.record
-    if isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED:
-        transaction = draft.station.transactions.get(record.transaction_id)
-        if transaction is not None and transaction.external_ref is None:
-            draft.transact(transaction.id, external_ref=-1)
-    draft.announce("ocpp.message_dropped", None, seq=event.seq, reason=event.reason)
-    draft.dequeue(event.seq, record)
-
-
-def _judged(draft: Draft, transaction_id: str, info: IdTokenInfo) -> None:
-    transaction = draft.station.transactions.get(transaction_id)
-    if transaction is None or not transaction.active or transaction.id_token is None:
-        return
-    if info.status is AuthorizationStatus.ACCEPTED:
-        if info.group is not None and transaction.group is None:
-            draft.transact(transaction_id, group=info.group)
-        return
-    if draft.station.configuration.flag("StopTransactionOnInvalidId"):
-        end(draft, transaction.connector, StopReason.DEAUTHORIZED, Trigger.DEAUTHORIZED)
-        return
-    if not transaction.deauthorized:  # a second refusal gives no second allowance
-        register_wh = _register(draft.station.connectors[transaction.connector])
-        draft.transact(transaction_id, deauthorized=True, deauthorized_at_wh=register_wh)
+# --- queries
 
 
 def withheld(station: Station, transaction: Transaction) -> bool:
-    """Whether an invalid token's transaction has used what it may still use (MaxEnergyOnInvalidId, Wh)."""
+    """Whether a transaction gets no energy: nobody is authorized, or an invalid token's has used what it may still use
+    (MaxEnergyOnInvalidId, Wh)."""
+    if transaction.id_token is None or transaction.halted is not None:
+        return True
     if not transaction.deauthorized:
         return False
     connector = station.connectors[transaction.connector]
@@ -280,8 +370,11 @@ def recover(draft: Draft, *, continued: bool) -> None:
     it still has.
     """
     for number, connector in draft.station.connectors.items():
-        if connector.spent or connector.transaction_id is not None:
+        running = draft.station.running(number)
+        if connector.spent or (running is not None and running.connected):
             draft.change(number, plugged=True)
+        elif running is not None:
+            draft.change(number, preparing_until_s=_plug_until_s(draft))
     for transaction in tuple(draft.station.transactions.values()):
         if not transaction.active:
             continue

@@ -10,7 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from edged.domain.effects import Announce, Dequeue, Effect, Enqueue, Record, Reply, SecurityRecord, transaction_of
+from edged.domain.effects import (
+    Announce,
+    Dequeue,
+    Effect,
+    Enqueue,
+    Record,
+    Reply,
+    SecurityRecord,
+    TransactionRecord,
+    transaction_of,
+)
 from edged.domain.pending import Pending
 from edged.domain.station import Connector, Station, Transaction
 from edged.domain.types import Now, RequestRef
@@ -107,6 +117,21 @@ class Draft:
         if owner is not None and owner in self.station.transactions:
             self.transact(owner, queued=self.station.transactions[owner].queued + 1)
         self.emit(Enqueue(seq, record))
+
+    def written(self, transaction_id: str) -> TransactionRecord | None:
+        """The last record of a transaction that this step wrote."""
+        for effect in reversed(self.effects):
+            record = effect.record if isinstance(effect, Enqueue) else None
+            if isinstance(record, TransactionRecord) and record.transaction_id == transaction_id:
+                return record
+        return None
+
+    def amend(self, transaction_id: str, **changes: Any) -> None:
+        """Change the last record of a transaction that this step wrote."""
+        record = self.written(transaction_id)
+        for index, effect in enumerate(self.effects):
+            if isinstance(effect, Enqueue) and effect.record is record and record is not None:
+                self.effects[index] = Enqueue(effect.seq, replace(record, **changes))
 
     def dequeue(self, seq: int, record: Record) -> None:
         """A record is done. Forgets an ended transaction with its last record."""

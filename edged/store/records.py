@@ -49,7 +49,7 @@ FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticke
 UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
 ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "until_s"))
 RESERVATION_KEPT = tuple(f.name for f in fields(Reservation) if f.name != "held_until_s")
-TRANSACTION_FLEETING = frozenset({"queued", "skipped", "next_sample_at_s", "next_ended_sample_at_s"})
+TRANSACTION_FLEETING = frozenset({"queued", "skipped", "told_phase", "next_sample_at_s", "next_ended_sample_at_s"})
 TRANSACTION_KEPT = tuple(
     f.name for f in fields(Transaction) if f.name not in TRANSACTION_FLEETING and f.name != "samples"
 )
@@ -389,7 +389,7 @@ def kept(station: Station) -> Station:
         },
         reservations={key: replace(one, held_until_s=0.0) for key, one in station.reservations.items()},
         transactions={
-            key: replace(one, next_sample_at_s=None, next_ended_sample_at_s=None, skipped=0)
+            key: replace(one, next_sample_at_s=None, next_ended_sample_at_s=None, skipped=0, told_phase=None)
             for key, one in station.transactions.items()
         },
         firmware=None if station.firmware is None else replace(station.firmware, ticket=None),

@@ -120,7 +120,7 @@ def test_a_transaction_that_is_no_longer_known_goes_under_minus_one(make_station
     assert _request(encode_record(_record(RecordKind.ENDED), make_station())).payload["transactionId"] == -1
 
 
-OTHERWISE = {StopReason.MASTER_PASS: "Local", StopReason.TIMEOUT: "Other"}
+OTHERWISE = {StopReason.MASTER_PASS: "Local", StopReason.STOPPED_BY_EV: "Other", StopReason.TIMEOUT: "Other"}
 
 
 @pytest.mark.req("16-TX-08")

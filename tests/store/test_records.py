@@ -114,7 +114,20 @@ STATION_TABLES = {
     "access",
 }
 STATION_FLEETING = {
-    *("identity", "policy", "rules", "boot", "pending", "link", "reset", "queued", "tickets", "clock", "aligned_slot"),
+    *(
+        "identity",
+        "policy",
+        "rules",
+        "boot",
+        "pending",
+        "link",
+        "reset",
+        "queued",
+        "tickets",
+        "clock",
+        "aligned_slot",
+        "ended_slot",
+    ),
     *("security_tally", "security_queue", "limits", "wrong_codes"),
 }
 CONNECTOR_FLEETING = {
@@ -131,7 +144,16 @@ CONNECTOR_FLEETING = {
         "authorization",
         "transaction_id",
     ),
-    *("preparing_until_s", "settling_until_s", "observed_at_s", "observed_at", "meter", "energy_wh", "lower_readings"),
+    *(
+        "plugged_at_s",
+        "preparing_until_s",
+        "settling_until_s",
+        "observed_at_s",
+        "observed_at",
+        "meter",
+        "energy_wh",
+        "lower_readings",
+    ),
 }
 
 
@@ -144,7 +166,10 @@ def test_every_fact_of_the_station_is_either_kept_or_named_as_fleeting() -> None
         *records.TRANSACTION_KEPT,
         "samples",
         "queued",
+        "skipped",
+        "told_phase",
         "next_sample_at_s",
+        "next_ended_sample_at_s",
     }
 
 

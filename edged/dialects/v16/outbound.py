@@ -57,7 +57,11 @@ _UNITS: Final[Mapping[Measurand, str | None]] = {
 }
 
 
-_REASONS: Final = {StopReason.MASTER_PASS: "Local", StopReason.TIMEOUT: "Other"}
+_REASONS: Final = {
+    StopReason.MASTER_PASS: "Local",
+    StopReason.STOPPED_BY_EV: "Other",
+    StopReason.TIMEOUT: "Other",
+}
 """What 1.6 calls otherwise; every other word is the same."""
 
 # --- records
