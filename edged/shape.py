@@ -107,6 +107,7 @@ def fresh_station(
             hex_password=settings.csms.password_encoding is PasswordEncoding.HEX,
             vendors=vendors,
             installs_firmware=installs_firmware,
+            has_display=settings.display,
         ),
         boot=boot,
         configuration=Configuration(changed={}, site=site, computed=computed_for(dialect, shapes)),

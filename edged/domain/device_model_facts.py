@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edged.domain import evse_reset
+from edged.domain import display, evse_reset
 from edged.domain.configuration import VALUE_MAX_CHARS
 from edged.domain.device_model_terms import Definition, Fact, Limit, Scope
+from edged.domain.displays import MessagePriority
 from edged.domain.hardware import Capability
 from edged.domain.profile_flaws import controllable
 from edged.domain.reporting import PAGE_ITEMS
@@ -92,6 +93,10 @@ def _charges_smartly(station: Station, _component: Component) -> str:
     return _flag(any(map(controllable, station.connectors.values())))
 
 
+def _has_display(station: Station, _component: Component) -> str:
+    return _flag(station.rules.has_display)
+
+
 def _number_of(key: str) -> Limit:
     return lambda station, _component: station.configuration.number(key)
 
@@ -140,6 +145,30 @@ FACTS: tuple[Definition, ...] = (
     _const("DeviceDataCtrlr", "ItemsPerMessage", PAGE_ITEMS, "GetReport"),
     _const("DeviceDataCtrlr", "ItemsPerMessage", ITEMS_PER_MESSAGE, "SetVariables"),
     _const("DeviceDataCtrlr", "ReportingValueSize", REPORTING_VALUE_CHARS, maximum=REPORTING_VALUE_CHARS),
+    _fact("DisplayMessageCtrlr", "Available", DataType.BOOLEAN, _has_display),
+    _fact(
+        "DisplayMessageCtrlr",
+        "DisplayMessages",
+        DataType.INTEGER,
+        lambda station, _component: str(len(station.display_messages)),
+        maximum=display.MAX_MESSAGES,
+    ),
+    _fact(
+        "DisplayMessageCtrlr",
+        "SupportedFormats",
+        DataType.MEMBER_LIST,
+        _always(",".join(display.FORMATS)),
+        values=display.FORMATS,
+        constant=True,
+    ),
+    _fact(
+        "DisplayMessageCtrlr",
+        "SupportedPriorities",
+        DataType.MEMBER_LIST,
+        _always(",".join(MessagePriority)),
+        values=tuple(MessagePriority),
+        constant=True,
+    ),
     _const("LocalAuthListCtrlr", "Available", True),
     _fact(
         "LocalAuthListCtrlr",
@@ -177,6 +206,8 @@ FACTS: tuple[Definition, ...] = (
         instance="ChargingProfiles",
         most=_number_of("MaxChargingProfilesInstalled"),
     ),
+    _fact("TariffCostCtrlr", "Available", DataType.BOOLEAN, _has_display, instance="Cost"),
+    _fact("TariffCostCtrlr", "Available", DataType.BOOLEAN, _has_display, instance="Tariff"),
     *_part("ChargingStation", Scope.STATION),
     _fact(
         "ChargingStation", "Model", DataType.STRING, lambda station, _component: station.identity.model, constant=True

@@ -108,21 +108,21 @@ def clear_message(draft: Draft, event: ClearDisplayMessage) -> None:
 def refresh(draft: Draft) -> None:
     """Forget what is over, and the bills of places where the next driver has come."""
     station = draft.station
-    gone = [
+    over = [
         number
         for number, message in station.display_messages.items()
         if _over(message, draft.now)
         or (message.transaction_id is not None and _active(station, message.transaction_id) is None)
     ]
-    for number in gone:
+    for number in over:
         draft.update(display_messages=drop(draft.station.display_messages, number))
     for number, bill in station.bills.items():
-        connector = station.connectors.get(number)
-        running = station.running(number)
-        idle = connector is None or (running is None and connector.phase is Phase.IDLE)
-        another = running is not None and bill.transaction_id not in (None, running.id)
-        if another or (idle and connector is not None and connector.authorization is None) or connector is None:
+        connector, running = station.connectors[number], station.running(number)
+        gone = running is None and connector.authorization is None and not connector.plugged
+        if gone or (running is not None and bill.transaction_id not in (None, running.id)):
             draft.update(bills=drop(draft.station.bills, number))
+        elif running is not None and bill.transaction_id is None:
+            draft.update(bills=put(draft.station.bills, number, replace(bill, transaction_id=running.id)))
 
 
 # --- what is shown
@@ -170,8 +170,9 @@ def judged(draft: Draft, number: int, message: PersonalMessage | None) -> None:
     fallback = draft.station.configuration.text("TariffFallbackMessage")
     if message is None and fallback:
         message = PersonalMessage(fallback, "UTF8")
-    if message is not None and draft.station.rules.has_display and draft.station.configuration.flag("TariffEnabled"):
-        draft.update(bills=put(draft.station.bills, number, Bill(message=message)))
+    told = draft.station.rules.has_display and draft.station.configuration.flag("TariffEnabled")
+    others = drop(draft.station.bills, number)
+    draft.update(bills=put(others, number, Bill(message=message)) if told and message is not None else others)
 
 
 def delivered(draft: Draft, event: RecordDelivered) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from edged.domain import display
+from edged.domain.displays import Bill
 from edged.domain.events import Registration
 from edged.domain.hardware import Fault, LockState, Phases, Quality
 from edged.domain.limits import current_ma
@@ -93,7 +95,7 @@ def topics(station: Station, shown: Shown) -> dict[str, Document]:
 
 
 def _of_connector(station: Station, connector: Connector, shown: Shown) -> dict[str, Document]:
-    return {
+    documents = {
         "link": Document(body="online" if connector.online else "offline", at=station.clock.utc),
         "status": _status(station, connector),
         "error": _error(station, connector),
@@ -104,6 +106,9 @@ def _of_connector(station: Station, connector: Connector, shown: Shown) -> dict[
         "limit": _limit(station, connector),
         "meter": meter(station, connector),
     }
+    if station.rules.has_display:
+        documents["display"] = _display(station, connector)
+    return documents
 
 
 def gateway_info(names: Names, view: GatewayView, *, session: int, at: datetime) -> Document:
@@ -326,6 +331,30 @@ def _limit(station: Station, connector: Connector) -> Document:
             "effective_a": number(current_ma(connector) / 1000),
             "charger_a": None if said_ma is None or not connector.online else number(said_ma / 1000),
             "source": "csms" if csms_ma is not None and csms_ma < installed_ma else "installation",
+        },
+        at=station.clock.utc,
+    )
+
+
+def _display(station: Station, connector: Connector) -> Document:
+    """What a display at the connector is to show in turn, and what the session costs."""
+    bill = station.bills.get(connector.number, Bill())
+    return Document(
+        body={
+            "messages": [
+                {
+                    "id": message.id,
+                    "priority": message.priority.value,
+                    "format": message.content.format,
+                    "language": message.content.language,
+                    "text": message.content.text,
+                }
+                for message in display.shown(station, connector.number, station.clock)
+            ],
+            "text": None if bill.message is None else bill.message.text,
+            "total_cost": number(bill.total),
+            "currency": station.configuration.text("Currency") or None,
+            "is_final": bill.final,
         },
         at=station.clock.utc,
     )

@@ -180,7 +180,8 @@ class CsmsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationSettings:
-    """One OCPP identity. `configuration`: first values of keys, as strings ("true", "300")."""
+    """One OCPP identity. `configuration`: first values of keys, as strings ("true", "300"). `display`: somebody shows
+    what the MQTT topic of that name says."""
 
     id: str
     csms: CsmsSettings
@@ -190,6 +191,7 @@ class StationSettings:
     serial_number: str | None = None
     configuration: Mapping[str, str] = field(default_factory=dict)
     offline_tokens: tuple[IdToken, ...] = ()
+    display: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

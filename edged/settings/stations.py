@@ -90,6 +90,7 @@ def _station(
         evses=evses,
         configuration=_configuration(section, connectors=sum(len(evse.connectors) for evse in evses)),
         offline_tokens=_tokens(section),
+        display=section.flag("display", False),
     )
 
 

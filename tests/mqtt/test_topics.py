@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.domain.commands import ReserveNow, Target
+from edged.domain.displays import Bill, DisplayMessage, MessagePriority
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, LockState, Meter, Phases
 from edged.domain.station import Ending
-from edged.domain.types import IdToken, RequestRef, Stamp
+from edged.domain.types import IdToken, PersonalMessage, RequestRef, Stamp
 from edged.mqtt.documents import Document, carry, encode, number, timestamp
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
@@ -149,6 +150,27 @@ def test_a_limit_says_what_may_flow_and_whose_word_it_is(
         "source": source,
     }
     topic = "edged/v1/gw1/station/cs1/connector/1/limit"
+    contract.check(topic, encode(carry(None, shown(site)[topic])))
+
+
+def test_what_a_display_shows_is_told_where_there_is_one(site: Any, contract: Any) -> None:
+    topic = "edged/v1/gw1/station/cs1/connector/1/display"
+    assert topic not in shown(site)
+    hello = PersonalMessage("Welcome", "UTF8", "en")
+    message = DisplayMessage(id=4, priority=MessagePriority.IN_FRONT, content=hello)
+    site.station = replace(
+        site.station,
+        rules=replace(site.station.rules, has_display=True),
+        display_messages={4: message},
+        bills={1: Bill(message=PersonalMessage("0.40 EUR/kWh", "UTF8"), total=1.25)},
+    )
+    assert aspect(site, "display") == {
+        "messages": [{"id": 4, "priority": "InFront", "format": "UTF8", "language": "en", "text": "Welcome"}],
+        "text": "0.40 EUR/kWh",
+        "total_cost": 1.25,
+        "currency": "EUR",
+        "is_final": False,
+    }
     contract.check(topic, encode(carry(None, shown(site)[topic])))
 
 
