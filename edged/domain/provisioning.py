@@ -84,7 +84,8 @@ def link_up(draft: Draft) -> None:
 
 def link_down(draft: Draft, event: LinkDown) -> None:
     """The line went: questions to the CSMS are judged by the offline rules at once."""
-    draft.update(link=replace(draft.station.link, online=False, boot_sent=False))
+    lost = draft.station.stamp(draft.now)
+    draft.update(link=replace(draft.station.link, online=False, boot_sent=False, lost=lost))
     draft.announce("ocpp.disconnected", None, reason=event.reason)
     for pending in tuple(draft.station.pending.values()):
         if isinstance(pending, PendingToken):

@@ -32,6 +32,7 @@ POLICY: Final = Policy(
     phases_binding=True,  # K01.FR.44
     limit_records=True,  # K11.FR.02, K12.FR.02, K13.FR.01
     begin_in_start=True,  # E01.FR.09
+    times_out_unplugged=True,  # E10.FR.02
     id_token_max_chars=words.MAX_TOKEN_CHARS,
     critical_events=security.CRITICAL,  # A04.FR.01
     renews_at_once=True,  # A02.FR.06, 08, 10, 28, 29
@@ -105,4 +106,9 @@ class Ocpp201:
 
     def computed_configuration(self, station_shape: Mapping[str, Any]) -> Mapping[str, str]:
         """`station_shape`: {"connectors": int, "detachable": bool}, detachable where at least one is a socket."""
-        return {"UnlockConnectorOnEVSideDisconnect": "true" if station_shape["detachable"] else "false"}
+        return {
+            "StopTxnSampledData": "Energy.Active.Import.Register",  # an end has no other register (E06.FR.11)
+            "TxEndedSampleInterval": "0",
+            "TxEndedAlignedInterval": "0",
+            "UnlockConnectorOnEVSideDisconnect": "true" if station_shape["detachable"] else "false",
+        }

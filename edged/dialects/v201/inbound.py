@@ -24,6 +24,7 @@ from edged.dialects.v201 import (
     remote_start,
     reservations,
     security,
+    transactions,
     variables,
 )
 from edged.dialects.v201.schemas import KNOWN_ACTIONS, call_violation
@@ -39,6 +40,7 @@ _DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefuse
     **data.DECODERS,
     **display.DECODERS,
     **security.DECODERS,
+    **transactions.DECODERS,
     **files.DECODERS,
     **customer.DECODERS,
     **provisioning.DECODERS,

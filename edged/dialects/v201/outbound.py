@@ -19,6 +19,7 @@ from edged.dialects.v201 import (
     provisioning,
     reservations,
     security,
+    transactions,
     variables,
 )
 from edged.domain.effects import (
@@ -36,6 +37,7 @@ from edged.domain.effects import (
     ReservationRecord,
     SecurityRecord,
     SigningQuestion,
+    TransactionRecord,
 )
 from edged.domain.events import Event, PageTaken, QuestionAnswered, RecordDelivered
 from edged.domain.station import Station
@@ -63,14 +65,16 @@ def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpr
             return files.encode_record(record)
         case LimitRecord():
             return charging.encode_limit(record, station)
+        case TransactionRecord():
+            return transactions.encode_event(record, station)
         case MeterRecord():
             return meter_values.encode(record.connector, record.samples, station) or Inexpressible()
-        case _:
-            return Inexpressible()
 
 
 def decode_record_answer(seq: int, record: Record, payload: Any) -> RecordDelivered | None:
     """None, and so one more try, only for what is no object."""
+    if isinstance(record, TransactionRecord):
+        return transactions.decode_answer(seq, record, payload)
     return RecordDelivered(seq, record) if isinstance(payload, dict) else None
 
 

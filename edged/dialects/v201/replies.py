@@ -19,6 +19,7 @@ from edged.dialects.v201 import (
     remote_start,
     reservations,
     security,
+    transactions,
     variables,
 )
 from edged.domain.answers import ListStatus
@@ -33,6 +34,7 @@ _ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]
     **data.ENCODERS,
     **display.ENCODERS,
     **security.ENCODERS,
+    **transactions.ENCODERS,
     **files.ENCODERS,
     **customer.ENCODERS,
     **provisioning.ENCODERS,
