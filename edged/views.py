@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edged.domain.access import security_profile
+from edged.domain.display import shown
 from edged.domain.events import Event
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.limits import current_ma
@@ -126,6 +127,7 @@ def _connector(station: Station, number: int) -> dict[str, Any]:
         "power_w": connector.meter.power_w,
         "energy_wh": connector.energy_wh,
         "faults": [fault.info or fault.code.value for fault in connector.faults],
+        "display": [message.id for message in shown(station, number, station.clock)],
     }
 
 
