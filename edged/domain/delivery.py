@@ -44,7 +44,9 @@ def _judged(draft: Draft, record: TransactionRecord, info: IdTokenInfo) -> None:
     running = draft.station.transactions.get(record.transaction_id)
     if running is None or not running.active or running.halted is not None or record.id_token != running.id_token:
         return
-    if info.status is not AuthorizationStatus.ACCEPTED:
+    connector = draft.station.connectors.get(running.connector)
+    here = authorization.at_evse(info, connector.layout.evse_id if connector is not None else None)
+    if here.status is not AuthorizationStatus.ACCEPTED:
         transaction.distrust(draft, running)
     elif info.group is not None and running.group is None:
         draft.transact(running.id, group=info.group)

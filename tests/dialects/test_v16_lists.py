@@ -57,7 +57,9 @@ def test_a_list_that_is_missing_is_one_without_entries() -> None:
 @pytest.mark.parametrize("status", ["Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid"])
 def test_an_entry_is_read_whole(status: str) -> None:
     told = entry(status=status, parentIdTag="Family", expiryDate="2026-06-01T14:00:00+02:00")
-    assert changes(told) == (ListChange(IdToken("Tag1"), IdTokenInfo(AuthorizationStatus(status), IdToken("Family"), NOON)),)
+    assert changes(told) == (
+        ListChange(IdToken("Tag1"), IdTokenInfo(AuthorizationStatus(status), IdToken("Family"), NOON)),
+    )
 
 
 def test_an_entry_without_information_takes_its_token_out() -> None:

@@ -13,7 +13,7 @@ from edged.domain.answers import ListStatus, TokenVerdict
 from edged.domain.authorization import Way
 from edged.domain.commands import ListChange, SendLocalList
 from edged.domain.effects import AskAuthorization, RecordKind, StopReason
-from edged.domain.events import PresentToken, TokenAnswered
+from edged.domain.events import PresentToken, RecordDelivered, TokenAnswered
 from edged.domain.policy import ReservationUse, StopPoint, Trigger
 from edged.domain.station import CachedToken, ListedToken
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, PersonalMessage, TokenKind
@@ -187,6 +187,19 @@ def test_a_token_of_other_evses_is_refused_offline() -> None:
     site.offline()
     assert show(site, CARD, 1) is TokenVerdict.REFUSED
     assert show(site, CARD, 2) is TokenVerdict.AUTHORIZED
+
+
+@pytest.mark.req("C01.FR.21")
+@pytest.mark.parametrize("evse", [1, 2])
+def test_the_answer_to_a_start_may_say_that_this_is_not_its_evse(evse: int) -> None:
+    site = build(2, LocalPreAuthorize="true")
+    enlist(site, (CARD, YES))
+    site.plug(1)
+    show(site, CARD)
+    site.tell_security_events()
+    (seq,) = site.outbox
+    site.do(RecordDelivered(seq, site.outbox[seq], None, replace(YES, evses=(evse,))))
+    assert (site.station.running(1) is not None) is (evse == 1)
 
 
 @pytest.mark.req("C01.FR.02")

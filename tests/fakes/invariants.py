@@ -110,6 +110,7 @@ def _check_energy(station: Station, number: int) -> None:
     running = station.running(number)
     assert running is not None and running.active, "energy without a transaction"
     assert running.id_token is not None, "energy without a driver"
+    assert running.halted is None, "energy for a driver who was stopped"
     assert connector.plugged and not connector.blocked, "energy into a connector that is not in order"
     assert station.reset is None and not station.seized(number)
     assert wanted.locked is not False, "energy through an open lock"
@@ -123,7 +124,10 @@ def _check_connector(station: Station, number: int) -> None:
     connector = station.connectors[number]
     if connector.transaction_id is not None:
         assert connector.authorization is None, "a driver waits behind a transaction"
-        assert connector.phase not in (Phase.IDLE, Phase.FINISHING), "a transaction in an idle connector"
+        running = station.running(number)
+        halted = running is not None and running.halted is not None
+        assert connector.phase is not Phase.IDLE, "a transaction in an idle connector"
+        assert (connector.phase is Phase.FINISHING) is halted, "a session that is over and goes on, or the other way"
     elif connector.phase_since is not None:
         assert connector.phase in (Phase.IDLE, Phase.PREPARING, Phase.FINISHING), "a session without a transaction"
     if connector.authorization is not None and connector.phase_since is not None:
