@@ -30,6 +30,7 @@ from edged.domain.events import (
     PresentToken,
     Started,
     Tick,
+    VersionAgreed,
 )
 from edged.domain.hardware import ActionOutcome, Desired, Observation
 from edged.domain.jobs import Cause, Failed
@@ -208,7 +209,7 @@ class Engine:
         if isinstance(self._again[0], Started) or _keeps_order(event):
             return True
         asked = isinstance(event, Command) and event.request.channel == CSMS
-        return asked and any(isinstance(waiting, LinkUp | LinkProven) for waiting in self._again)
+        return asked and any(isinstance(waiting, LinkUp | LinkProven | VersionAgreed) for waiting in self._again)
 
     def _set_aside(self, event: Event) -> None:
         """It did not happen, or not yet. Whoever asked is told; a poll and a tick come again by themselves, everything

@@ -11,16 +11,15 @@ it sees the committed one at every step.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from edged.csms.connection import Connection
 from edged.csms.course import Course, SettingsFor
-from edged.csms.doubts import Doubts
 from edged.csms.failure import Failure
-from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem, StatusItem
+from edged.csms.items import InquiryItem, Item, NoticeItem, QuestionItem, RowItem
+from edged.csms.outcomes import Outcomes
 from edged.csms.proof import Proof
-from edged.csms.refusals import NO_SUCH_MESSAGE, Refusals
 from edged.csms.reports import Reports
 from edged.csms.suspicions import Suspicions
 from edged.csms.waiting import Waiting
@@ -50,15 +49,16 @@ from edged.domain.events import (
     Registration,
     RegistrationLost,
     TokenAnswered,
+    VersionAgreed,
 )
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
-from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet
+from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet, computed_for
 from edged.ocpp.framing import LocalProtocolError
 from edged.ocpp.masking import masked
 from edged.ocpp.message_id import record_message_id
-from edged.ocpp.outbox import Outbox, OutboxRow, Parked
+from edged.ocpp.outbox import Outbox, OutboxRow
 from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, ResultReceived, Session
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,11 @@ ReadOutbox = Callable[[Lane, int, int], Sequence[tuple[int, Record]]]
 
 
 class Link:
-    """Implements `ports.CsmsLink` and the connection's listener. Everything runs in the event loop, nothing waits."""
+    """Implements `ports.CsmsLink` and the connection's listener. Everything runs in the event loop, nothing waits.
+
+    `dialect`: the version in force. `further`: those that the CSMS may agree on as well; `agreed` is told the one that
+    it did, when it is another.
+    """
 
     def __init__(
         self,
@@ -82,10 +86,13 @@ class Link:
         monotonic: Callable[[], float],
         read_outbox: ReadOutbox,
         settings_for: SettingsFor | None = None,
+        further: Iterable[Dialect] = (),
+        agreed: Callable[[str], None] = lambda subprotocol: None,
         max_frame_bytes: int = 512 * 1024,
     ) -> None:
         self._station = station
-        self._dialect = dialect
+        self._versions = {one.subprotocol: one for one in (dialect, *further)}
+        self._agreed = agreed
         self._post = post
         self._monotonic = monotonic
         self._connection: Connection | None = None
@@ -104,18 +111,20 @@ class Link:
         )
         self._course = Course(settings_for)
         self._suspicions = Suspicions(post, monotonic)
-        self._deaf = False  # to security events
         self._proof = Proof(post)
-        self._reports = Reports(dialect)
+        self._use(dialect)
         self._waiting = Waiting(self.outbox, monotonic)
         self._serving = self._outdated = self._forgotten = self._undated = False
         self._registration = Registration.NONE
         self._live_from = 0
         self._ping_interval_s: int | None = None
-        self._refusals = Refusals()
-        self._doubts = Doubts()
         self.dropped = 0
         self.reason = "not connected yet"
+
+    def _use(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._reports = Reports(dialect)
+        self._outcomes = Outcomes(dialect, self._reports, self.outbox, post=self._post, monotonic=self._monotonic)
 
     def attach(self, connection: Connection) -> None:
         self._connection = connection
@@ -126,13 +135,23 @@ class Link:
 
     @property
     def subprotocol(self) -> str:
+        """Of the version in force: that of the line, or of the last one."""
         return self._dialect.subprotocol
 
     # --- the connection's listener
 
     def opened(self, subprotocol: str) -> None:
+        """Another version than before is the core's first news of this line: until it has taken it up, and the line,
+        nothing is sent. What the former line has asked is answered no more."""
         self.reason = ""
-        self._deaf = False
+        dialect = self._versions.get(subprotocol, self._dialect)
+        if dialect is not self._dialect:
+            self._use(dialect)
+            self.session.speak(dialect.codes)
+            self._agreed(subprotocol)
+            layouts = [connector.layout for connector in self._station.connectors.values()]
+            self._post(VersionAgreed(dialect.policy, computed_for(dialect, layouts)))
+        self._outcomes.refusals.opened()
         self._proof.opened(self._course.number(self._connection))
         self._post(LinkUp(self._proof.number))
 
@@ -164,7 +183,7 @@ class Link:
                 case CallReceived():
                     self._called(event)
                 case ResultReceived():
-                    self._answered(event.ref, event.payload)
+                    self._outcomes.answered(event.ref, event.payload)
                 case ErrorReceived():
                     self._refused(event.ref, event.code, event.description)
                 case _:
@@ -188,6 +207,8 @@ class Link:
 
     def reply(self, reply: Reply, station: Station) -> None:
         self._station = station
+        if self._too_late(reply.request):
+            return
         answer = self._dialect.encode_reply(reply, station)
         try:
             if isinstance(answer, CallRefused):
@@ -199,12 +220,21 @@ class Link:
         self._flush_frames()
 
     def refuse(self, request: RequestRef, reason: str) -> None:
+        if self._too_late(request):
+            return
         answer = self._dialect.encode_failure(request.action)
         if answer is None:
             self.session.reply_error(request.id, ErrorCode.INTERNAL, reason)
         else:
             self.session.reply(request.id, answer)
         self._flush_frames()
+
+    def _too_late(self, request: RequestRef) -> bool:
+        """Whether the request was made in another version than is spoken now: its answer has no words in this one."""
+        if not self.session.foreign(request.id):
+            return False
+        self.session.ignore(request.id)
+        return True
 
     # --- the engine shows
 
@@ -223,12 +253,12 @@ class Link:
                 case Enqueue():
                     self.outbox.add(OutboxRow(effect.seq, lane_of(effect.record).value, effect.record))
                 case Dequeue():
-                    self._dequeued(effect.seq)
+                    self._outcomes.dequeued(effect.seq)
                 case _:
                     pass
         for timed_out in self.session.poll(now.monotonic_s):
             _log.warning("%s: the CSMS did not answer in time", station.identity.id)
-            self._without_answer(timed_out.ref)
+            self._outcomes.without_answer(timed_out.ref)
         self._course.follow(station, self._connection, now.monotonic_s, busy=not self.session.idle)
         self._undated = not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects)
         if self._undated:
@@ -322,11 +352,11 @@ class Link:
         if isinstance(request, Inexpressible):
             self._post(RecordGivenUp(item.row.seq, item.row.record, "this OCPP version has no message for it"))
             return True
-        if self._deaf and item.row.lane == Lane.SECURITY.value:
+        if self._outcomes.refusals.deaf(item.row):
             self._post(RecordDelivered(item.row.seq, item.row.record))  # it has been said once that they are dropped
             return True
         seq, record = item.row.seq, item.row.record
-        message_id = record_message_id(self._station.identity.id, seq, record, refusals=self._refusals.of(seq))
+        message_id = record_message_id(self._station.identity.id, seq, record, refusals=self._outcomes.refusals.of(seq))
         self.session.call(request, item, self._monotonic(), message_id=message_id)
         return True
 
@@ -346,31 +376,9 @@ class Link:
 
     # --- the CSMS answers
 
-    def _answered(self, item: Any, payload: Any) -> None:
-        match item:
-            case NoticeItem(notice=notice):
-                if notice.kind is NoticeKind.HEARTBEAT:
-                    self._doubts.settle()
-                event = self._dialect.decode_notice_answer(notice, payload)
-                if event is not None or notice.kind is NoticeKind.BOOT:
-                    self._post(event or BootFailed())
-            case QuestionItem(question=question):
-                self._post(self._dialect.decode_authorization(question.ticket, payload))
-            case InquiryItem(inquiry=inquiry):
-                self._post(self._dialect.decode_question_answer(inquiry.ticket, inquiry.question, payload))
-            case StatusItem():
-                self._reports.acknowledged(item)
-            case RowItem(row=row):
-                delivered = self._dialect.decode_record_answer(row.seq, row.record, payload)
-                if delivered is not None:
-                    self._post(delivered)
-                else:
-                    self._row_failed(row, "the answer is not one that the version allows")
-            case _:
-                raise LocalProtocolError("an answer to something that was never asked")
-
     def _refused(self, item: Any, code: ErrorCode, description: str) -> None:
-        if code is ErrorCode.SECURITY and self._doubts.believe(item, sure=not self._serving or self._forgotten):
+        sure = not self._serving or self._forgotten
+        if code is ErrorCode.SECURITY and self._outcomes.doubts.believe(item, sure=sure):
             _log.warning("%s: the CSMS has forgotten the station", self._station.identity.id)
             self._forgotten = True
             self._post(RegistrationLost())
@@ -378,40 +386,7 @@ class Link:
                 self.outbox.unsent(item.row.seq)
                 return
         _log.warning("%s: the CSMS refuses a message: %s %s", self._station.identity.id, code, description)
-        hopeless = self._refusals.refused(item.row, code) if isinstance(item, RowItem) else ""
-        if hopeless:
-            self._deaf = self._deaf or (item.row.lane == Lane.SECURITY.value and code in NO_SUCH_MESSAGE)
-            self._post(RecordGivenUp(item.row.seq, item.row.record, hopeless))
-            return
-        self._without_answer(item, f"CALLERROR {code}")
-
-    def _without_answer(self, item: Any, refused: str = "") -> None:
-        """`refused`: the CSMS's own word; "" where it said nothing, and may have done what it was asked."""
-        match item:
-            case NoticeItem(notice=notice):
-                if notice.kind is NoticeKind.BOOT:
-                    self._post(BootFailed())
-            case QuestionItem(question=question):
-                self._post(TokenAnswered(question.ticket, None))
-            case InquiryItem(inquiry=inquiry):
-                self._post(QuestionAnswered(inquiry.ticket, None, refused))
-            case StatusItem():
-                self._reports.failed(item)
-            case RowItem(row=row):
-                self._row_failed(row, refused or "no answer in time")
-            case _:
-                raise LocalProtocolError("a failure of something that was never asked")
-
-    def _row_failed(self, row: OutboxRow, reason: str) -> None:
-        outcome = self.outbox.failed(row.seq, self._monotonic())
-        if isinstance(outcome, Parked):
-            self._post(RecordGivenUp(row.seq, row.record, f"{reason}, {outcome.row.attempts} attempts"))
-
-    def _dequeued(self, seq: int) -> None:
-        """The commit that forgets the row is done: it goes no more, the next of its lane may."""
-        self._refusals.forget(seq)
-        self._doubts.settle(seq)
-        self.outbox.forget(seq)
+        self._outcomes.refused(item, code)
 
     def _refill(self, *, lane: str, after_seq: int, limit: int) -> Sequence[OutboxRow]:
         rows = self._read_outbox(Lane(lane), after_seq, limit)

@@ -18,10 +18,20 @@ MAX_MALFORMED: Final = 5
 
 
 class Refusals:
-    """Of the rows that are on their way."""
+    """Of the rows that are on their way. `deaf`: the CSMS at the other end of this line has said that it has no message
+    for security events; the others are not tried on it."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._deaf = False
+
+    def opened(self) -> None:
+        """Another line may be to a CSMS that was renewed."""
+        self._deaf = False
+
+    def deaf(self, row: OutboxRow) -> bool:
+        """Whether the CSMS has refused all of this row's kind."""
+        return self._deaf and row.lane == Lane.SECURITY.value
 
     def of(self, seq: int) -> int:
         return self._counts.get(seq, 0)
@@ -35,6 +45,7 @@ class Refusals:
         if row.lane == Lane.TRANSACTION.value:
             return ""
         if code in NO_SUCH_MESSAGE:
+            self._deaf = self._deaf or row.lane == Lane.SECURITY.value
             return "the CSMS has no such message"
         if row.lane == Lane.SECURITY.value and code in MALFORMED and count >= MAX_MALFORMED:
             return f"the CSMS finds it malformed: {code}, {count} times"

@@ -5,15 +5,16 @@ A dialect keeps no state. Whatever it needs to know is in the station or in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from edged.domain.effects import AskAuthorization, Notify, Question, Record, Reply
 from edged.domain.events import Event, QuestionAnswered, RecordDelivered, TokenAnswered
+from edged.domain.hardware import Capability
 from edged.domain.policy import Policy
-from edged.domain.station import Station
+from edged.domain.station import ConnectorLayout, Station
 from edged.domain.types import Now, RequestRef
 from edged.ocpp.rpc import CodeTable, ErrorCode, Request
 
@@ -108,3 +109,10 @@ class Dialect(Protocol):
 
     def computed_configuration(self, station_shape: Mapping[str, Any]) -> Mapping[str, str]:
         """Values of keys that follow from the version: SupportedFeatureProfiles and the like."""
+
+
+def computed_for(dialect: Dialect, layouts: Iterable[ConnectorLayout]) -> Mapping[str, str]:
+    """The values that follow from a version for a station of this shape."""
+    shapes = tuple(layouts)
+    detachable = any(Capability.DETACHABLE in shape.capabilities for shape in shapes)
+    return dialect.computed_configuration({"connectors": len(shapes), "detachable": detachable})

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+from edged.ocpp.codes import CodeTable, ErrorCode
 from edged.ocpp.counters import Counters
 from edged.ocpp.framing import (
     MAX_TEXT_LENGTH,
@@ -52,52 +52,6 @@ __all__ = [
 MIN_CALL_TIMEOUT_S: Final = 1.0
 _GIVEN_UP_IDS: Final = 32
 _CALL, _RESULT, _ERROR = 2, 3, 4
-
-
-class ErrorCode(StrEnum):
-    """Why a CALL failed, in words that belong to no version. `CodeTable` spells them."""
-
-    FORMAT = "FormatViolation"
-    GENERIC = "GenericError"
-    INTERNAL = "InternalError"
-    MESSAGE_TYPE_NOT_SUPPORTED = "MessageTypeNotSupported"
-    NOT_IMPLEMENTED = "NotImplemented"
-    NOT_SUPPORTED = "NotSupported"
-    OCCURRENCE = "OccurrenceConstraintViolation"
-    PROPERTY = "PropertyConstraintViolation"
-    PROTOCOL = "ProtocolError"
-    RPC_FRAMEWORK = "RpcFrameworkError"
-    SECURITY = "SecurityError"
-    TYPE = "TypeConstraintViolation"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeTable:
-    """What one OCPP version says differently on the wire.
-
-    `wire`: names sent where they differ from the neutral ones (also for codes that the version lacks).
-    `also_read`: further names understood; neutral names and those of `wire` always are.
-    `unreadable_id`: the id that answers a frame whose own id cannot be read ("-1" in 2.x, 20-J-02), None: ignore it.
-    `answers_unknown_type`: 2.x answers MessageTypeNotSupported (20-J-03), 1.6 is silent (16-J-24).
-    """
-
-    wire: Mapping[ErrorCode, str] = field(default_factory=dict)
-    also_read: Mapping[str, ErrorCode] = field(default_factory=dict)
-    unreadable_id: str | None = None
-    answers_unknown_type: bool = False
-
-    def to_wire(self, code: ErrorCode) -> str:
-        """The name that this version sends."""
-        return self.wire.get(code, code.value)
-
-    def from_wire(self, name: str) -> ErrorCode:
-        """What a received name means; a name that nobody knows is GENERIC (vendors invent codes)."""
-        for code in ErrorCode:
-            if name == code.value:
-                return code
-        if name in self.also_read:
-            return self.also_read[name]
-        return next((code for code, wire in self.wire.items() if wire == name), ErrorCode.GENERIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +121,7 @@ class _PendingCall:
     digest: bytes
     since_s: float
     reachable: bool = True  # false once the line it came on is gone
+    foreign: bool = False  # asked in a version that is not spoken any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +222,20 @@ class Session:
             pending.reachable = False
         return None if own is None else own.ref
 
+    def speak(self, codes: CodeTable) -> None:
+        """Another version from here on, behind `lost`. What was said in the former one is not said again, and CALLs of
+        it that still want their answer get none: close them with `ignore`."""
+        self._codes = codes
+        self._recent.clear()
+        self._recent_size = 0
+        for pending in self._pending.values():
+            pending.foreign = True
+
+    def foreign(self, message_id: str) -> bool:
+        """Whether the CALL that waits under this id was asked in a version that is not spoken any more."""
+        pending = self._pending.get(message_id)
+        return pending is not None and pending.foreign
+
     def reply(self, message_id: str, payload: dict[str, Any]) -> None:
         """Answer a CALL. A payload that JSON cannot express is our bug and leaves the CALL unanswered."""
         self._answer(message_id, [_RESULT, message_id, payload])
@@ -318,7 +287,7 @@ class Session:
         digest = b"" if flaw else digest_of(message[2:])
         pending = self._pending.get(message_id)
         if pending is not None:
-            if flaw or pending.digest != digest:
+            if flaw or pending.foreign or pending.digest != digest:
                 # An error with this id would be taken for the answer to the CALL that is being worked on.
                 return self._refuse("another CALL under an id that is still open")
             pending.reachable = True
