@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from edged.domain.access import security_profile
 from edged.domain.display import shown
+from edged.domain.displays import Bill
 from edged.domain.events import Event
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.limits import current_ma
@@ -128,7 +129,14 @@ def _connector(station: Station, number: int) -> dict[str, Any]:
         "energy_wh": connector.energy_wh,
         "faults": [fault.info or fault.code.value for fault in connector.faults],
         "display": [message.id for message in shown(station, number, station.clock)],
+        "bill": _bill(station.bills.get(number)),
     }
+
+
+def _bill(bill: Bill | None) -> dict[str, Any] | None:
+    if bill is None:
+        return None
+    return {"text": None if bill.message is None else bill.message.text, "total": bill.total, "final": bill.final}
 
 
 def _transaction(transaction: Transaction) -> dict[str, Any]:

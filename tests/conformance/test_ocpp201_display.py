@@ -5,12 +5,15 @@ What is shown at a connector is read where an installer would: in `edged status`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from edged.domain.hardware import FaultCode
+from edged.simulator.csms import Token
+from edged.simulator.csms_scripts import Also
 from tests.conformance.scene201 import SOCKET, OpenScene201, Scene201
 
 Json = dict[str, Any]
@@ -172,6 +175,25 @@ async def test_TC_O_36_CS_TC_O_37_CS_TC_O_38_CS_shown_while_charging_idle_faulte
     await shows(scene, states.index("Idle"))
     await scene.charging("ALICE")
     await shows(scene, states.index("Charging"))
+
+
+def bill_is(text: str | None, total: float | None, *, final: bool = False) -> Callable[[Json], bool]:
+    wanted = {"text": text, "total": total, "final": final}
+    return lambda state: state["connectors"][0]["bill"] == wanted
+
+
+@pytest.mark.req("I01.FR.01", "I02.FR.01", "I03.FR.01")
+async def test_the_tariff_the_running_cost_and_the_bill_are_shown(open_scene201: OpenScene201) -> None:
+    tokens = {"ALICE": Token("Accepted", message="0.40 EUR/kWh")}
+    scene = await open_scene201(SOCKET, tokens=tokens, **WITH_DISPLAY)
+    transaction = await scene.charging("ALICE")
+    await scene.knows(bill_is("0.40 EUR/kWh", None))
+    assert await scene.call("CostUpdated", totalCost=0.8, transactionId=transaction) == {}
+    await scene.knows(bill_is("0.40 EUR/kWh", 0.8))
+    scene.csms.answer("TransactionEvent", Also({"totalCost": 2.5}))
+    scene.swipe("ALICE")
+    await scene.expect_event("Ended")
+    await scene.knows(bill_is("0.40 EUR/kWh", 2.5, final=True))
 
 
 async def test_a_site_without_a_display_says_so_and_takes_costs_all_the_same(open_scene201: OpenScene201) -> None:
