@@ -252,7 +252,7 @@ def _tell(draft: Draft, number: int) -> None:
     running, connector = draft.station.running(number), draft.station.connectors[number]
     if running is None or Trigger.CHARGING_STATE_CHANGED not in draft.station.policy.update_triggers:
         return
-    phase = metering.told_phase(connector)
+    phase = metering.told_phase(connector, draft.now)
     written = draft.written(running.id)
     if written is not None and written.trigger not in BESIDE:
         draft.amend(running.id, phase=phase, plugged=connector.plugged)
