@@ -31,6 +31,7 @@ from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Ob
 from edged.domain.station import Boot, Station
 from edged.domain.types import IdToken, Now
 from edged.engine import Engine
+from edged.ocpp.dialect import Dialect
 from edged.ports import StationStore as StationStorePort
 from edged.settings.model import ConnectorSettings, CsmsSettings, EvseSettings, GatewaySettings, StationSettings
 from edged.shape import ChargerFacts, fresh_station
@@ -115,11 +116,11 @@ class NoHost:
 
 
 class VirtualSite:
-    def __init__(self, store: StationStorePort) -> None:
+    def __init__(self, store: StationStorePort, dialect: Dialect | None = None) -> None:
         self.clock = VirtualClock()
         self.energy_wh = dict.fromkeys(range(1, CONNECTORS + 1), 50_000.0)
         self.line = PlayedLine()
-        dialect = Ocpp16()
+        dialect = dialect or Ocpp16()
         station = _station(dialect, self.clock.now())
         self.engine = Engine(station, store=store, clock=self.clock, drivers={}, host=NoHost(), executor=None)
         ids = iter(range(10**9))
@@ -187,11 +188,11 @@ class VirtualSite:
         await self.do(Tick())
 
 
-def _station(dialect: Ocpp16, now: Now) -> Station:
+def _station(dialect: Dialect, now: Now) -> Station:
     names = [f"charger-{number}" for number in range(1, CONNECTORS + 1)]
     settings = StationSettings(
         id=ID,
-        csms=CsmsSettings(url="ws://127.0.0.1/ocpp", versions=("ocpp1.6",)),
+        csms=CsmsSettings(url="ws://127.0.0.1/ocpp", versions=(dialect.subprotocol,)),
         evses=tuple(EvseSettings(charger=name, connectors=(ConnectorSettings(type="cType2"),)) for name in names),
         configuration={"MeterValueSampleInterval": "60", "StopTxnSampledData": "Energy.Active.Import.Register"},
     )

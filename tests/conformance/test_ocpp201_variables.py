@@ -234,7 +234,7 @@ async def test_TC_B_53_CS_every_variable_that_is_demanded_is_told_with_its_type_
     assert sorted(set(REQUIRED) - set(told)) == []
     for name, wanted in REQUIRED.items():
         assert told[name]["variableCharacteristics"]["dataType"] == wanted["type"]
-        access = actual(told[name])["mutability"]
+        access: str = actual(told[name])["mutability"]
         assert access in wanted.get("access", access).split("|")
         assert ("value" in actual(told[name])) is (access != "WriteOnly")
 

@@ -34,13 +34,13 @@ TWO_ON_ONE = (
 )
 
 
-def entry(here: Station, component: str, variable: str, instance: str | None = None, **place: int) -> Entry:
+def entry(here: Station, component: str, variable: str, instance: str | None = None, **place: Any) -> Entry:
     found = find(here, Component(component, **place), Variable(variable, instance))
     assert isinstance(found, Entry), found
     return found
 
 
-def read(here: Station, component: str, variable: str, instance: str | None = None, **place: int) -> str | None:
+def read(here: Station, component: str, variable: str, instance: str | None = None, **place: Any) -> str | None:
     return value(here, entry(here, component, variable, instance, **place))
 
 
