@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from edged.domain.answers import ClearStatus, ProfileStatus, Reason
 from edged.domain.charging import ChargingProfile, InstalledProfile, ProfilePurpose
-from edged.domain.commands import ClearChargingProfile, SetChargingProfile
+from edged.domain.charging_commands import ClearChargingProfile, SetChargingProfile
 from edged.domain.profile_flaws import (
     NOT_ENABLED,
     STATION,

@@ -9,7 +9,7 @@ from functools import partial
 
 from edged.domain.answers import Reason, Verdict
 from edged.domain.charging import ChargingSchedule, CompositeSchedule, RateUnit, SchedulePeriod
-from edged.domain.commands import GetCompositeSchedule
+from edged.domain.charging_commands import GetCompositeSchedule
 from edged.domain.limits import Outlook
 from edged.domain.profile_flaws import NOT_ENABLED, STATION, Refusal, connectors_of, enabled, place_of, unit_allowed
 from edged.domain.schedule import moment, second, tabulate

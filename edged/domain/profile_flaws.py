@@ -10,7 +10,12 @@ from typing import NamedTuple
 
 from edged.domain.answers import ProfileStatus, Reason
 from edged.domain.charging import ChargingProfile, InstalledProfile, ProfileKind, ProfilePurpose, RateUnit
-from edged.domain.commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile, SetLocalLimit
+from edged.domain.charging_commands import (
+    ClearChargingProfile,
+    GetCompositeSchedule,
+    SetChargingProfile,
+    SetLocalLimit,
+)
 from edged.domain.hardware import Capability
 from edged.domain.schedule import flaw_of_periods
 from edged.domain.station import Connector, Station, Transaction

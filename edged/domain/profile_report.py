@@ -8,7 +8,7 @@ from __future__ import annotations
 from edged.domain import reporting
 from edged.domain.answers import ReportStatus
 from edged.domain.charging import InstalledProfile, LimitSource, ProfileGroup
-from edged.domain.commands import GetChargingProfiles
+from edged.domain.charging_commands import GetChargingProfiles
 from edged.domain.effects import ReportKind
 from edged.domain.profile_flaws import NOT_ENABLED, enabled
 from edged.domain.transition import Draft

@@ -22,8 +22,8 @@ from edged.domain.charging import (
     RateUnit,
     SchedulePeriod,
 )
+from edged.domain.charging_commands import SetLocalLimit
 from edged.domain.charging_profile import shown_place
-from edged.domain.commands import SetLocalLimit
 from edged.domain.effects import LimitRecord
 from edged.domain.profile_flaws import connectors_of, controllable, place_of
 from edged.domain.rate_change import is_significant

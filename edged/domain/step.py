@@ -40,17 +40,21 @@ from edged.domain import (
     unlock,
     variable_access,
 )
+from edged.domain.charging_commands import (
+    ClearChargingProfile,
+    GetChargingProfiles,
+    GetCompositeSchedule,
+    SetChargingProfile,
+    SetLocalLimit,
+)
 from edged.domain.commands import (
     AcceptSignedChain,
     CancelReservation,
     ChangeAvailability,
     ClearCache,
-    ClearChargingProfile,
     ClearDisplayMessage,
     Command,
     DeleteCertificate,
-    GetChargingProfiles,
-    GetCompositeSchedule,
     GetConfiguration,
     GetDisplayMessages,
     GetInstalledCertificates,
@@ -66,10 +70,8 @@ from edged.domain.commands import (
     ResetStation,
     SendData,
     SendLocalList,
-    SetChargingProfile,
     SetConfiguration,
     SetDisplayMessage,
-    SetLocalLimit,
     TellCost,
     TellCustomer,
     TriggerMessage,
@@ -184,14 +186,10 @@ def _command(draft: Draft, event: Command) -> None:
             local_list.update(draft, event)
         case GetLocalListVersion():
             local_list.tell_version(draft, event)
-        case SetChargingProfile():
-            charging_profile.install(draft, event)
-        case ClearChargingProfile():
-            charging_profile.clear(draft, event)
+        case SetChargingProfile() | ClearChargingProfile() | GetChargingProfiles():
+            _profiles(draft, event)
         case GetCompositeSchedule():
             composite.compose(draft, event)
-        case GetChargingProfiles():
-            profile_report.tell(draft, event)
         case SetLocalLimit():
             site_limit.change(draft, event)
         case UpdateFirmware():
@@ -226,6 +224,16 @@ def _command(draft: Draft, event: Command) -> None:
             variable_access.serve(draft, event)
         case _:
             assert_never(event)
+
+
+def _profiles(draft: Draft, event: SetChargingProfile | ClearChargingProfile | GetChargingProfiles) -> None:
+    match event:
+        case SetChargingProfile():
+            charging_profile.install(draft, event)
+        case ClearChargingProfile():
+            charging_profile.clear(draft, event)
+        case GetChargingProfiles():
+            profile_report.tell(draft, event)
 
 
 def _happening(draft: Draft, event: Happening) -> None:

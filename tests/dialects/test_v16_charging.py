@@ -22,7 +22,7 @@ from edged.domain.charging import (
     Recurrency,
     SchedulePeriod,
 )
-from edged.domain.commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
+from edged.domain.charging_commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
 from edged.domain.effects import Reply
 from edged.domain.types import RequestRef
 from edged.ocpp.dialect import CallRefused

@@ -19,15 +19,14 @@ from edged.domain.charging import (
     RateUnit,
     SchedulePeriod,
 )
+from edged.domain.charging_commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
 from edged.domain.commands import (
     AcceptSignedChain,
     CancelReservation,
     ChangeAvailability,
     ClearCache,
-    ClearChargingProfile,
     Command,
     DeleteCertificate,
-    GetCompositeSchedule,
     GetConfiguration,
     GetInstalledCertificates,
     GetLocalListVersion,
@@ -41,7 +40,6 @@ from edged.domain.commands import (
     ResetKind,
     ResetStation,
     SendLocalList,
-    SetChargingProfile,
     SetConfiguration,
     Target,
     TriggerMessage,

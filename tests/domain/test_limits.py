@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edged.domain.answers import ProfileStatus, Verdict
 from edged.domain.charging import ChargingProfile, CompositeSchedule, RateUnit, Recurrency
-from edged.domain.commands import SetLocalLimit
+from edged.domain.charging_commands import SetLocalLimit
 from edged.domain.desired import desired
 from edged.domain.events import Tick
 from edged.domain.hardware import Capability, ChargerState, Measurand

@@ -9,7 +9,7 @@ import pytest
 
 from edged.domain.answers import ClearStatus, ProfileStatus, Reason, Verdict
 from edged.domain.charging import ProfileKind, ProfilePurpose, Recurrency
-from edged.domain.commands import GetCompositeSchedule
+from edged.domain.charging_commands import GetCompositeSchedule
 from tests.fakes.profiles import (
     DEFAULT,
     RELATIVE,

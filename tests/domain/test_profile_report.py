@@ -8,7 +8,7 @@ import pytest
 
 from edged.domain.answers import Reason, ReportStatus
 from edged.domain.charging import LimitSource
-from edged.domain.commands import GetChargingProfiles, SetLocalLimit
+from edged.domain.charging_commands import GetChargingProfiles, SetLocalLimit
 from edged.domain.effects import Ask, ReportPage
 from edged.domain.events import PageTaken, QuestionAnswered
 from tests.fakes.profiles import DEFAULT, STATION, TX, profile, put

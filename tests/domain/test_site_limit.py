@@ -9,7 +9,7 @@ import pytest
 
 from edged.domain.answers import ClearStatus, ProfileStatus, Reason, Verdict
 from edged.domain.charging import LimitSource
-from edged.domain.commands import SetLocalLimit
+from edged.domain.charging_commands import SetLocalLimit
 from edged.domain.desired import desired
 from edged.domain.effects import LimitRecord, RecordKind
 from edged.domain.hardware import Capability

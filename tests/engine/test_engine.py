@@ -19,13 +19,13 @@ from edged.domain.charging import (
     RateUnit,
     SchedulePeriod,
 )
+from edged.domain.charging_commands import SetChargingProfile
 from edged.domain.commands import (
     GetConfiguration,
     RequestStop,
     ReserveNow,
     ResetKind,
     ResetStation,
-    SetChargingProfile,
     Target,
     UnlockConnector,
 )

@@ -21,11 +21,10 @@ from edged.domain.charging import (
     Recurrency,
     SchedulePeriod,
 )
+from edged.domain.charging_commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
 from edged.domain.commands import (
     AcceptSignedChain,
-    ClearChargingProfile,
     DeleteCertificate,
-    GetCompositeSchedule,
     GetInstalledCertificates,
     GetLocalListVersion,
     GetLog,
@@ -36,7 +35,6 @@ from edged.domain.commands import (
     RequestStart,
     SendData,
     SendLocalList,
-    SetChargingProfile,
     SetConfiguration,
     TriggerSigning,
     UpdateFirmware,

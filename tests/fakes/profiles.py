@@ -18,7 +18,7 @@ from edged.domain.charging import (
     Recurrency,
     SchedulePeriod,
 )
-from edged.domain.commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
+from edged.domain.charging_commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
 from tests.fakes.site import START, Site
 
 DEFAULT, TX, STATION = ProfilePurpose.TX_DEFAULT, ProfilePurpose.TX, ProfilePurpose.STATION_MAX

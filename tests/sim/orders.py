@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from edged.csms.endpoint import ConnectionSettings
 from edged.domain.answers import CertificateStatus, FileStatus, ListStatus, ProfileStatus
+from edged.domain.charging_commands import SetChargingProfile
 from edged.domain.commands import (
     AcceptSignedChain,
     Command,
     GetLog,
     InstallCertificate,
     SendLocalList,
-    SetChargingProfile,
     SetConfiguration,
     UpdateFirmware,
 )

@@ -26,7 +26,7 @@ from edged.domain.charging import (
     Recurrency,
     SchedulePeriod,
 )
-from edged.domain.commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
+from edged.domain.charging_commands import ClearChargingProfile, GetCompositeSchedule, SetChargingProfile
 from edged.domain.effects import Reply
 from edged.domain.events import Event
 from edged.domain.types import RequestRef

@@ -27,7 +27,7 @@ from edged.domain.charging import (
     Recurrency,
     SchedulePeriod,
 )
-from edged.domain.commands import (
+from edged.domain.charging_commands import (
     ClearChargingProfile,
     GetChargingProfiles,
     GetCompositeSchedule,
