@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 from edged import gateway
 from edged.csms.backoff import BackOffPolicy
 from edged.simulator.csms import Csms
+from tests.conformance.doors import HOST, Pki
 from tests.conformance.scene import OpenScene, Scene
 from tests.conformance.scene201 import OpenScene201, Scene201
 from tests.conformance.stage import SOCKET, Box
 from tests.fakes.file_servers import WebServer
+from tests.fakes.pki import Authority
 
 Script = Callable[[Csms], None]
 
@@ -61,3 +64,16 @@ def web() -> Iterator[Callable[..., WebServer]]:
     """Opens a web server that gives these answers, in turn."""
     with contextlib.ExitStack() as stack:
         yield lambda *answers: stack.enter_context(WebServer(*answers))
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Pki:
+    folder = tmp_path / "pki"
+    folder.mkdir()
+    return Pki(folder, Authority.new("CSMS Root"), Authority.new("Station Root"))
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as server:
+        return int(server.getsockname()[1])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conformance.doors import shown_by_the_station
 from tests.conformance.scene import PATIENCE_S, STATION, OpenScene, Scene
 from tests.fakes.issuing import DAY, authority
 from tests.fakes.pki import Authority
@@ -152,13 +152,6 @@ async def test_TC_074_CS_at_profile_3_the_new_certificate_is_used_for_a_new_conn
     await scene.csms.wait_connected(STATION, timeout_s=PATIENCE_S)
     await scene.answered()
     assert chain.startswith(shown_by_the_station(scene))
-
-
-def shown_by_the_station(scene: Scene) -> str:
-    """The certificate with which the line was opened, PEM."""
-    session = scene.csms._session(STATION)
-    der = session.socket.transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    return ssl.DER_cert_to_PEM_cert(der)
 
 
 @pytest.mark.req("16-GEN-01")

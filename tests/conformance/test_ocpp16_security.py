@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,69 +10,28 @@ from typing import Any
 import pytest
 
 from edged.domain import access
-from edged.simulator.csms import Csms, ErrorAnswer, Login
+from edged.simulator.csms import Csms, ErrorAnswer
+from tests.conformance.doors import (
+    NEW,
+    OLD,
+    WRONG,
+    Pki,
+    comes_back,
+    is_down,
+    plain,
+    profile_1,
+    reconnects,
+    secure,
+    security_event,
+    two_doors,
+)
 from tests.conformance.scene import SOCKET, STATION, OpenScene, Scene
-from tests.fakes.pki import Authority, Pair, self_signed
-
-OLD = "the password of old"
-NEW = "the brand new password"
-HOST = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True)
-class Pki:
-    """Who vouches for whom, and where their files lie."""
-
-    folder: Path
-    root: Authority
-    stations: Authority
-
-    @property
-    def ca_file(self) -> str:
-        path = self.folder / "ca.pem"
-        path.write_text(self.root.pem)
-        return str(path)
-
-    def server(self, pair: Pair | None = None, *, profile_3: bool = False) -> ssl.SSLContext:
-        """What the CSMS shows; at profile 3 it wants to see the station's certificate."""
-        clients = self.stations if profile_3 else None
-        return (pair or self.root.server()).server_context(self.folder, clients=clients)
-
-    def station(self, name: str = "station", *, authority: Authority | None = None) -> dict[str, str]:
-        """The installer's key pair for the station."""
-        cert, key = (authority or self.stations).client(STATION).write(self.folder, name)
-        return {"cert": str(cert), "key": str(key)}
-
-
-@pytest.fixture
-def pki(tmp_path: Path) -> Pki:
-    folder = tmp_path / "pki"
-    folder.mkdir()
-    return Pki(folder, Authority.new("CSMS Root"), Authority.new("Station Root"))
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        return int(server.getsockname()[1])
+from tests.fakes.pki import Authority, self_signed
 
 
 @pytest.fixture
 def short_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "TRIAL_S", 4.0)
-
-
-def profile_1(password: str = OLD, **more: Any) -> dict[str, Any]:
-    return {"security_profile": 1, "password": password, **more}
-
-
-def two_doors(pki: Pki, port: int, pair: Pair | None = None, *, profile_3: bool = False, **more: Any) -> dict[str, Any]:
-    """A plain door and a secure one beside it; the station begins at the plain one and knows who vouches."""
-    tls = pki.server(pair, profile_3=profile_3)
-    return {
-        "csms_options": {"credentials": {STATION: OLD}, "second_tls": tls, "second_port": port},
-        "csms_settings": profile_1(ca_file=pki.ca_file, secure_url=f"wss://{HOST}:{port}/ocpp", **more),
-    }
 
 
 async def change(scene: Scene, key: str, value: object) -> str:
@@ -88,45 +43,6 @@ async def accepted(scene: Scene, key: str, value: object) -> int:
     before = len(scene.csms.logins)
     assert await change(scene, key, value) == "Accepted"
     return before
-
-
-async def comes_back(scene: Scene, since: int, fits: Callable[[Login], bool] = lambda login: True) -> Login:
-    """The first login after so many that is so; the line is in use then."""
-    logins = scene.csms.logins
-    await scene.site.until(lambda: any(map(fits, logins[since:])), timeout_s=40.0)
-    await scene.csms.wait_connected(STATION)
-    await scene.answered()
-    return next(filter(fits, logins[since:]))
-
-
-def secure(login: Login) -> bool:
-    return login.tls in ("TLSv1.2", "TLSv1.3")
-
-
-def plain(login: Login) -> bool:
-    return login.tls is None
-
-
-async def reconnects(scene: Scene) -> list[Login]:
-    """Cut the line and let the station come back: how it did."""
-    before = len(scene.csms.logins)
-    await scene.cut()
-    await scene.restore()
-    await scene.answered()
-    return scene.csms.logins[before:]
-
-
-async def is_down(scene: Scene, why: str) -> None:
-    """Until the daemon says that, and why, there is no line."""
-    await scene.site.until(scene.daemon.control.exists, timeout_s=20.0)
-    await scene.knows(lambda state: why in str(state["csms"]["reason"]))
-
-
-async def security_event(scene: Scene, name: str, *, after: int = 0) -> dict[str, Any]:
-    found = await scene.csms.wait_for(
-        "SecurityEventNotification", lambda payload: payload["type"] == name, after=after, timeout_s=20.0
-    )
-    return dict(found)
 
 
 # --- the password
@@ -370,19 +286,6 @@ async def test_TC_086_CS_over_tls_with_a_server_that_somebody_known_vouches_for(
     assert secure(login)
     assert login.user == STATION
     assert await scene.value_of("SecurityProfile") == "2"
-
-
-def expired(pki: Pki) -> Pair:
-    now = datetime.now(UTC)
-    return pki.root.server(not_before=now - timedelta(days=9), not_after=now - timedelta(days=2))
-
-
-WRONG: dict[str, Callable[[Pki], Pair]] = {
-    "self-signed": lambda pki: self_signed(),
-    "expired": expired,
-    "another host's": lambda pki: pki.root.server(("elsewhere.example.com",)),
-    "of an unknown authority": lambda pki: Authority.new("Unknown").server(),
-}
 
 
 @pytest.mark.req("TC_086_CS", "A00.FR.308", "A00.FR.309", "A00.FR.310")
