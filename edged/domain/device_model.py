@@ -141,11 +141,14 @@ def characteristics(station: Station, entry: Entry) -> Characteristics:
         min_limit=least if definition.minimum is None else definition.minimum,
         max_limit=most if own_most is None else own_most,
         values=definition.values or _values(station, definition, key),
-        supports_monitoring=is_readable(station, entry) and not constant(station, entry),
+        supports_monitoring=_can_be_watched(station, entry),
     )
 
 
-def is_readable(station: Station, entry: Entry) -> bool:
+def _can_be_watched(station: Station, entry: Entry) -> bool:
+    """What can be read and changes now and then, and not by itself with every second."""
+    if entry.definition.data_type is DataType.DATE_TIME or constant(station, entry):
+        return False
     return mutability(station, entry) is not Mutability.WRITE_ONLY
 
 

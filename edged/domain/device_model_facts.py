@@ -17,7 +17,7 @@ from edged.domain.hardware import Capability
 from edged.domain.profile_flaws import controllable
 from edged.domain.reporting import PAGE_ITEMS
 from edged.domain.station import Connector, Station
-from edged.domain.status import AVAILABILITY_STATES, availability_state, state_of_whole
+from edged.domain.status import AVAILABILITY_STATES, availability_state, evse_state, station_state
 from edged.domain.variables import Component, DataType, Variable
 
 ITEMS_PER_MESSAGE = 100
@@ -47,9 +47,11 @@ def _flag(value: bool) -> str:
 
 
 def _state(station: Station, component: Component) -> str:
-    """Of the station whatever a driver finds; out of service as a whole it is Unavailable."""
-    states = {availability_state(station, c.number) for c in connectors_of(station, component)}
-    return state_of_whole(states)
+    if component.evse is None:
+        return station_state(station)
+    if component.connector is None:
+        return evse_state(station, component.evse)
+    return availability_state(station, next(connectors_of(station, component)).number)
 
 
 def _problem(station: Station, component: Component) -> str:

@@ -5,8 +5,6 @@ The nine are also the MQTT contract's, whatever version the CSMS speaks. How far
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from edged.domain.places import shown_reserved
 from edged.domain.station import Station
 from edged.domain.types import Phase
@@ -17,7 +15,8 @@ UNAVAILABLE = "Unavailable"
 FAULTED = "Faulted"
 OCCUPIED = "Occupied"
 AVAILABILITY_STATES = (AVAILABLE, OCCUPIED, RESERVED, UNAVAILABLE, FAULTED)
-"""2.x's five words, in the order in which the state of a whole is chosen from those of its parts."""
+"""2.x's five words, in the order in which the station's state is chosen from those of its EVSEs."""
+_OF_EVSE = (OCCUPIED, RESERVED, AVAILABLE, UNAVAILABLE, FAULTED)
 _PLAIN = frozenset({AVAILABLE, FAULTED, RESERVED, UNAVAILABLE})
 
 _OF_PHASE = {
@@ -67,6 +66,15 @@ def availability_state(station: Station, number: int) -> str:
     return OCCUPIED if connector.plugged or held else AVAILABLE
 
 
-def state_of_whole(states: Collection[str]) -> str:
-    """What is said of an EVSE or the station whose connectors are so: as long as a driver can use one, Available."""
+def evse_state(station: Station, evse: int) -> str:
+    """One of the five words for an EVSE: of its connectors one at a time can charge."""
+    numbers = (c.number for c in station.connectors.values() if c.layout.evse_id == evse)
+    states = {availability_state(station, number) for number in numbers}
+    return next((state for state in _OF_EVSE if state in states), UNAVAILABLE)
+
+
+def station_state(station: Station) -> str:
+    """One of the five words for the station: as long as a driver finds an EVSE, Available."""
+    evses = dict.fromkeys(c.layout.evse_id for c in station.connectors.values())
+    states = {evse_state(station, evse) for evse in evses}
     return next((state for state in AVAILABILITY_STATES if state in states), UNAVAILABLE)

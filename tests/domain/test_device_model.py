@@ -208,6 +208,22 @@ def test_facts_follow_what_happens() -> None:
     assert read(site.station, "ClockCtrlr", "DateTime") == "2026-05-04T12:00:00.000Z"
 
 
+def test_of_an_evse_one_connector_at_a_time_can_be_used_and_of_a_station_each_evse() -> None:
+    site = Site.build(layouts=TWO_ON_ONE)
+    site.plug(1)
+    assert read(site.station, "Connector", "AvailabilityState", evse=1, connector=2) == "Available"
+    assert read(site.station, "EVSE", "AvailabilityState", evse=1) == "Occupied"
+    assert read(site.station, "ChargingStation", "AvailabilityState") == "Available"
+    site.plug(3)
+    assert read(site.station, "ChargingStation", "AvailabilityState") == "Occupied"
+
+
+def test_what_changes_with_every_second_cannot_be_watched() -> None:
+    here = station(1)
+    assert not characteristics(here, entry(here, "ClockCtrlr", "DateTime")).supports_monitoring
+    assert characteristics(here, entry(here, "EVSE", "Power", evse=1)).supports_monitoring
+
+
 def test_what_nobody_has_measured_is_not_known() -> None:
     site = Site.build(1)
     site.look(1, ChargerState.AVAILABLE, meter=Meter())
