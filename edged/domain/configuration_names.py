@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from edged.domain.configuration import REGISTRY, ConfigKey
 from edged.domain.device_model_keys import KEYED
 
-KEY_OF_VARIABLE: Mapping[str, str] = {definition.name: definition.key for definition in KEYED if definition.key}
+KEY_OF_VARIABLE: Mapping[str, str] = {
+    definition.name: definition.key for definition in KEYED if definition.key is not None and not definition.words
+}
+"""Without those whose values have other words there: under such a name a value would be in doubt."""
 _FOLDED = {variable.casefold(): key.casefold() for variable, key in KEY_OF_VARIABLE.items()}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edged.domain import reporting
 from edged.domain.answers import Reason
@@ -235,6 +237,35 @@ def test_the_same_key_may_be_changed_twice_and_the_last_word_counts() -> None:
     assert site.set("ConnectionTimeOut", "13") is ConfigurationStatus.ACCEPTED
     (result,) = get(site, VariableQuery(*TIMEOUT))
     assert result.value == "13"
+
+
+WRITABLE = [
+    (one.component, one.variable)
+    for one in inventory(Site.build(2).station)
+    if mutability(Site.build(2).station, one) is not Mutability.READ_ONLY
+]
+
+
+@given(st.sampled_from(WRITABLE), st.text(max_size=1000) | st.from_regex(r"-?[0-9.eE+,]{0,30}", fullmatch=True))
+@settings(deadline=None)
+def test_whatever_is_written_is_refused_with_a_reason_or_taken_and_may_be_written_again(
+    where: tuple[Component, Variable], text: str
+) -> None:
+    site = Site.build(2)
+    before = site.station.configuration
+    (result,) = put(site, VariableChange(*where, text))
+    if result.status is REJECTED:
+        assert result.reason and site.station.configuration == before
+        return
+    assert result.status is ACCEPTED
+    (read,) = get(site, VariableQuery(*where))
+    if read.status is ACCEPTED:
+        assert read.value is not None
+        (again,) = put(site, VariableChange(*where, read.value))
+        assert again.status is ACCEPTED
+        assert get(site, VariableQuery(*where))[0].value == read.value
+    site.restart()
+    assert site.station.configuration.changed.keys() >= before.changed.keys()
 
 
 # --- switches that switch

@@ -87,7 +87,7 @@ def _read_attribute(told: Payload) -> Attribute | None:
 
 def _too_long(payload: Payload) -> CallRefused | None:
     """B06.FR.17, B08.FR.18."""
-    size = len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode())
+    size = len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
     if size <= BYTES_PER_MESSAGE:
         return None
     return CallRefused(ErrorCode.FORMAT, f"longer than {BYTES_PER_MESSAGE} bytes")
