@@ -136,6 +136,7 @@ CONNECTOR_FLEETING = {
     *(
         "limit_ma",
         "allowed_ma",
+        "told_limit",
         "changing",
         "reported_operative",
         "phase",
