@@ -121,6 +121,8 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _int("StopTxnSampledDataMaxLength", 32, fixed=True),
         _int("StopTransactionMaxMeterValues", 100, minimum=2, fixed=True),
         _int("MeterValueSampleInterval", 60, maximum=DAY_S),
+        _bool("MonitoringEnabled", True),
+        _int("OfflineMonitoringEventQueuingSeverity", 9, maximum=9),
         _int("MinimumStatusDuration", 0, maximum=3600),
         ConfigKey(name="NumberOfConnectors", kind=KeyKind.INT, default=None, mutability=Mutability.READ_ONLY),
         _int("ResetRetries", 2, maximum=10),
@@ -179,7 +181,7 @@ REGISTRY: Mapping[str, ConfigKey] = {
         _bool("ConnectorSwitch3to1PhaseSupported", False, Mutability.READ_ONLY),
         _int("MaxChargingProfilesInstalled", 100, minimum=1, maximum=1_000, fixed=True),
         _bool("SmartChargingEnabled", True),
-        ConfigKey(name="LimitChangeSignificance", kind=KeyKind.DECIMAL, default="1", maximum=100),  # percent
+        ConfigKey(name="LimitChangeSignificance", kind=KeyKind.DECIMAL, default="5", maximum=100),  # percent
         _bool("NotifyChargingLimitWithSchedules", True),
         ConfigKey(
             name="SupportedFileTransferProtocols",

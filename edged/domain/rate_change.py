@@ -1,6 +1,7 @@
 """When a change of what a car may take is worth telling. 2.x K11 to K13, LimitChangeSignificance.
 
-Invariant: what was told of a running transaction's limit last and what is in force are less apart than is significant.
+Invariant: what was told of a charging transaction's limit last and what is in force are less apart than is
+significant, but while the queue for the CSMS has grown too long: then the next that is told catches up.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ def is_significant(station: Station, *, before: float, now: float) -> bool:
 
 
 def refresh(draft: Draft) -> None:
-    """Tell of each transaction whose limit has changed since it was told, or since the transaction began."""
+    """Tell of each transaction whose limit has changed since it was told, or since its car may charge."""
     for number, connector in draft.station.connectors.items():
-        if connector.transaction_id is None:
+        known, charging = connector.told_limit, draft.station.charges(number)
+        if charging is None:
+            if known is not None:
+                draft.change(number, told_limit=None)
             continue
         limit_ma = current_ma(connector)
-        known = connector.told_limit
-        if known is not None and known.transaction_id == connector.transaction_id:
-            if not is_significant(draft.station, before=known.limit_ma, now=limit_ma):
+        if known is not None and known.transaction_id == charging.id:
+            full = draft.station.queued >= metering.MAX_QUEUED
+            if full or not is_significant(draft.station, before=known.limit_ma, now=limit_ma):
                 continue
             metering.update(draft, number, Trigger.CHARGING_RATE_CHANGED)
-        draft.change(number, told_limit=ToldLimit(connector.transaction_id, limit_ma))
+        draft.change(number, told_limit=ToldLimit(charging.id, limit_ma))

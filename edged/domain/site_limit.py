@@ -3,7 +3,8 @@ K11 to K13.
 
 A limit is an installed profile like the CSMS's, of a purpose that no CSMS can set or clear, with a negative id; it
 holds beside theirs, the lower one prevails (`limits`), and smart charging that is switched off leaves it alone.
-Invariant: a CSMS that wants to hear of limits is told of each one that has changed significantly, and of its end.
+Invariants: a CSMS that wants to hear of limits and can be told knows each one but for what is not significant, and
+hears of the end of each that it knows · of what came and went while it was away nothing waits for it.
 """
 
 from __future__ import annotations
@@ -67,25 +68,34 @@ def _set(draft: Draft, evse_id: int, limit_a: float) -> None:
         source=SOURCE,
         told=before.told if before is not None else None,
     )
-    schedule = installed.profile.schedule
-    if installed.told is None or is_significant(draft.station, before=installed.told, now=limit_a):
-        _tell(draft, LimitRecord(evse_id, SOURCE, schedule))
-        installed = replace(installed, told=limit_a)
     draft.update(charging_profiles=put(draft.station.charging_profiles, installed.profile.id, installed))
     draft.announce("limit.set", shown_place(draft.station, evse_id), limit_a=limit_a, source=SOURCE)
 
 
 def _clear(draft: Draft, evse_id: int) -> None:
-    if id_of(evse_id) not in draft.station.charging_profiles:
+    gone = draft.station.charging_profiles.get(id_of(evse_id))
+    if gone is None:
         return
     draft.update(charging_profiles=drop(draft.station.charging_profiles, id_of(evse_id)))
     draft.announce("limit.cleared", shown_place(draft.station, evse_id), source=SOURCE)
-    _tell(draft, LimitRecord(evse_id, SOURCE, None))
+    if gone.told is not None:
+        draft.enqueue(LimitRecord(evse_id, SOURCE, None))
 
 
-def _tell(draft: Draft, record: LimitRecord) -> None:
-    if draft.station.policy.limit_records:
-        draft.enqueue(record)
+def refresh(draft: Draft) -> None:
+    """Tell the CSMS, while it listens, what has changed since it was told."""
+    station = draft.station
+    if not station.policy.limit_records or not station.link.serving:
+        return
+    for number, one in station.charging_profiles.items():
+        if one.profile.purpose is not ProfilePurpose.EXTERNAL:
+            continue
+        schedule = one.profile.schedule
+        limit_a = schedule.periods[0].limit
+        if one.told is None or is_significant(station, before=one.told, now=limit_a):
+            draft.enqueue(LimitRecord(one.evse_id, one.source, schedule))
+            told = replace(one, told=limit_a)
+            draft.update(charging_profiles=put(draft.station.charging_profiles, number, told))
 
 
 def _profile(evse_id: int, limit_a: float) -> ChargingProfile:

@@ -27,6 +27,7 @@ from edged.domain import (
     local_list,
     log_upload,
     metering,
+    monitoring,
     profile_report,
     provisioning,
     rate_change,
@@ -39,6 +40,7 @@ from edged.domain import (
     site_limit,
     unlock,
     variable_access,
+    watching,
 )
 from edged.domain.charging_commands import (
     ClearChargingProfile,
@@ -105,10 +107,11 @@ from edged.domain.events import (
     TokenAnswered,
     VersionAgreed,
 )
+from edged.domain.monitors import MonitoringCommand
 from edged.domain.station import Station
 from edged.domain.transition import Draft, Transition
 from edged.domain.types import Now
-from edged.domain.variables import GetBaseReport, GetReport, GetVariables, SetVariables
+from edged.domain.variables import VariableCommand
 
 
 def step(station: Station, event: Event, now: Now) -> Transition:
@@ -121,6 +124,8 @@ def step(station: Station, event: Event, now: Now) -> Transition:
     else:
         _happening(draft, event)
     _settle(draft)
+    if isinstance(event, Tick):
+        watching.watch(draft)
     return draft.transition()
 
 
@@ -132,6 +137,7 @@ def _settle(draft: Draft) -> None:
     reservation.remove_lost(draft)
     connector.begin_and_end(draft)
     charging_profile.refresh(draft)
+    site_limit.refresh(draft)
     limits.refresh(draft)
     connector.refresh(draft)
     rate_change.refresh(draft)
@@ -155,6 +161,12 @@ def _tick(draft: Draft) -> None:
 
 
 def _command(draft: Draft, event: Command) -> None:
+    if isinstance(event, VariableCommand):
+        variable_access.serve(draft, event)
+        return
+    if isinstance(event, MonitoringCommand):
+        monitoring.serve(draft, event)
+        return
     match event:
         case ReserveNow():
             reservation.reserve(draft, event)
@@ -220,8 +232,6 @@ def _command(draft: Draft, event: Command) -> None:
             display.tell_cost(draft, event)
         case ReportSecurityEvent():
             security_event.report(draft, event)
-        case GetVariables() | SetVariables() | GetBaseReport() | GetReport():
-            variable_access.serve(draft, event)
         case _:
             assert_never(event)
 

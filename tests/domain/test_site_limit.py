@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from edged.domain import metering
 from edged.domain.answers import ClearStatus, ProfileStatus, Reason, Verdict
 from edged.domain.charging import LimitSource
 from edged.domain.charging_commands import SetLocalLimit
 from edged.domain.desired import desired
 from edged.domain.effects import LimitRecord, RecordKind
+from edged.domain.events import BootAnswered, LinkUp, Registration
 from edged.domain.hardware import Capability
 from edged.domain.policy import Trigger
 from tests.fakes.profiles import DEFAULT, STATION, A, W, ask, clear, curve, profile, put
@@ -69,6 +71,31 @@ def test_a_change_that_is_not_significant_is_not_told_until_many_of_them_are() -
         limit(site, ampere)
     assert told(site) == [(1, 20.0), (1, 18.0)]
     assert given(site)[0] == 17.0
+
+
+@pytest.mark.req("K12.FR.02", "K13.FR.01")
+def test_what_comes_and_goes_without_a_line_waits_for_nobody_and_what_holds_is_told_with_it() -> None:
+    site = charging(1, connectors=2)
+    limit(site, 20, 2)
+    site.offline()
+    for ampere in (10.0, 30.0, None, 12.0, 8.0):
+        limit(site, ampere)
+    limit(site, None, 2)
+    assert told(site) == [(2, 20.0), (2, None)]
+    site.do(LinkUp())
+    site.do(BootAnswered(Registration.ACCEPTED, site.now.utc, 300))
+    assert told(site) == [(2, 20.0), (2, None), (1, 8.0)]
+
+
+def test_no_more_changes_are_told_than_the_queue_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = charging()
+    site.offline()
+    monkeypatch.setattr(metering, "MAX_QUEUED", site.station.queued + 3)
+    for _ in range(5):
+        limit(site, 10)
+        limit(site, 20)
+    assert site.station.queued == metering.MAX_QUEUED
+    assert given(site)[0] == 20.0
 
 
 def test_a_version_that_does_not_know_such_limits_hears_nothing_and_they_hold() -> None:
@@ -180,7 +207,7 @@ def test_a_transaction_whose_limit_changes_tells_so() -> None:
     assert changes() == 2
     put(site, profile((0, 16.0), purpose=DEFAULT))
     assert changes() == 3
-    put(site, profile((0, 15.9), purpose=DEFAULT))
+    put(site, profile((0, 15.3), purpose=DEFAULT))
     assert changes() == 3
     limit(site, 0)
     limit(site, 40)
