@@ -71,8 +71,8 @@ async def test_TC_N_26_CS_an_upload_that_fails_says_why(open_scene201: OpenScene
     assert said(scene) == [("Uploading", 7), ("UploadFailure", 7), ("Uploading", 8), ("PermissionDenied", 8)]
 
 
-@pytest.mark.req("TC_N_34_CS", "N01.FR.05")
-async def test_TC_N_34_CS_where_there_is_nothing_to_send_the_request_is_rejected(open_scene201: OpenScene201) -> None:
+@pytest.mark.req("N01.FR.05")
+async def test_where_there_is_nothing_to_send_the_request_is_rejected(open_scene201: OpenScene201) -> None:
     scene = await open_scene201(site_settings=LOOPBACK)
     between = {"oldestTimestamp": now(), "latestTimestamp": now(-600)}
     answer = await get_log(scene, "https://example.com/up", log=between)
@@ -170,7 +170,9 @@ async def test_TC_N_30_CS_TC_N_31_CS_TC_N_32_CS_what_is_kept_of_a_customer_is_cl
     scene = await open_scene201(tokens={"ALICE": Token("Blocked", expiry=FAR)})
     await cached(scene)
     _, text = await customer(scene, 1, report=True, clear=True, idToken=token())
-    assert "Authorization cache" in text and "2099-01-01" in text and text.endswith("has been cleared of this customer.")
+    assert (
+        "Authorization cache" in text and "2099-01-01" in text and text.endswith("has been cleared of this customer.")
+    )
     nothing = await customer(scene, 2, report=True, clear=True, idToken=token())
     assert nothing == ("Accepted", "Nothing is kept of this customer.")
     await cached(scene)
@@ -180,8 +182,8 @@ async def test_TC_N_30_CS_TC_N_31_CS_TC_N_32_CS_what_is_kept_of_a_customer_is_cl
     assert (await customer(scene, 4, report=True, clear=False, idToken=token()))[1].startswith("Nothing is kept")
 
 
-@pytest.mark.req("TC_N_29_CS", "TC_N_33_CS", "N09.FR.03", "N10.FR.05", "N10.FR.07")
-async def test_TC_N_29_CS_TC_N_33_CS_who_names_no_customer_or_wants_nothing_is_told_so(
+@pytest.mark.req("N09.FR.03", "N10.FR.05", "N10.FR.07")
+async def test_who_names_no_customer_or_wants_nothing_is_told_so(
     open_scene201: OpenScene201,
 ) -> None:
     scene = await open_scene201()
