@@ -62,8 +62,9 @@ def find(station: Station, component: Component, variable: Variable) -> Entry | 
     if not _is_there(station, component, place.scope):
         return VariableStatus.UNKNOWN_COMPONENT
     found = variables.get(_folded(variable.name, variable.instance))
-    if found is None:
-        return VariableStatus.UNKNOWN_VARIABLE
+    if found is None or not _present(station, component, found):
+        there = any(_present(station, component, one) for one in variables.values())
+        return VariableStatus.UNKNOWN_VARIABLE if there else VariableStatus.UNKNOWN_COMPONENT
     return Entry(Component(found.component, evse=component.evse, connector=component.connector), found)
 
 
@@ -72,6 +73,10 @@ def _is_there(station: Station, component: Component, scope: Scope) -> bool:
     if named != (scope is not Scope.STATION, scope is Scope.CONNECTOR):
         return False
     return scope is Scope.STATION or next(connectors_of(station, component), None) is not None
+
+
+def _present(station: Station, component: Component, definition: Definition) -> bool:
+    return definition.present is None or definition.present(station, component)
 
 
 def inventory(station: Station) -> Iterator[Entry]:
@@ -87,13 +92,15 @@ def inventory(station: Station) -> Iterator[Entry]:
         scope = next(iter(variables.values())).scope
         for evse, connector in places[scope]:
             for definition in variables.values():
-                yield Entry(Component(definition.component, evse=evse, connector=connector), definition)
+                component = Component(definition.component, evse=evse, connector=connector)
+                if _present(station, component, definition):
+                    yield Entry(component, definition)
 
 
-def variables_of(component: Component, name: str) -> Iterator[Entry]:
+def variables_of(station: Station, component: Component, name: str) -> Iterator[Entry]:
     """The variables of that name, of every instance, that a component of the inventory has."""
     for definition in DEFINITIONS[component.name.casefold()].values():
-        if definition.variable.name == name:
+        if definition.variable.name == name and _present(station, component, definition):
             yield Entry(component, definition)
 
 

@@ -14,6 +14,7 @@ from edged.domain.variables import Component, DataType, Variable
 Fact = Callable[[Station, Component], str]
 Limit = Callable[[Station, Component], float | None]
 Values = Callable[[Station], tuple[str, ...]]
+Presence = Callable[[Station, Component], bool]
 _NO_WORDS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -32,7 +33,7 @@ class Definition:
     `key`: the configuration key whose value it shows, with the key's access unless `read_only`; `words` are the model's
     for the key's. `fact`: what is so now, never written. `pattern`: what a text must match beyond the key's own rule.
     `minimum`, `maximum` are the model's own limits; `most` is a limit, and `options` are values, that depend on the
-    station.
+    station. `present`: where the variable is there; everywhere, if not given.
     """
 
     component: str
@@ -51,6 +52,7 @@ class Definition:
     most: Limit | None = None
     values: tuple[str, ...] = ()
     options: Values | None = None
+    present: Presence | None = None
 
     def __repr__(self) -> str:
         return self.name

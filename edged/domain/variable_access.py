@@ -211,5 +211,5 @@ def _meets(station: Station, component: Component, criteria: frozenset[Criterion
 
 
 def _meets_one(station: Station, component: Component, criterion: Criterion) -> bool:
-    said = [device_model.value(station, one) for one in device_model.variables_of(component, criterion)]
+    said = [device_model.value(station, one) for one in device_model.variables_of(station, component, criterion)]
     return "true" in said if said else criterion is not Criterion.PROBLEM

@@ -411,7 +411,8 @@ def test_a_component_is_available_or_enabled_unless_it_says_that_it_is_not() -> 
     available = {one.component.name for one in report(site, criteria=[Criterion.AVAILABLE])}
     assert {"ReservationCtrlr", "TxCtrlr", "EVSE", "ChargingStation"} <= available
     every = {one.component.name for one in inventory(site.station)}
-    assert {one.component.name for one in report(site, criteria=[Criterion.ACTIVE])} == every
+    silent = {"ConnectorPlugRetentionLock"}  # nobody has told how it is
+    assert {one.component.name for one in report(site, criteria=[Criterion.ACTIVE])} == every - silent
     both = {one.component.name for one in report(site, criteria=[Criterion.ENABLED, Criterion.AVAILABLE])}
     assert both == every
 
