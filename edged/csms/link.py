@@ -197,7 +197,10 @@ class Link:
 
     def _called(self, call: CallReceived) -> None:
         if self._station.link.registration is Registration.REJECTED:
-            self.session.ignore(call.id)
+            if self._station.policy.refuses_when_rejected:
+                self.session.reply_error(call.id, ErrorCode.SECURITY, "the CSMS has rejected this station")
+            else:
+                self.session.ignore(call.id)
             return
         event = self._dialect.decode_call(call.action, call.payload, RequestRef(CSMS, call.id, call.action))
         if isinstance(event, CallRefused):
