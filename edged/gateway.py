@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 from edged import __version__, certificates
 from edged.chargers.driver import ChargerDriver
-from edged.csms.backoff import BackOff, BackOffPolicy
+from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
 from edged.csms.link import Link
 from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
@@ -33,7 +33,6 @@ from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine
-from edged.jobs import StationJobs
 from edged.local.control import ControlServer
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
@@ -42,7 +41,7 @@ from edged.mqtt.topics import CsmsView, GatewayView, HealthView
 from edged.ports import StoreError
 from edged.settings import Settings, StationSettings
 from edged.shape import fresh_station
-from edged.site import DIALECTS
+from edged.site import versions_of
 from edged.store import loading
 from edged.store.opening import Opened, backup_path, open_store
 from edged.store.station_store import StationStore
@@ -50,8 +49,9 @@ from edged.system.boot import host_boot
 from edged.system.clock import SystemClock
 from edged.system.host import SystemHost
 from edged.system.notify import Notifier
+from edged.unit import Begun, Unit
 from edged.views import Watcher, status_document
-from edged.words import connection_settings
+from edged.words import back_off_policy, connection_settings
 from edged.workshop import Workshop
 from edged.yard import Yard
 
@@ -60,25 +60,12 @@ _log = logging.getLogger(__name__)
 DATABASE = "edged.db"
 HOST_BOOT = "host_boot"
 RUNNING = "running"
+VERSION = "version/"
+"""And the station's id: what its CSMS agreed on last."""
 STOP_S = 4.5
 SHOW_AFTER_S = 0.05
 BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 5.0
-BACK_OFF = BackOffPolicy(minimum_s=1.0, random_s=2.0, repeat_times=5)
-
-
-@dataclass(slots=True)
-class _Unit:
-    """One station and what belongs to it."""
-
-    settings: StationSettings
-    engine: Engine
-    link: Link
-    connection: Connection
-    drivers: Mapping[int, ChargerDriver]
-    jobs: StationJobs
-    ticked: bool = False
-    showing: asyncio.TimerHandle | None = None
 
 
 class Gateway:
@@ -92,7 +79,7 @@ class Gateway:
         self._run_id = uuid.uuid4().hex[:12]
         self._started_at = datetime.now(UTC)
         self._leaving: asyncio.Future[int] | None = None
-        self._units: dict[str, _Unit] = {}
+        self._units: dict[str, Unit] = {}
         self._mirror: MqttMirror | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         runtime = os.environ.get("RUNTIME_DIRECTORY")
@@ -161,8 +148,8 @@ class Gateway:
         store.set_value(RUNNING, self._run_id)
         return before is not None
 
-    def _build_station(self, settings: StationSettings, drivers: Mapping[str, ChargerDriver]) -> _Unit:
-        dialect = next(DIALECTS[version] for version in settings.csms.versions if version in DIALECTS)
+    def _build_station(self, settings: StationSettings, drivers: Mapping[str, ChargerDriver]) -> Unit:
+        dialect, *others = versions_of(settings, self._opened.store.value(VERSION + settings.id))
         now = self._clock.now()
         floor = self._opened.store.last_wall() or now.utc
         boot = Boot(id=self._run_id, floor=floor, started_s=now.monotonic_s)
@@ -190,6 +177,7 @@ class Gateway:
             if connector.layout.connector_id == 1
         }
         jobs = self._workshop.jobs_of(settings, station)
+        begun = Begun()
         engine = Engine(
             station,
             store=store,
@@ -197,12 +185,12 @@ class Gateway:
             drivers=of_connector,
             host=self._host,
             executor=self._executor,
-            mirrors=(Watcher(self._show_soon), jobs),
+            mirrors=(Watcher(self._show_soon), jobs, begun),
             jobs=jobs,
             desks=(self._local, MirrorDesk(self._mirror)) if self._mirror is not None else (self._local,),
             alive=lambda: self._alive(settings.id),
         )
-        settings_for = partial(connection_settings, settings, (dialect.subprotocol,))
+        settings_for = partial(connection_settings, settings, settings.csms.versions)
         link = Link(
             station,
             dialect,
@@ -211,20 +199,34 @@ class Gateway:
             monotonic=time.monotonic,
             read_outbox=store.outbox,
             settings_for=settings_for,
+            further=others,
+            agreed=partial(self._keep_version, settings.id),
         )
         connection = Connection(
             settings_for(station),
             link,
-            BackOff(lambda: BACK_OFF, random.random),
+            BackOff(lambda: back_off_policy(engine.station), random.random),
             client_files=lambda certificate: certificates.client_files(certificate, self._workshop.keys),
             clock=self._clock.now,
         )
         link.attach(connection)
         engine.attach(link)
         jobs.attach(engine.post)
-        unit = _Unit(settings, engine, link, connection, of_connector, jobs)
+        unit = Unit(settings, engine, link, connection, of_connector, jobs, begun)
         self._view.add(settings.id, engine, self._csms_view(unit))
         return unit
+
+    def _keep_version(self, identity: str, subprotocol: str) -> None:
+        """For the next start: a station that is offline then goes by the rules that its CSMS knows."""
+
+        def keep() -> None:
+            try:
+                self._opened.store.set_value(VERSION + identity, subprotocol)
+            except StoreError as error:
+                _log.warning("%s: the agreed version %s was not kept: %s", identity, subprotocol, error)
+
+        self._executor.submit(keep)
+        _log.info("%s: the CSMS has agreed on %s", identity, subprotocol)
 
     # --- running
 
@@ -257,7 +259,7 @@ class Gateway:
     async def _serve(self, leaving: asyncio.Future[int]) -> int:
         self._yard.start()
         tasks = [asyncio.create_task(unit.engine.run(), name=f"engine {id}") for id, unit in self._units.items()]
-        tasks += [asyncio.create_task(unit.connection.run(), name=f"csms {id}") for id, unit in self._units.items()]
+        tasks += [asyncio.create_task(unit.connect(), name=f"csms {id}") for id, unit in self._units.items()]
         tasks += [asyncio.create_task(self._housekeeping(), name="housekeeping")]
         for unit in self._units.values():
             self._show(unit)
@@ -329,7 +331,7 @@ class Gateway:
             loop = asyncio.get_running_loop()
             unit.showing = loop.call_later(SHOW_AFTER_S, self._show, unit)
 
-    def _show(self, unit: _Unit) -> None:
+    def _show(self, unit: Unit) -> None:
         if unit.showing is not None:
             unit.showing.cancel()
             unit.showing = None
@@ -337,7 +339,7 @@ class Gateway:
             self._view.see(unit.settings.id, self._csms_view(unit))
             self._mirror.show(unit.engine.station, self._clock.now())
 
-    def _csms_view(self, unit: _Unit) -> CsmsView:
+    def _csms_view(self, unit: Unit) -> CsmsView:
         return CsmsView(
             url=unit.connection.settings.url,
             version=unit.link.subprotocol if unit.link.connected else None,

@@ -19,7 +19,7 @@ from edged.dialects.v16 import Ocpp16
 from edged.dialects.v201 import Ocpp201
 from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.ocpp.dialect import Dialect
-from edged.settings import Parity, ProfileFacts, Settings, SettingsError
+from edged.settings import Parity, ProfileFacts, Settings, SettingsError, StationSettings
 from edged.settings.model import PROFILES_FOLDER
 
 DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16(), "ocpp2.0.1": Ocpp201()}
@@ -28,6 +28,13 @@ SUPPORTED_VERSIONS = tuple(DIALECTS)
 NOT_BUILT_IN = (*NOT_SERVED, "mqtt.points", "mqtt.raw_ocpp", "mqtt.home_assistant", "mqtt.spool")
 """What a configuration may say already and nothing here acts on yet."""
 _TRANSPORTS = {Transport.RTU: "serial", Transport.TCP: "tcp", Transport.RTU_OVER_TCP: "rtu_over_tcp"}
+
+
+def versions_of(station: StationSettings, last: str | None) -> tuple[Dialect, ...]:
+    """What a station speaks: the version in force at first, then the others. `last`: the one that it spoke last, which
+    counts as long as the site still offers it; else it is the site's first."""
+    offered = [DIALECTS[name] for name in station.csms.versions if name in DIALECTS]
+    return tuple(sorted(offered, key=lambda dialect: dialect.subprotocol != last))
 
 
 def load_site(path: Path) -> Settings:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.profile import DeviceProfile
+from edged.csms.backoff import BackOffPolicy
 from edged.csms.endpoint import ConnectionSettings
 from edged.domain import access
 from edged.domain.certificate import trusted
@@ -62,7 +63,7 @@ def connection_settings(
     key_id = access.client_key(station) if profile == access.HIGHEST_PROFILE else None
     certificate, signed = csms.client_certificate, station.client_certificates.get(key_id or "")
     return ConnectionSettings(
-        url=csms_url(csms, profile),
+        url=csms_url(csms, profile) if way.url is None else secured(way.url, profile),
         identity=settings.id,
         subprotocols=subprotocols,
         security_profile=profile,
@@ -84,7 +85,21 @@ def csms_url(csms: CsmsSettings, profile: int) -> str:
         return csms.url
     if csms.secure_url is not None:
         return csms.secure_url
-    return urlunsplit(urlsplit(csms.url)._replace(scheme="wss"))
+    return secured(csms.url, profile)
+
+
+def secured(url: str, profile: int) -> str:
+    """The same address, with TLS where the security profile needs it."""
+    return urlunsplit(urlsplit(url)._replace(scheme="wss")) if profile >= access.TLS_PROFILE else url
+
+
+def back_off_policy(station: Station) -> BackOffPolicy:
+    """How long to wait between attempts to reach the CSMS, as the station's configuration says (20-J-04)."""
+    return BackOffPolicy(
+        minimum_s=station.configuration.number("RetryBackOffWaitMinimum"),
+        random_s=station.configuration.number("RetryBackOffRandomRange"),
+        repeat_times=station.configuration.number("RetryBackOffRepeatTimes"),
+    )
 
 
 def password_bytes(text: str, encoding: PasswordEncoding) -> bytes:

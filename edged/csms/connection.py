@@ -161,10 +161,12 @@ class Connection:
             self.disconnect(refusal)
 
     def reconnect(self, settings: ConnectionSettings) -> None:
-        """Use other settings, at once; what is queued still goes over the old line."""
+        """Use other settings, at once; what is queued still goes over the old line. Where there is none, the waits go
+        on growing: ways that all lead nowhere are not hammered in turn."""
         self._settings = settings
         self._hurry = True
-        self._back_off.succeeded()
+        if self.connected:
+            self._back_off.succeeded()
         self._interrupted.set()
         self.disconnect("the settings have changed")
 

@@ -23,6 +23,7 @@ from edged.csms.proof import Proof
 from edged.csms.reports import Reports
 from edged.csms.suspicions import Suspicions
 from edged.csms.waiting import Waiting
+from edged.domain import routes
 from edged.domain.effects import (
     Ask,
     AskAuthorization,
@@ -100,7 +101,7 @@ class Link:
         self.session = Session(
             dialect.codes,
             new_id=new_id,
-            call_timeout_s=lambda: self._station.configuration.number("MessageTimeout"),
+            call_timeout_s=lambda: routes.message_timeout_s(self._station),
             max_frame_bytes=max_frame_bytes,
         )
         self.outbox = Outbox(
@@ -117,6 +118,8 @@ class Link:
         self._serving = self._outdated = self._forgotten = self._undated = False
         self._registration = Registration.NONE
         self._live_from = 0
+        self._lost_at_s: float | None = None
+        self._long_away = False
         self._ping_interval_s: int | None = None
         self.dropped = 0
         self.reason = "not connected yet"
@@ -144,6 +147,8 @@ class Link:
         """Another version than before is the core's first news of this line: until it has taken it up, and the line,
         nothing is sent. What the former line has asked is answered no more."""
         self.reason = ""
+        threshold_s = self._station.configuration.number("OfflineThreshold")
+        self._long_away = self._lost_at_s is not None and self._monotonic() - self._lost_at_s > threshold_s
         dialect = self._versions.get(subprotocol, self._dialect)
         if dialect is not self._dialect:
             self._use(dialect)
@@ -158,6 +163,8 @@ class Link:
     def closed(self, reason: str) -> None:
         """Nothing that was under way counts any more; durable rows keep their place and their attempts."""
         self.reason = reason
+        if self._serving:
+            self._lost_at_s = self._monotonic()
         lost = self.session.lost()
         if isinstance(lost, RowItem):
             self.outbox.unsent(lost.row.seq)
@@ -281,6 +288,9 @@ class Link:
         serving = link.serving and self.connected and not self._outdated and not self._forgotten
         if serving and not self._serving:
             self._live_from = station.next_seq
+            if self._long_away and station.policy.all_after_outage:
+                self._reports.reset()
+            self._lost_at_s = None
             self._reports.begin()
             if self._connection is not None:
                 self._connection.settled()

@@ -26,7 +26,8 @@ class Proof:
 
     def heard(self, event: object, station: Station) -> None:
         """A frame of the CSMS; one that cannot be understood proves nothing."""
-        if self._told or station.access.former is None or isinstance(event, FrameRefused):
+        doubted = station.access.former is not None or station.access.attempts > 0
+        if self._told or not doubted or isinstance(event, FrameRefused):
             return
         self._told = True
         self._post(LinkProven(self.number))

@@ -6,6 +6,9 @@ their turn, back to what worked before all of them, and so on: whichever works f
 Never going back for good keeps a station from being locked out that was told of a new password while the network
 failed; orders in between are tried as well, for the CSMS may have seen only some of them carried out.
 
+Where the ways lead to several places (2.x network profiles, `routes`), each is tried NetworkProfileConnectionAttempts
+times, for as long as none works, and again when the one that worked leads nowhere any more.
+
 Invariants: the security profile is only ever raised from outside, and lowered only to what worked before a change that
 failed (A05.FR.01, .08) · what has worked has no other way beside it (A05.FR.09) · no secret leaves this module's facts.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from edged.domain import routes
 from edged.domain.credentials import Access, CertificateUse, LinkFailure, Way
 from edged.domain.events import LinkDown, LinkFailed, LinkProven
 from edged.domain.security_event import SecurityEvent, note
@@ -26,6 +30,8 @@ TRIAL_S = 90.0
 LONGEST_TRIAL_S = 3600.0
 MAX_REFUSALS = 3
 HIGHEST_PROFILE = 3
+TLS_PROFILE = 2
+NO_ROOT = "there is no root certificate for the CSMS"
 MAX_WAYS = 4
 """On trial at a time: of a longer row of orders the newest ones, and what worked before all of them."""
 
@@ -45,14 +51,12 @@ _ALARMS = {
 
 def way_of(station: Station) -> Way:
     """What the CSMS has made of the site's own way; nothing where the installer has written another one since."""
-    stale = station.access.site_digest != station.rules.credentials_digest
-    return Way() if stale else station.access.way
+    return routes.in_use(station)
 
 
 def security_profile(station: Station) -> int:
     """The profile that the station uses now."""
-    chosen = way_of(station).security_profile
-    return station.rules.security_profile if chosen is None else chosen
+    return routes.profile_of(station, routes.in_use(station))
 
 
 def client_key(station: Station) -> str | None:
@@ -80,13 +84,62 @@ def missing(station: Station, profile: int) -> str | None:
         return "an identity with a colon cannot be used with Basic authentication"
     roots = any(one.use is CertificateUse.CSMS_ROOT for one in station.certificates.values())
     if profile >= 2 and not (station.rules.has_root or roots):
-        return "there is no root certificate for the CSMS"
+        return NO_ROOT
     if profile == HIGHEST_PROFILE and not (station.rules.has_client_certificate or client_key(station) is not None):
         return "there is no client certificate"
     return None
 
 
+def lacking(station: Station, way: Way) -> str | None:
+    """What a way would need and is not there. A site that believes in the system's authorities needs no root."""
+    problem = missing(station, routes.profile_of(station, way))
+    trusting = station.rules.security_profile >= TLS_PROFILE and not station.rules.has_root
+    return None if trusting and problem == NO_ROOT else problem
+
+
 # --- orders
+
+
+def begin(draft: Draft) -> None:
+    """A start: the first way of the priority is tried first, and behind the others what worked before (2.x B10.FR.04,
+    A05.FR.05). The installer's newer word goes before both."""
+    station = draft.station
+    if station.access.site_digest != station.rules.credentials_digest:
+        _drop(draft)
+        return
+    ways = _row(station)
+    if ways[0].place != station.access.way.place:
+        _lay(draft, routes.once((*ways, *station.access.ways)))
+        note(draft, SecurityEvent.RECONFIGURATION, f"network profile {routes.active_slot(draft.station)}")
+
+
+def _row(station: Station) -> tuple[Way, ...]:
+    """The ways that can be gone; the one in use always can."""
+    ways = [way for way in routes.row(station) if way == station.access.way or lacking(station, way) is None]
+    return tuple(ways) or (station.access.way,)
+
+
+def _lay(draft: Draft, ways: tuple[Way, ...]) -> None:
+    """Go these ways, one behind the other."""
+    access = draft.station.access
+    draft.update(
+        access=replace(
+            access,
+            way=ways[0],
+            former=ways[1] if len(ways) > 1 else None,
+            further=ways[2:],
+            number=access.number + 1,
+            swaps=0,
+            failures=0,
+            attempts=0,
+            until_s=draft.now.monotonic_s + TRIAL_S,
+            home=_home(access),
+        )
+    )
+
+
+def _home(access: Access) -> Way:
+    return access.way if access.way.slot is None else access.home
 
 
 def change_password(draft: Draft, password: str) -> str | None:
@@ -126,7 +179,8 @@ def use_key(draft: Draft, key_id: str) -> None:
 def _order(draft: Draft, way: Way, what: str) -> None:
     """Try another way. What worked last is kept beside it, and earlier orders that have not failed yet."""
     access = draft.station.access
-    others = tuple(one for one in access.ordered[access.turn :] if one != way) or (access.way,)
+    here = [one for one in access.ordered[access.turn :] if one != way and one.place == way.place]
+    others = tuple(here) or (access.way,)
     if len(others) >= MAX_WAYS:
         others = (*others[: MAX_WAYS - 2], others[-1])
     draft.update(
@@ -137,8 +191,11 @@ def _order(draft: Draft, way: Way, what: str) -> None:
             number=access.number + 1,
             site_digest=draft.station.rules.credentials_digest,
             until_s=draft.now.monotonic_s + TRIAL_S,
+            home=access.home,
         )
     )
+    elsewhere = tuple(one for one in _row(draft.station) if one.place != way.place)
+    draft.update(access=replace(draft.station.access, further=(*others[1:], *elsewhere)))
     note(draft, SecurityEvent.RECONFIGURATION, what)
 
 
@@ -153,10 +210,15 @@ def link_up(draft: Draft) -> None:
 def link_proven(draft: Draft, event: LinkProven) -> None:
     """The CSMS speaks to us: the other ways are not needed any more (A05.FR.09)."""
     access = draft.station.access
-    if event.access != access.number or access.former is None:
+    if event.access != access.number:
+        return
+    worked = replace(access, failures=0, attempts=0)
+    if access.former is None:
+        draft.update(access=worked)
         return
     restored = access.turn > 0
-    draft.update(access=replace(access, former=None, further=(), swaps=0, failures=0, until_s=None))
+    draft.update(access=replace(worked, former=None, further=(), swaps=0, until_s=None, home=_home(access)))
+    routes.forget_lower(draft)
     kind = "ocpp.access_restored" if restored else "ocpp.access_confirmed"
     draft.announce(kind, None, security_profile=security_profile(draft.station))
 
@@ -164,7 +226,12 @@ def link_proven(draft: Draft, event: LinkProven) -> None:
 def link_lost(draft: Draft, event: LinkDown) -> None:
     """A line that ends before the CSMS has said a word was not meant to be one."""
     access = draft.station.access
-    if event.access == access.number and access.former is not None:
+    if event.access != access.number:
+        return
+    if routes.roaming(draft.station):
+        if access.former is not None or access.attempts:
+            _count(draft)
+    elif access.former is not None:
         _refused(draft)
 
 
@@ -177,12 +244,32 @@ def link_failed(draft: Draft, event: LinkFailed) -> None:
     if event.failure in _ALARMS and event.failure not in link.alarms:
         draft.update(link=replace(link, alarms=link.alarms | {event.failure}))
         note(draft, _ALARMS[event.failure], event.reason)
+    if routes.roaming(draft.station):
+        _count(draft)
+        return
     if access.former is None or event.failure is LinkFailure.UNREACHABLE:
         return
     if event.failure is LinkFailure.OTHER:
         draft.update(access=replace(access, failures=max(1, access.failures)))
     else:
         _refused(draft)
+
+
+def _count(draft: Draft) -> None:
+    """One more attempt that led nowhere; after so many the next way has its turn, also where this one has worked
+    (2.x B10.FR.03, .07)."""
+    access = draft.station.access
+    attempts = access.attempts + 1
+    draft.update(access=replace(access, attempts=attempts))
+    if attempts < draft.station.configuration.number(routes.ATTEMPTS):
+        return
+    if access.former is not None:
+        _swap(draft)
+        return
+    ways = _row(draft.station)
+    behind = ways.index(access.way) + 1 if access.way in ways else 0
+    others = routes.once((*ways[behind:], *ways[:behind], access.way))
+    _lay(draft, tuple(way for way in others if way != access.way) + (access.way,))
 
 
 def _refused(draft: Draft) -> None:
@@ -200,7 +287,7 @@ def refresh(draft: Draft) -> None:
     if access.site_digest != draft.station.rules.credentials_digest:
         _drop(draft)
         return
-    if access.former is None:
+    if access.former is None or routes.roaming(draft.station):
         return
     if access.until_s is None:
         draft.update(access=replace(access, until_s=draft.now.monotonic_s + TRIAL_S))
@@ -233,10 +320,12 @@ def _swap(draft: Draft) -> None:
         number=access.number + 1,
         swaps=swaps,
         failures=0,
+        attempts=0,
         until_s=draft.now.monotonic_s + trial_s,
+        home=_home(access),
     )
     draft.update(access=swapped)
-    if swaps == 1:
+    if swaps == 1 and not routes.roaming(draft.station):
         note(draft, SecurityEvent.RECONFIGURATION, "the new access did not work, the former one is used again")
         draft.announce("ocpp.access_rolled_back", None, security_profile=security_profile(draft.station))
 
@@ -247,6 +336,7 @@ def _drop(draft: Draft) -> None:
     changed = access.way != Way() or access.former is not None
     digest = draft.station.rules.credentials_digest
     draft.update(access=Access(number=access.number + 1 if changed else access.number, site_digest=digest))
+    routes.forget_all(draft)
     if changed:
         note(draft, SecurityEvent.RECONFIGURATION, "the site's own credentials")
         draft.announce("ocpp.access_dropped", None, reason="the site's file has other credentials")

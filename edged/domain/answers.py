@@ -65,6 +65,12 @@ class Reason(StrEnum):
     WRITE_ONLY = "WriteOnly"
 
 
+class NetworkProfileStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    FAILED = "Failed"
+
+
 class AvailabilityStatus(StrEnum):
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from edged.domain.charging import ChargingProfile
 from edged.domain.charging_commands import ChargingCommand
-from edged.domain.credentials import CertificateHash, CertificateUse
+from edged.domain.credentials import CertificateHash, CertificateUse, NetworkProfile
 from edged.domain.displays import DisplayMessage, MessagePriority, MessageState
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogOrder
@@ -241,6 +241,17 @@ class DeleteCertificate:
     hash: CertificateHash
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetNetworkProfile:
+    """Write a slot (2.x B09). `profile` None: it asks for something that this station does not have, named in
+    `lacking`."""
+
+    request: RequestRef
+    slot: int
+    profile: NetworkProfile | None
+    lacking: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class GetInstalledCertificates:
     """`uses` None: every kind."""
@@ -345,6 +356,7 @@ Command = (
     | SendLocalList
     | GetLocalListVersion
     | ChargingCommand
+    | SetNetworkProfile
     | UpdateFirmware
     | GetLog
     | TellCustomer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from edged.domain import access
+from edged.domain import access, network, routes
 from edged.domain.answers import ConfigurationReport, KeyReport, Reason
 from edged.domain.commands import GetConfiguration, SetConfiguration
 from edged.domain.configuration import (
@@ -69,6 +69,9 @@ def put_value(draft: Draft, key: ConfigKey, value: str, *, changed_by: str) -> O
         return flaw(draft.station, key, value)
     if key.name in (PASSWORD, PROFILE):
         return _change_access(draft, key, kept, changed_by)
+    problem = network.priority_flaw(draft.station, kept) if key.name == routes.PRIORITY else None
+    if problem is not None:
+        return _refusal(*problem)
     configuration = draft.station.configuration
     if configuration.text(key.name) != kept:
         draft.update(configuration=replace(configuration, changed=put(configuration.changed, key.name, kept)))
@@ -156,5 +159,7 @@ def shown(station: Station, name: str) -> str:
         return "NTP"
     if name == PROFILE:
         return str(access.security_profile(station))
+    if name == routes.TIMEOUT:
+        return str(routes.message_timeout_s(station))
     text = station.configuration.text(name)
     return station.configuration.text(_FOLLOWS[name]) if name in _FOLLOWS and not text else text

@@ -76,23 +76,51 @@ class ClientCertificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkProfile:
+    """What the CSMS has written into one of its slots (*kept*): where to go, with which security profile. 2.x B09.
+
+    `message_timeout_s`: how long an answer may take there. `interface` and `version` are kept as they were told: which
+    wire is used is the computer's matter, which version the CSMS's that answers there.
+    """
+
+    slot: int
+    url: str
+    security_profile: int
+    message_timeout_s: int
+    interface: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way to reach the CSMS: a security profile with its password and its client key. None: the site's own."""
+    """One way to reach the CSMS: a security profile with its password and its client key. None: the site's own.
+
+    `slot`, `url` and `message_timeout_s` are those of a `NetworkProfile`; None: of the site's own address.
+    """
 
     security_profile: int | None = None
     password: SecretText | None = None
     key_id: str | None = None
+    slot: int | None = None
+    url: str | None = None
+    message_timeout_s: int | None = None
+
+    @property
+    def place(self) -> tuple[int | None, str | None]:
+        """Where it leads: equal as long as only what shows who we are differs."""
+        return self.slot, self.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How the station goes to its CSMS (*kept* but for `failures` and `until_s`).
+    """How the station goes to its CSMS (*kept* but for `failures`, `attempts` and `until_s`).
 
     `way` is in use. `former`: the next to change to while `way` has not worked yet, `further` those behind it; nothing
     once it has. `number` counts the changes, so that a connection can say with which of them it was made. `swaps`: how
     often the turn has changed since the last order; `ordered` undoes it.
     `site_digest`: of the installer's own credentials when the CSMS changed them; new ones in the site's file win.
-    `failures`: how often `way` was refused; `until_s`: how long it is tried.
+    `failures`: how often `way` was refused; `until_s`: how long it is tried; `attempts`: how often it led nowhere since
+    it last worked. `home`: the site's own way as it last worked, while another slot's is in use.
     """
 
     way: Way = field(default_factory=Way)
@@ -103,6 +131,8 @@ class Access:
     swaps: int = 0
     failures: int = 0
     until_s: float | None = None
+    attempts: int = 0
+    home: Way = field(default_factory=Way)
 
     @property
     def ways(self) -> tuple[Way, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edged.domain import display, evse_reset
+from edged.domain import display, evse_reset, routes
 from edged.domain.configuration import VALUE_MAX_CHARS
 from edged.domain.device_model_terms import Definition, Fact, Limit, Scope
 from edged.domain.displays import MessagePriority
@@ -180,6 +180,12 @@ FACTS: tuple[Definition, ...] = (
         most=_number_of("LocalAuthListMaxLength"),
     ),
     _const("LocalAuthListCtrlr", "SupportsExpiryDateTime", True),
+    _fact(
+        "OCPPCommCtrlr",
+        "ActiveNetworkProfile",
+        DataType.INTEGER,
+        lambda station, _component: str(routes.active_slot(station)),
+    ),
     _fact("ReservationCtrlr", "Available", DataType.BOOLEAN, _reserves),
     _const("SampledDataCtrlr", "Available", True),
     _const("SampledDataCtrlr", "Enabled", True),

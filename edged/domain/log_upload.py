@@ -36,7 +36,9 @@ def order(draft: Draft, event: GetLog) -> None:
     """Accepted with the file's name; Rejected where the address is none of a file or no time lies in between."""
     wanted = event.order
     if not usable(draft.station, wanted.location):
-        draft.reply(event.request, FileStatus.REJECTED, "the location is no address of a file", reason=Reason.INVALID_URL)
+        draft.reply(
+            event.request, FileStatus.REJECTED, "the location is no address of a file", reason=Reason.INVALID_URL
+        )
         return
     if wanted.oldest is not None and wanted.latest is not None and wanted.oldest > wanted.latest:
         draft.reply(event.request, FileStatus.REJECTED, "there is nothing between these times", reason=Reason.NOT_FOUND)

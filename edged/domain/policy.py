@@ -81,6 +81,8 @@ class Policy:
     `critical_events`: the security events that the CSMS must hear of beside those of `security_event.TOLD`.
     `renews_at_once`: a new chain of our own must be valid now and is used at once, and those that are not in use go
     when a line has come about (2.x A02); otherwise it may begin later, and the former one stays a month.
+    `all_after_outage`: after an outage longer than OfflineThreshold the CSMS is told every connector's status, and not
+    only what has changed (2.x B04.FR.01).
     """
 
     reservation_used: ReservationUse
@@ -106,3 +108,4 @@ class Policy:
     limit_records: bool = False
     critical_events: frozenset[str] = frozenset()
     renews_at_once: bool = False
+    all_after_outage: bool = False

@@ -76,10 +76,18 @@ def keep_wall(draft: Draft) -> None:
 def link_up(draft: Draft) -> None:
     """Connected. Only a station that was not accepted in this boot introduces itself (16-J-07)."""
     draft.update(link=replace(draft.station.link, online=True, boot_sent=False))
+    if draft.station.link.boot_place not in (None, draft.station.access.way.place):
+        _unknown_here(draft)
     draft.announce("ocpp.connected")
     boot_when_due(draft)
     if draft.station.link.serving and draft.station.access.former is not None:
         draft.emit(Notify(NoticeKind.HEARTBEAT))  # its answer proves the way that is on trial
+
+
+def _unknown_here(draft: Draft) -> None:
+    """Another network profile leads to a CSMS that has not been told who comes (2.x B10.FR.10)."""
+    link = replace(draft.station.link, registration=Registration.NONE, next_boot_at_s=None, boot_place=None)
+    draft.update(link=link)
 
 
 def link_down(draft: Draft, event: LinkDown) -> None:
@@ -107,7 +115,13 @@ def boot_answered(draft: Draft, event: BootAnswered) -> None:
     """Accepted: the heartbeat interval and the time are the CSMS's. Otherwise wait as long as it says."""
     interval_s = event.interval_s if event.interval_s > 0 else OWN_INTERVAL_S
     next_s = None if event.status is Registration.ACCEPTED else draft.now.monotonic_s + interval_s
-    link = replace(draft.station.link, registration=event.status, boot_sent=False, next_boot_at_s=next_s)
+    link = replace(
+        draft.station.link,
+        registration=event.status,
+        boot_sent=False,
+        next_boot_at_s=next_s,
+        boot_place=draft.station.access.way.place,
+    )
     draft.update(link=link)
     if event.current_time is not None:
         told(draft, TimeTold(event.current_time))

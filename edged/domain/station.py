@@ -14,7 +14,14 @@ from edged.domain.answers import TransferStatus
 from edged.domain.charging import ChargingProfile, InstalledProfile, LimitsBasis
 from edged.domain.commands import Target
 from edged.domain.configuration import Configuration
-from edged.domain.credentials import Access, CertificateHash, ClientCertificate, InstalledCertificate, LinkFailure
+from edged.domain.credentials import (
+    Access,
+    CertificateHash,
+    ClientCertificate,
+    InstalledCertificate,
+    LinkFailure,
+    NetworkProfile,
+)
 from edged.domain.displays import Bill, DisplayMessage
 from edged.domain.effects import RestartScope, Sample, SecurityRecord, StopReason
 from edged.domain.events import Registration
@@ -301,7 +308,7 @@ class WrongCodes:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """The CSMS as the core sees it. `alarms`: what went wrong in this outage and is in the security log already.
-    `lost`: when the line went last, in this boot."""
+    `lost`: when the line went last, in this boot. `boot_place`: where the CSMS is that has answered the last boot."""
 
     online: bool = False
     registration: Registration = Registration.NONE
@@ -310,6 +317,7 @@ class Link:
     next_heartbeat_at_s: float | None = None
     alarms: frozenset[LinkFailure] = frozenset()
     lost: Stamp | None = None
+    boot_place: tuple[int | None, str | None] | None = None
 
     @property
     def serving(self) -> bool:
@@ -336,7 +344,7 @@ class Station:
     """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` and
     `local_list` by token key, `charging_profiles` by id, `certificates` by use and fingerprint,
     `client_certificates` by key, `security_tally` by type of event, `security_queue` (the security events that wait for
-    the CSMS) by number.
+    the CSMS) by number, `network` (network profiles) by slot.
 
     `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
@@ -366,6 +374,7 @@ class Station:
     operative: bool = True
     link: Link = field(default_factory=Link)
     access: Access = field(default_factory=Access)
+    network: Mapping[int, NetworkProfile] = field(default_factory=dict)
     firmware: FirmwareUpdate | None = None
     upload: LogUpload | None = None
     local_list_version: int = 0

@@ -28,6 +28,7 @@ from edged.domain import (
     log_upload,
     metering,
     monitoring,
+    network,
     profile_report,
     provisioning,
     rate_change,
@@ -74,6 +75,7 @@ from edged.domain.commands import (
     SendLocalList,
     SetConfiguration,
     SetDisplayMessage,
+    SetNetworkProfile,
     TellCost,
     TellCustomer,
     TriggerMessage,
@@ -210,6 +212,8 @@ def _command(draft: Draft, event: Command) -> None:
             log_upload.order(draft, event)
         case TellCustomer():
             customer.tell(draft, event)
+        case SetNetworkProfile():
+            network.set_profile(draft, event)
         case InstallCertificate():
             certificate.install(draft, event)
         case DeleteCertificate():
@@ -261,6 +265,7 @@ def _happening(draft: Draft, event: Happening) -> None:
             _tick(draft)
         case Started():
             provisioning.started(draft, event)
+            access.begin(draft)
         case LinkUp():
             certificate.link_up(draft)
             access.link_up(draft)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from edged.domain.charging import InstalledProfile
 from edged.domain.commands import Target
 from edged.domain.configuration import find_key, normalize
-from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate
+from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, NetworkProfile
 from edged.domain.displays import DisplayMessage
 from edged.domain.effects import Record, Sample, SecurityRecord, transaction_of
 from edged.domain.files import FirmwareUpdate, LogUpload
@@ -87,6 +87,7 @@ class _Loading:
             firmware=self._one(Table.FIRMWARE, FirmwareUpdate, FIRMWARE_KEPT, self.fresh.firmware),
             upload=self._one(Table.UPLOAD, LogUpload, UPLOAD_KEPT, self.fresh.upload),
             access=self._one(Table.ACCESS, Access, ACCESS_KEPT, self.fresh.access),
+            network=self._table(Table.NETWORK, _network, self.fresh.network),
             corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),
             queued=len(records),
             security_queue={seq: one for seq, one in records.items() if isinstance(one, SecurityRecord)},
@@ -364,6 +365,12 @@ def _client(key: str, row: Any) -> tuple[str, ClientCertificate]:
     one: ClientCertificate = decode(ClientCertificate, row)
     _same_key(from_key(key), one.key_id)
     return one.key_id, one
+
+
+def _network(key: str, row: Any) -> tuple[int, NetworkProfile]:
+    one: NetworkProfile = decode(NetworkProfile, row)
+    _same_key(key, str(one.slot))
+    return one.slot, one
 
 
 def _correction(key: str, row: Any) -> tuple[str, float]:

@@ -38,6 +38,7 @@ class Table(StrEnum):
     DISPLAY_MESSAGE = "display_message"  # by id
     FIRMWARE = "firmware"  # at most one row
     LOCAL_LIST = "local_list"  # by token
+    NETWORK = "network"  # by slot
     PROFILE = "profile"  # by id
     RESERVATION = "reservation"  # by id
     SAMPLE = "sample"  # by transaction and position

@@ -47,7 +47,7 @@ CONNECTOR_KEPT = (
 STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict")
 FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
 UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
-ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "until_s"))
+ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "attempts", "until_s"))
 RESERVATION_KEPT = tuple(f.name for f in fields(Reservation) if f.name != "held_until_s")
 TRANSACTION_FLEETING = frozenset({"queued", "skipped", "told_phase", "next_sample_at_s", "next_ended_sample_at_s"})
 TRANSACTION_KEPT = tuple(
@@ -366,6 +366,7 @@ def _compare_more(draft: _Draft, before: Station, after: Station) -> None:
     if before.upload is not after.upload:
         earlier, later = _single(before.upload), _single(after.upload)
         draft.compare(Table.UPLOAD, earlier, later, key=str, row=upload_row, facts=_upload_facts)
+    draft.compare(Table.NETWORK, before.network, after.network, key=str, row=whole_row)
     if before.access is not after.access:
         former, present = _single(before.access), _single(after.access)
         draft.compare(Table.ACCESS, former, present, key=str, row=access_row, facts=_access_facts)
@@ -394,7 +395,7 @@ def kept(station: Station) -> Station:
         },
         firmware=None if station.firmware is None else replace(station.firmware, ticket=None),
         upload=None if station.upload is None else replace(station.upload, ticket=None),
-        access=replace(station.access, failures=0, until_s=None),
+        access=replace(station.access, failures=0, attempts=0, until_s=None),
         security_tally={},
         bills={},
         wrong_codes=type(station.wrong_codes)(),

@@ -139,15 +139,6 @@ def test_the_id_of_an_open_call_of_another_version_is_taken(wire: Wire) -> None:
     assert wire.line.sent[before:] == []
 
 
-def test_an_answer_that_was_given_in_another_version_is_not_given_again(wire: Wire) -> None:
-    wire.serve()
-    wire.receive(2, "again", "GetLocalListVersion", {})
-    assert wire.line.sent[-1][2] == {"listVersion": 0}
-    agree(wire, V201)
-    wire.receive(2, "again", "GetLocalListVersion", {})
-    assert wire.line.sent[-1][1] == "again" and wire.line.sent[-1][2] != {"listVersion": 0}
-
-
 # --- what is kept
 
 

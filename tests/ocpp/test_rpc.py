@@ -170,7 +170,7 @@ def test_a_name_that_two_codes_share_on_the_wire_is_read_as_itself(codes: CodeTa
         assert codes.from_wire(code.value) is code
 
 
-@pytest.mark.req("16-J-26")
+@pytest.mark.req("16-J-26", "20-J-03")
 def test_each_version_sends_its_own_spelling() -> None:
     for codes, spelling in ((V16, "FormationViolation"), (V2, "FormatViolation")):
         s = session(codes)
@@ -479,3 +479,39 @@ def test_text_beyond_ascii_survives_both_ways() -> None:
     assert isinstance(event, CallReceived) and event.payload == {"data": "Grüße 😀 😀"}
     s.reply("a", {"data": "Grüße 😀"})
     assert sent(s) == [[3, "a", {"data": "Grüße 😀"}]]
+
+
+# --- another version on the next line
+
+
+def test_an_answer_that_was_given_in_another_version_is_not_given_again() -> None:
+    s = session(V16)
+    s.receive('[2,"a","Reset",{}]', 0.0)
+    s.reply("a", {"status": "of 1.6"})
+    sent(s)
+    s.lost()
+    s.speak(V2)
+    assert s.receive('[2,"a","Reset",{}]', 1.0) == [CallReceived("a", "Reset", {})]
+    assert sent(s) == []
+
+
+def test_a_call_of_another_version_is_closed_without_a_word_and_its_id_is_taken_until_then() -> None:
+    s = session(V16)
+    s.receive('[2,"a","Reset",{}]', 0.0)
+    s.lost()
+    assert not s.foreign("a"), "the same version may come back, and ask again"
+    s.speak(V2)
+    assert s.foreign("a") and not s.foreign("b")
+    (event,) = s.receive('[2,"a","Reset",{}]', 1.0)
+    assert isinstance(event, FrameRefused)
+    s.ignore("a")
+    assert s.pending_in == 0 and sent(s) == []
+    assert s.receive('[2,"a","Reset",{}]', 2.0) == [CallReceived("a", "Reset", {})]
+
+
+def test_codes_are_spelled_as_the_version_of_the_line_does() -> None:
+    s = session(V16)
+    s.lost()
+    s.speak(V2)
+    s.receive('[2,"a","Reset",7]', 0.0)
+    assert sent(s)[0][2] == "FormatViolation"

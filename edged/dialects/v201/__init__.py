@@ -27,6 +27,7 @@ POLICY: Final = Policy(
     update_triggers=frozenset(Trigger),  # E02.FR.15
     reservation_records=True,  # H04.FR.01
     csms_names_transactions=False,
+    all_after_outage=True,  # B04.FR.01
     replaces_profiles=False,  # K01.FR.06
     profiles_name_transactions=True,  # K01.FR.03
     phases_binding=True,  # K01.FR.44

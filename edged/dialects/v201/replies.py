@@ -14,6 +14,7 @@ from edged.dialects.v201 import (
     display,
     files,
     lists,
+    network,
     provisioning,
     remote,
     remote_start,
@@ -22,7 +23,7 @@ from edged.dialects.v201 import (
     transactions,
     variables,
 )
-from edged.domain.answers import ListStatus
+from edged.domain.answers import ListStatus, NetworkProfileStatus
 from edged.domain.effects import Reply
 from edged.domain.station import Station
 from edged.ocpp.dialect import CallRefused, Payload
@@ -37,6 +38,7 @@ _ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]
     **transactions.ENCODERS,
     **files.ENCODERS,
     **customer.ENCODERS,
+    **network.ENCODERS,
     **provisioning.ENCODERS,
     **lists.ENCODERS,
     **remote.ENCODERS,
@@ -44,7 +46,10 @@ _ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]
     **reservations.ENCODERS,
     **variables.ENCODERS,
 }
-_FAILURES: Final[Mapping[str, Payload]] = {"SendLocalList": {"status": ListStatus.FAILED.value}}
+_FAILURES: Final[Mapping[str, Payload]] = {
+    "SendLocalList": {"status": ListStatus.FAILED.value},
+    "SetNetworkProfile": {"status": NetworkProfileStatus.FAILED.value},  # B09.FR.03
+}
 """Actions that have a word for it that nothing was done."""
 
 

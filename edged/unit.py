@@ -1,0 +1,49 @@
+"""One station of a gateway and what belongs to it: data, and the order in which it comes to life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edged.chargers.driver import ChargerDriver
+from edged.csms.connection import Connection
+from edged.csms.link import Link
+from edged.domain.station import Station
+from edged.domain.types import Now
+from edged.engine import Engine
+from edged.jobs import StationJobs
+from edged.settings import StationSettings
+
+
+class Begun:
+    """A mirror that tells when there is something to be seen at all: the start has been thought through and kept."""
+
+    def __init__(self) -> None:
+        self._shown = asyncio.Event()
+
+    def show(self, station: Station, now: Now) -> None:
+        self._shown.set()
+
+    async def wait(self) -> None:
+        await self._shown.wait()
+
+
+@dataclass(slots=True)
+class Unit:
+    """One station and what belongs to it."""
+
+    settings: StationSettings
+    engine: Engine
+    link: Link
+    connection: Connection
+    drivers: Mapping[int, ChargerDriver]
+    jobs: StationJobs
+    begun: Begun
+    ticked: bool = False
+    showing: asyncio.TimerHandle | None = None
+
+    async def connect(self) -> None:
+        """Not before the start has been thought through: it may lead to another CSMS than the last run."""
+        await self.begun.wait()
+        await self.connection.run()
