@@ -574,3 +574,18 @@ def test_who_asks_is_told_the_last_stage() -> None:
     end(site)
     end(site)
     assert shown(site.station) == (S.IDLE, None)
+
+
+# --- who may begin while firmware waits
+
+
+@pytest.mark.req("L01.FR.07")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_while_firmware_waits_a_free_place_is_open_where_new_sessions_are_allowed(allowed: bool) -> None:
+    site = build(configuration={"AllowNewSessionsPendingFirmwareUpdate": "true" if allowed else "false"})
+    site.start(1)
+    unsigned(site)
+    assert update(site).waiting and site.connector(2).withdrawn is not allowed
+    site.unplug(1)
+    assert update(site).status is S.INSTALLING
+    assert site.connector(2).withdrawn, "while it is installed nobody can begin"

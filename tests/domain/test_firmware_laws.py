@@ -169,7 +169,8 @@ class Walk:
             assert not any(transaction.active for transaction in station.transactions.values())
             for number in station.connectors:
                 assert not station.effective(number) and not desired(station, number).permit_charging
-        if not (update.waiting or update.installing) or update.over:
+        waits = (update.waiting or update.installing) and not update.over
+        if not waits and not station.idle_resets and station.reset is None:
             assert not any(connector.withdrawn for connector in station.connectors.values())
 
 
