@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from edged.domain.configuration import Configuration, normalize, wanted
 from edged.domain.configuration_names import site_key
-from edged.domain.hardware import Capability, Measurand
+from edged.domain.hardware import Action, Capability, Measurand
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station, Vendor
 from edged.domain.types import Now
 from edged.ocpp.dialect import Dialect, computed_for
@@ -27,7 +27,7 @@ NO_VENDORS: Mapping[str, Vendor] = MappingProxyType({})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerFacts:
     """What a charger's profile and its wires say of it. `max_current_ma`: the smaller of the site's and the profile's,
-    if any. Below `min_current_ma` it can only stop."""
+    if any. Below `min_current_ma` it can only stop. `reset_marks`: as in `ConnectorLayout`."""
 
     capabilities: frozenset[Capability]
     measurands: frozenset[Measurand]
@@ -36,6 +36,7 @@ class ChargerFacts:
     voltage_v: float = 230.0
     max_current_ma: int | None = None
     min_current_ma: int = DEFAULT_MIN_MA
+    reset_marks: Mapping[Action, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def layouts(settings: StationSettings, facts: Mapping[str, ChargerFacts]) -> tup
                     voltage_v=charger.voltage_v,
                     max_current_ma=charger.max_current_ma or DEFAULT_MAX_MA,
                     min_current_ma=charger.min_current_ma,
+                    reset_marks=charger.reset_marks,
                 )
             )
     return tuple(found)

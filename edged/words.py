@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from edged.chargers.line import BusSpec, LineKind
@@ -11,7 +12,7 @@ from edged.csms.backoff import BackOffPolicy
 from edged.csms.endpoint import ConnectionSettings
 from edged.domain import access
 from edged.domain.certificate import trusted
-from edged.domain.hardware import Capability
+from edged.domain.hardware import Action, Capability
 from edged.domain.station import Station
 from edged.settings import ChargerSettings, Line, SerialLine, StationSettings, TcpLine
 from edged.settings.model import CsmsSettings, PasswordEncoding
@@ -50,7 +51,20 @@ def charger_facts(
         voltage_v=settings.voltage_v,
         max_current_ma=max_ma,
         min_current_ma=min_ma,
+        reset_marks=_reset_marks(settings, profile),
     )
+
+
+def _reset_marks(settings: ChargerSettings, profile: DeviceProfile) -> Mapping[Action, frozenset[str]]:
+    """What a reset of the charger takes along: a controller of several points, or all that is behind a relay."""
+    marks = {Action.RESET_SOFT: frozenset[str](), Action.RESET_HARD: frozenset[str]()}
+    for action in marks:
+        steps = profile.actions.get(action.value)
+        if steps is not None and steps.affects_all_points:
+            marks[action] |= {f"{settings.line} {settings.unit_id}"}
+    if settings.reset_relay is not None:
+        marks[Action.RESET_HARD] |= {f"{settings.reset_relay.charger} {settings.reset_relay.output}"}
+    return marks
 
 
 def connection_settings(

@@ -17,9 +17,10 @@ from edged.domain.idleness import is_evse_idle
 from edged.domain.pending import PendingEvseReset
 from edged.domain.places import connectors_of
 from edged.domain.policy import Trigger
-from edged.domain.station import Connector, Station
+from edged.domain.station import Connector, ConnectorLayout, Station
 from edged.domain.transition import Draft, put
 
+NO_MARKS: frozenset[str] = frozenset()
 ENERGY_OFF_S = 10.0
 """How long the contactor is waited for before the charger is reset as it is."""
 RESET_S = 60.0
@@ -29,21 +30,32 @@ POWER_CYCLE_S = 240.0
 
 
 def allowed(station: Station, evse: int) -> bool:
-    """Whether the EVSE can be reset by itself (2.x EVSE.AllowReset): its charger can be reset and serves no other."""
-    numbers = connectors_of(station, evse)
-    chargers = {station.connectors[n].layout.charger for n in numbers}
-    served = {n for n, c in station.connectors.items() if c.layout.charger in chargers}
-    return len(chargers) == 1 and served == set(numbers) and _reached_by(station, evse, ResetKind.HARD) is not None
+    """Whether the EVSE can be reset by itself, now (2.x EVSE.AllowReset)."""
+    return _reached_by(station, evse, ResetKind.HARD) is not None
 
 
 def _reached_by(station: Station, evse: int, kind: ResetKind) -> tuple[int, Action] | None:
-    """The connector and the action that reset the EVSE's charger. An idle one is reset softly where it can be."""
+    """The connector and the action that reset the EVSE's charger and no other. An idle one is reset softly where it can
+    be."""
     wanted = [(Capability.RESET_HARD, Action.RESET_HARD), (Capability.RESET_SOFT, Action.RESET_SOFT)]
     for capability, action in wanted if kind is ResetKind.HARD else reversed(wanted):
         for number in connectors_of(station, evse):
-            if station.connectors[number].can(capability):
+            if station.connectors[number].can(capability) and _alone(station, evse, action):
                 return number, action
     return None
+
+
+def _alone(station: Station, evse: int, action: Action) -> bool:
+    """The EVSE has one charger, and the action on it touches no other EVSE."""
+    own = [station.connectors[number].layout for number in connectors_of(station, evse)]
+    others = [c.layout for c in station.connectors.values() if c.layout.evse_id != evse]
+    shared = any(one.charger == other.charger or taken_along(one, other, action) for one in own for other in others)
+    return len({one.charger for one in own}) == 1 and not shared
+
+
+def taken_along(one: ConnectorLayout, other: ConnectorLayout, action: Action) -> bool:
+    """Whether the action on one charger is felt by the other's too."""
+    return bool(one.reset_marks.get(action, NO_MARKS) & other.reset_marks.get(action, NO_MARKS))
 
 
 def reset(draft: Draft, event: ResetStation, evse: int) -> None:
@@ -53,7 +65,7 @@ def reset(draft: Draft, event: ResetStation, evse: int) -> None:
     reached = _reached_by(station, evse, event.kind)
     if not numbers:
         draft.reply(event.request, ResetStatus.REJECTED, "no such EVSE", reason=Reason.UNKNOWN_EVSE)
-    elif reached is None or not allowed(station, evse):
+    elif reached is None:
         detail = "the charger cannot be reset by itself"
         draft.reply(event.request, ResetStatus.REJECTED, detail, reason=Reason.UNSUPPORTED_REQUEST)
     elif _under_way(station, evse):

@@ -6,6 +6,7 @@ is idle is not kept: whatever starts the station meanwhile has reset it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from edged.domain import availability, certificate, data_transfer, evse_reset, firmware, session, transaction, unlock
@@ -14,7 +15,7 @@ from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
 from edged.domain.events import ActionPerformed
 from edged.domain.evse_reset import POWER_CYCLE_S as POWER_CYCLE_S
-from edged.domain.evse_reset import cuts_power
+from edged.domain.evse_reset import cuts_power, taken_along
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState
 from edged.domain.idleness import is_idle
 from edged.domain.pending import PendingReset
@@ -95,13 +96,14 @@ def refresh(draft: Draft) -> None:
 
 
 def _reset_chargers(draft: Draft, pending: PendingReset) -> PendingReset:
-    """Each charger once, by the register or the relay that it has; one without is only disabled."""
+    """Each charger once, by the register or the relay that it has, also where several have it in common; one without is
+    only disabled."""
     tickets: dict[str, tuple[int, Action]] = {}
     for number, connector in draft.station.connectors.items():
         ticket = f"{CHARGER_PREFIX}{connector.layout.charger}"
         action = _action(pending.kind, connector)
         reachable = connector.online or cuts_power(connector, action)
-        if reachable and action is not None and ticket not in tickets:
+        if reachable and action is not None and ticket not in tickets and not _felt(draft, tickets, number, action):
             tickets[ticket] = (number, action)
     for ticket, (number, action) in tickets.items():
         draft.emit(Perform(number, action, ticket))
@@ -111,6 +113,13 @@ def _reset_chargers(draft: Draft, pending: PendingReset) -> PendingReset:
     done = replace(pending, performed=True, chargers=frozenset(tickets), until_s=until_s)
     draft.update(reset=done)
     return done
+
+
+def _felt(draft: Draft, tickets: Mapping[str, tuple[int, Action]], number: int, action: Action) -> bool:
+    """Whether the charger is reset along with one that is reset anyway."""
+    connectors = draft.station.connectors
+    layout = connectors[number].layout
+    return any(by is action and taken_along(connectors[n].layout, layout, by) for n, by in tickets.values())
 
 
 def _action(kind: ResetKind, connector: Connector) -> Action | None:

@@ -23,10 +23,11 @@ from edged.domain.credentials import (
     NetworkProfile,
 )
 from edged.domain.displays import Bill, DisplayMessage
-from edged.domain.effects import RestartScope, Sample, SecurityRecord, StopReason
+from edged.domain.effects import EventRecord, RestartScope, Sample, SecurityRecord, StopReason
 from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
-from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Measurand, Meter
+from edged.domain.hardware import Action, Capability, ChargerState, Fault, LockState, Measurand, Meter
+from edged.domain.monitors import Monitor, Monitoring, Watch
 from edged.domain.pending import Pending, PendingEvseReset, PendingReset, PendingUnlock
 from edged.domain.policy import Policy
 from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, Stamp
@@ -84,7 +85,8 @@ class ConnectorLayout:
 
     `number` counts through the station (1.6, MQTT), `evse_id`/`connector_id` are 2.x's. `max_current_ma` is what the
     installation allows: never exceeded; below `min_current_ma` the charger can only stop. `phases` are wired, each with
-    `voltage_v` to neutral.
+    `voltage_v` to neutral. Chargers that have one of their `reset_marks` for an action in common are reset
+    together by it.
     """
 
     number: int
@@ -98,6 +100,7 @@ class ConnectorLayout:
     max_current_ma: int = 32_000
     min_current_ma: int = 6_000
     voltage_v: float = 230.0
+    reset_marks: Mapping[Action, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,8 +346,9 @@ class Boot:
 class Station:
     """One OCPP station. `connectors` by number, `reservations` by id, `transactions` by our id, `cache` and
     `local_list` by token key, `charging_profiles` by id, `certificates` by use and fingerprint,
-    `client_certificates` by key, `security_tally` by type of event, `security_queue` (the security events that wait for
-    the CSMS) by number, `network` (network profiles) by slot.
+    `client_certificates` by key, `monitors` by id, `security_tally` by type of event, `security_queue` and
+    `event_queue` (the security events, and what monitors have told, that wait for the CSMS) by number, `network`
+    (network profiles) by slot.
 
     `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
     the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
@@ -369,6 +373,9 @@ class Station:
     bills: Mapping[int, Bill] = field(default_factory=dict)
     certificates: Mapping[str, InstalledCertificate] = field(default_factory=dict)
     client_certificates: Mapping[str, ClientCertificate] = field(default_factory=dict)
+    monitors: Mapping[int, Monitor] = field(default_factory=dict)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    watch: Watch = field(default_factory=Watch)
     pending: Mapping[str, Pending] = field(default_factory=dict)
     corrections: Mapping[str, float] = field(default_factory=dict)
     operative: bool = True
@@ -381,6 +388,7 @@ class Station:
     list_conflict: bool = False
     security_tally: Mapping[str, SecurityTally] = field(default_factory=dict)
     security_queue: Mapping[int, SecurityRecord] = field(default_factory=dict)
+    event_queue: Mapping[int, EventRecord] = field(default_factory=dict)
     wrong_codes: WrongCodes = WrongCodes()
     reset: PendingReset | None = None
     idle_resets: tuple[int, ...] = ()

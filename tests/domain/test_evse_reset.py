@@ -330,3 +330,32 @@ def test_what_cannot_be_reset_now_is_rejected(how: str) -> None:
     if how == "restarting":
         reset(site, IMMEDIATE)
     assert reset(site, IMMEDIATE, evse) is REJECTED
+
+
+# --- chargers that are reset together
+
+
+def together(action: Action, capabilities: frozenset[Capability]) -> Site:
+    """Two EVSEs with a charger each, behind one controller that the action resets as a whole."""
+    marks = {action: frozenset({"controller"})}
+    shapes = tuple(layout(n, capabilities=capabilities, reset_marks=marks) for n in (1, 2))
+    return Site.build(layouts=shapes, policy=POLICY)
+
+
+@pytest.mark.req("B11.FR.09", "B11.FR.10")
+@pytest.mark.parametrize(
+    ("capabilities", "status"), [(SOFTLY, REJECTED), (SOFTLY | HARDLY, ACCEPTED)], ids=["only so", "also another way"]
+)
+def test_what_takes_others_along_is_not_done_for_one_evse(
+    capabilities: frozenset[Capability], status: ResetStatus
+) -> None:
+    site = together(Action.RESET_SOFT, capabilities)
+    assert allowed(site.station, 1) is (status is ACCEPTED)
+    assert reset(site, ON_IDLE, 1) is status
+    assert performs(site) == ([(1, Action.RESET_HARD)] if status is ACCEPTED else [])
+
+
+def test_the_whole_station_resets_such_a_controller_once() -> None:
+    site = together(Action.RESET_SOFT, SOFTLY)
+    assert reset(site, ON_IDLE) is ACCEPTED
+    assert performs(site) == [(1, Action.RESET_SOFT)]
