@@ -15,6 +15,7 @@ from edged.domain.credentials import CertificateHash, CertificateUse, NetworkPro
 from edged.domain.displays import DisplayMessage, MessagePriority, MessageState
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogOrder
+from edged.domain.monitors import MonitoringCommand
 from edged.domain.types import IdToken, IdTokenInfo, RequestRef
 from edged.domain.variables import VariableCommand
 
@@ -339,7 +340,7 @@ class ReportSecurityEvent:
     at: datetime | None = None
 
 
-Command = (
+PlainCommand = (
     ReserveNow
     | CancelReservation
     | RequestStart
@@ -371,5 +372,7 @@ Command = (
     | ReceiveData
     | SendData
     | ReportSecurityEvent
-    | VariableCommand
 )
+"""Each of these is its own functional block's; the others go to one of theirs together."""
+
+Command = PlainCommand | VariableCommand | MonitoringCommand

@@ -11,9 +11,10 @@ from typing import Any
 
 from edged.domain import display, evse_reset, routes
 from edged.domain.configuration import VALUE_MAX_CHARS
-from edged.domain.device_model_terms import Definition, Fact, Limit, Scope
+from edged.domain.device_model_terms import Definition, Fact, Limit, Presence, Scope
 from edged.domain.displays import MessagePriority
-from edged.domain.hardware import Capability
+from edged.domain.hardware import Capability, FaultCode, LockState, Measurand
+from edged.domain.monitors import LOWEST_SEVERITY, MonitoringBase
 from edged.domain.profile_flaws import controllable
 from edged.domain.reporting import PAGE_ITEMS
 from edged.domain.station import Connector, Station
@@ -23,10 +24,16 @@ from edged.domain.variables import Component, DataType, Variable
 ITEMS_PER_MESSAGE = 100
 """What one SetVariables may carry."""
 BYTES_PER_MESSAGE = 64 * 1024
-"""What one GetVariables or SetVariables may be long."""
+"""What a request may be long that carries items."""
+MONITORS_PER_MESSAGE = 100
+"""What one SetVariableMonitoring may carry."""
+CLEAR_ITEMS_PER_MESSAGE = 300
+"""What one ClearVariableMonitoring may carry."""
 PAGE_BYTES = 128 * 1024
 """No page of a report is longer."""
 REPORTING_VALUE_CHARS = 2500
+LOCK = "ConnectorPlugRetentionLock"
+LOCKS = frozenset({Capability.UNLOCK, Capability.LOCK_SENSE, Capability.LOCK_CONTROL})
 
 # --- places
 
@@ -66,6 +73,46 @@ def _power(station: Station, component: Component) -> str:
     """What flows, in W; nothing where nobody measures it."""
     known = [c.meter.power_w for c in connectors_of(station, component) if c.online and c.meter.power_w is not None]
     return f"{round(sum(known), 1):g}" if known else ""
+
+
+def _energy(station: Station, component: Component) -> str:
+    """The register as it is reported, in Wh."""
+    known = [c.energy_wh for c in connectors_of(station, component) if c.energy_wh is not None]
+    return f"{sum(known):.0f}" if known else ""
+
+
+def _temperature(station: Station, component: Component) -> str:
+    known = [c.meter.temperature_c for c in connectors_of(station, component) if c.online]
+    return max((f"{one:.1f}" for one in known if one is not None), key=float, default="")
+
+
+def _measures(measurand: Measurand) -> Presence:
+    return lambda station, component: any(measurand in c.layout.measurands for c in connectors_of(station, component))
+
+
+def _locks(station: Station, component: Component) -> bool:
+    """Whether there is a lock that anything is known of or can be done with."""
+    return any(c.layout.capabilities & LOCKS for c in connectors_of(station, component))
+
+
+def _locked(station: Station, component: Component) -> str:
+    """Whether the lock holds; nothing where nobody senses it."""
+    states = {connector.lock for connector in connectors_of(station, component)}
+    return "" if states <= {LockState.UNKNOWN} else _flag(LockState.LOCKED in states)
+
+
+def _lock_problem(station: Station, component: Component) -> str:
+    """G05.FR.02."""
+    faults = (fault for connector in connectors_of(station, component) for fault in connector.faults)
+    return _flag(any(fault.code is FaultCode.CONNECTOR_LOCK for fault in faults))
+
+
+def _base(station: Station, _component: Component) -> str:
+    return station.monitoring.base.value
+
+
+def _level(station: Station, _component: Component) -> str:
+    return str(station.monitoring.level)
 
 
 def _most_power(station: Station, component: Component) -> float:
@@ -180,6 +227,19 @@ FACTS: tuple[Definition, ...] = (
         most=_number_of("LocalAuthListMaxLength"),
     ),
     _const("LocalAuthListCtrlr", "SupportsExpiryDateTime", True),
+    _const("MonitoringCtrlr", "Available", True),
+    _const("MonitoringCtrlr", "BytesPerMessage", BYTES_PER_MESSAGE, "ClearVariableMonitoring", unit="B"),
+    _const("MonitoringCtrlr", "BytesPerMessage", BYTES_PER_MESSAGE, "SetVariableMonitoring", unit="B"),
+    _const("MonitoringCtrlr", "ItemsPerMessage", CLEAR_ITEMS_PER_MESSAGE, "ClearVariableMonitoring"),
+    _const("MonitoringCtrlr", "ItemsPerMessage", MONITORS_PER_MESSAGE, "SetVariableMonitoring"),
+    *(
+        _fact("MonitoringCtrlr", name, DataType.OPTION_LIST, _base, values=tuple(MonitoringBase))
+        for name in ("ActiveMonitoringBase", "MonitoringBase")
+    ),
+    *(
+        _fact("MonitoringCtrlr", name, DataType.INTEGER, _level, minimum=0, maximum=LOWEST_SEVERITY)
+        for name in ("ActiveMonitoringLevel", "MonitoringLevel")
+    ),
     _fact(
         "OCPPCommCtrlr",
         "ActiveNetworkProfile",
@@ -231,5 +291,28 @@ FACTS: tuple[Definition, ...] = (
     _fact("EVSE", "AllowReset", DataType.BOOLEAN, _allows_reset, scope=Scope.EVSE),
     _fact("EVSE", "Power", DataType.DECIMAL, _power, scope=Scope.EVSE, unit="W", minimum=0, most=_most_power),
     *_part("Connector", Scope.CONNECTOR),
+    _fact(
+        "Connector",
+        "Temperature",
+        DataType.DECIMAL,
+        _temperature,
+        scope=Scope.CONNECTOR,
+        unit="Celsius",
+        present=_measures(Measurand.TEMPERATURE),
+    ),
+    *(
+        _fact(LOCK, name, DataType.BOOLEAN, fact, scope=Scope.CONNECTOR, present=_locks)
+        for name, fact in (("Active", _locked), ("Available", _TRUE), ("Enabled", _TRUE), ("Problem", _lock_problem))
+    ),
+    _fact(
+        "FiscalMetering",
+        "EnergyImportRegister",
+        DataType.DECIMAL,
+        _energy,
+        scope=Scope.EVSE,
+        unit="Wh",
+        minimum=0,
+        present=_measures(Measurand.ENERGY),
+    ),
     _fact("Connector", "ConnectorType", DataType.STRING, _type, scope=Scope.CONNECTOR, constant=True),
 )

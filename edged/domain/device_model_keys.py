@@ -58,6 +58,8 @@ KEYED: tuple[Definition, ...] = (
     _key("LocalAuthListCtrlr", "DisablePostAuthorize", "LocalAuthListDisablePostAuthorize"),
     _key("LocalAuthListCtrlr", "Enabled", "LocalAuthListEnabled"),
     _key("LocalAuthListCtrlr", "ItemsPerMessage", "SendLocalListMaxLength"),
+    _key("MonitoringCtrlr", "Enabled", "MonitoringEnabled"),
+    _key("MonitoringCtrlr", "OfflineQueuingSeverity", "OfflineMonitoringEventQueuingSeverity"),
     _key("OCPPCommCtrlr", "FileTransferProtocols", "SupportedFileTransferProtocols"),
     _key("OCPPCommCtrlr", "HeartbeatInterval", "HeartbeatInterval", unit="s", minimum=1),
     _key("OCPPCommCtrlr", "MessageAttemptInterval", "TransactionMessageRetryInterval", "TransactionEvent", unit="s"),

@@ -16,6 +16,7 @@ from edged.domain.files import FirmwareStatus, LogKind, UploadStatus
 from edged.domain.hardware import Action, Measurand
 from edged.domain.jobs import Job
 from edged.domain.journal import Entry
+from edged.domain.monitors import MonitorEvent
 from edged.domain.policy import Trigger
 from edged.domain.types import IdToken, Phase, RequestRef, Stamp
 
@@ -158,7 +159,29 @@ class LogRecord:
     request_id: int | None = None
 
 
-Record = TransactionRecord | MeterRecord | ReservationRecord | SecurityRecord | FirmwareRecord | LogRecord | LimitRecord
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """What monitors have told at one moment."""
+
+    at: Stamp
+    events: tuple[MonitorEvent, ...]
+
+    @property
+    def severity(self) -> int:
+        """Of the most severe: the lowest number."""
+        return min(event.severity for event in self.events)
+
+
+Record = (
+    TransactionRecord
+    | MeterRecord
+    | ReservationRecord
+    | SecurityRecord
+    | FirmwareRecord
+    | LogRecord
+    | LimitRecord
+    | EventRecord
+)
 
 
 def lane_of(record: Record) -> Lane:

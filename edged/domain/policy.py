@@ -72,7 +72,7 @@ class Policy:
     `replaces_profiles`: a charging profile takes the place of one with its purpose, level and place; else it is refused
     (2.0.1 K01.FR.06). `profiles_name_transactions`: a TxProfile without its transaction's id is refused (K01.FR.03).
     `phases_binding`: so is one whose number of phases cannot be promised (K01.FR.44). `limit_records`: the CSMS is told
-    of the site's own limits (K11 to K13).
+    of the site's own limits (K11 to K13), `event_records`: of what its monitors find (N07, N08).
     `triggered_values`: the key that names the values of a triggered meter report. `daily_heartbeat`: no interval means
     one a day, not none. `refuses_when_rejected`: the calls of a CSMS that has rejected the station are refused, not
     ignored.
@@ -106,6 +106,7 @@ class Policy:
     profiles_name_transactions: bool = False
     phases_binding: bool = False
     limit_records: bool = False
+    event_records: bool = False
     critical_events: frozenset[str] = frozenset()
     renews_at_once: bool = False
     all_after_outage: bool = False

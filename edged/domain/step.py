@@ -65,6 +65,7 @@ from edged.domain.commands import (
     GetLog,
     GetTransactionStatus,
     InstallCertificate,
+    PlainCommand,
     ReceiveData,
     ReportSecurityEvent,
     RequestStart,
@@ -165,10 +166,13 @@ def _tick(draft: Draft) -> None:
 def _command(draft: Draft, event: Command) -> None:
     if isinstance(event, VariableCommand):
         variable_access.serve(draft, event)
-        return
-    if isinstance(event, MonitoringCommand):
+    elif isinstance(event, MonitoringCommand):
         monitoring.serve(draft, event)
-        return
+    else:
+        _plain_command(draft, event)
+
+
+def _plain_command(draft: Draft, event: PlainCommand) -> None:
     match event:
         case ReserveNow():
             reservation.reserve(draft, event)

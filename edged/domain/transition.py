@@ -15,6 +15,7 @@ from edged.domain.effects import (
     Dequeue,
     Effect,
     Enqueue,
+    EventRecord,
     Record,
     Reply,
     SecurityRecord,
@@ -113,6 +114,8 @@ class Draft:
         self.update(next_seq=seq + 1, queued=self.station.queued + 1)
         if isinstance(record, SecurityRecord):
             self.update(security_queue=put(self.station.security_queue, seq, record))
+        elif isinstance(record, EventRecord):
+            self.update(event_queue=put(self.station.event_queue, seq, record))
         owner = transaction_of(record)
         if owner is not None and owner in self.station.transactions:
             self.transact(owner, queued=self.station.transactions[owner].queued + 1)
@@ -139,6 +142,8 @@ class Draft:
         self.emit(Dequeue(seq))
         if seq in self.station.security_queue:
             self.update(security_queue=drop(self.station.security_queue, seq))
+        elif seq in self.station.event_queue:
+            self.update(event_queue=drop(self.station.event_queue, seq))
         owner = transaction_of(record)
         if owner is None or owner not in self.station.transactions:
             return

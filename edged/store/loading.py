@@ -16,8 +16,9 @@ from edged.domain.commands import Target
 from edged.domain.configuration import find_key, normalize
 from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, NetworkProfile
 from edged.domain.displays import DisplayMessage
-from edged.domain.effects import Record, Sample, SecurityRecord, transaction_of
+from edged.domain.effects import EventRecord, Record, Sample, SecurityRecord, transaction_of
 from edged.domain.files import FirmwareUpdate, LogUpload
+from edged.domain.monitors import Monitor, Monitoring
 from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
 from edged.domain.types import IdToken
 from edged.store.codec import Unreadable, decode, encode, unpack
@@ -26,6 +27,7 @@ from edged.store.records import (
     ACCESS_KEPT,
     CONNECTOR_KEPT,
     FIRMWARE_KEPT,
+    MONITORING_KEPT,
     RESERVATION_KEPT,
     STATION_KEPT,
     STATION_KEY,
@@ -84,6 +86,8 @@ class _Loading:
             display_messages=self._table(Table.DISPLAY_MESSAGE, _message, self.fresh.display_messages),
             certificates=self._table(Table.CERTIFICATE, _certificate, self.fresh.certificates),
             client_certificates=self._table(Table.CLIENT_CERTIFICATE, _client, self.fresh.client_certificates),
+            monitors=self._table(Table.MONITOR, _monitor, self.fresh.monitors),
+            monitoring=self._one(Table.MONITORING, Monitoring, MONITORING_KEPT, self.fresh.monitoring),
             firmware=self._one(Table.FIRMWARE, FirmwareUpdate, FIRMWARE_KEPT, self.fresh.firmware),
             upload=self._one(Table.UPLOAD, LogUpload, UPLOAD_KEPT, self.fresh.upload),
             access=self._one(Table.ACCESS, Access, ACCESS_KEPT, self.fresh.access),
@@ -91,6 +95,7 @@ class _Loading:
             corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),
             queued=len(records),
             security_queue={seq: one for seq, one in records.items() if isinstance(one, SecurityRecord)},
+            event_queue={seq: one for seq, one in records.items() if isinstance(one, EventRecord)},
             **self._station_facts(),
         )
         station = replace(station, next_seq=max(station.next_seq, 1 + max(self.rows.outbox, default=0)))
@@ -351,6 +356,12 @@ def _profile(key: str, row: Any) -> tuple[int, InstalledProfile]:
 
 def _message(key: str, row: Any) -> tuple[int, DisplayMessage]:
     one: DisplayMessage = decode(DisplayMessage, row)
+    _same_key(key, str(one.id))
+    return one.id, one
+
+
+def _monitor(key: str, row: Any) -> tuple[int, Monitor]:
+    one: Monitor = decode(Monitor, row)
     _same_key(key, str(one.id))
     return one.id, one
 

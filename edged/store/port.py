@@ -38,6 +38,8 @@ class Table(StrEnum):
     DISPLAY_MESSAGE = "display_message"  # by id
     FIRMWARE = "firmware"  # at most one row
     LOCAL_LIST = "local_list"  # by token
+    MONITOR = "monitor"  # by id
+    MONITORING = "monitoring"  # one row
     NETWORK = "network"  # by slot
     PROFILE = "profile"  # by id
     RESERVATION = "reservation"  # by id

@@ -18,6 +18,7 @@ from edged.domain.effects import (
     Dequeue,
     Effect,
     Enqueue,
+    EventRecord,
     FirmwareRecord,
     Keep,
     LimitRecord,
@@ -31,6 +32,7 @@ from edged.domain.effects import (
 )
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.journal import Entry, Journal, SecurityEntry, TransferEntry, journal_of
+from edged.domain.monitors import Monitoring
 from edged.domain.station import Boot, CachedToken, Connector, Reservation, Station, Transaction
 from edged.domain.types import Now
 from edged.store.codec import Unreadable, decode, encode, pack
@@ -46,6 +48,7 @@ CONNECTOR_KEPT = (
 )
 STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict")
 FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
+MONITORING_KEPT = tuple(f.name for f in fields(Monitoring))
 UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
 ACCESS_KEPT = tuple(f.name for f in fields(Access) if f.name not in ("failures", "attempts", "until_s"))
 RESERVATION_KEPT = tuple(f.name for f in fields(Reservation) if f.name != "held_until_s")
@@ -64,6 +67,7 @@ RECORDS: Mapping[str, type] = MappingProxyType(
         "firmware": FirmwareRecord,
         "log": LogRecord,
         "limit": LimitRecord,
+        "event": EventRecord,
     }
 )
 ENTRIES: Mapping[Journal, type] = MappingProxyType({Journal.SECURITY: SecurityEntry, Journal.TRANSFER: TransferEntry})
@@ -360,6 +364,10 @@ def _compare_more(draft: _Draft, before: Station, after: Station) -> None:
     draft.compare(
         Table.CLIENT_CERTIFICATE, before.client_certificates, after.client_certificates, key=to_key, row=whole_row
     )
+    draft.compare(Table.MONITOR, before.monitors, after.monitors, key=str, row=whole_row)
+    if before.monitoring is not after.monitoring:
+        was, will_be = _single(before.monitoring), _single(after.monitoring)
+        draft.compare(Table.MONITORING, was, will_be, key=str, row=whole_row)
     if before.firmware is not after.firmware:
         old, new = _single(before.firmware), _single(after.firmware)
         draft.compare(Table.FIRMWARE, old, new, key=str, row=firmware_row, facts=_firmware_facts)
@@ -399,6 +407,7 @@ def kept(station: Station) -> Station:
         security_tally={},
         bills={},
         wrong_codes=type(station.wrong_codes)(),
+        watch=type(station.watch)(),
         pending={},
         link=type(station.link)(),
         reset=None,

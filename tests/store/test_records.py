@@ -112,6 +112,8 @@ STATION_TABLES = {
     "firmware",
     "upload",
     "access",
+    "monitors",
+    "monitoring",
 }
 STATION_FLEETING = {
     *(
@@ -128,6 +130,7 @@ STATION_FLEETING = {
         "aligned_slot",
         "ended_slot",
     ),
+    *("watch", "event_queue"),
     *("security_tally", "security_queue", "limits", "wrong_codes"),
 }
 CONNECTOR_FLEETING = {

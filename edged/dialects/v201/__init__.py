@@ -31,6 +31,7 @@ POLICY: Final = Policy(
     replaces_profiles=False,  # K01.FR.06
     profiles_name_transactions=True,  # K01.FR.03
     phases_binding=True,  # K01.FR.44
+    event_records=True,  # N07, N08
     limit_records=True,  # K11.FR.02, K12.FR.02, K13.FR.01
     begin_in_start=True,  # E01.FR.09
     times_out_unplugged=True,  # E10.FR.02

@@ -16,6 +16,7 @@ from edged.dialects.v201 import (
     display,
     files,
     meter_values,
+    monitoring,
     provisioning,
     reservations,
     security,
@@ -24,6 +25,7 @@ from edged.dialects.v201 import (
 )
 from edged.domain.effects import (
     DataQuestion,
+    EventRecord,
     FirmwareRecord,
     LimitRecord,
     LogRecord,
@@ -49,6 +51,7 @@ _PAGES: Final[Mapping[ReportKind, Callable[[ReportPage, Station], Request | None
     ReportKind.CHARGING_PROFILES: charging.encode_page,
     ReportKind.CUSTOMER: customer.encode_page,
     ReportKind.DISPLAY_MESSAGES: display.encode_page,
+    ReportKind.MONITORS: monitoring.encode_page,
     ReportKind.VARIABLES: variables.encode_page,
 }
 """How a page of each kind of report is worded: the functional blocks' own."""
@@ -63,6 +66,8 @@ def encode_record(record: Record, station: Station) -> Request | NotYet | Inexpr
             return security.encode_security_event(record, station)
         case FirmwareRecord() | LogRecord():
             return files.encode_record(record)
+        case EventRecord():
+            return monitoring.encode_events(record, station)
         case LimitRecord():
             return charging.encode_limit(record, station)
         case TransactionRecord():

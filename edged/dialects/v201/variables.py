@@ -85,7 +85,7 @@ def _read_attribute(told: Payload) -> Attribute | None:
 # --- what the CSMS asks
 
 
-def _too_long(payload: Payload) -> CallRefused | None:
+def too_long(payload: Payload) -> CallRefused | None:
     """B06.FR.17, B08.FR.18."""
     size = len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
     if size <= BYTES_PER_MESSAGE:
@@ -98,7 +98,7 @@ def _get_variables(payload: Payload, request: RequestRef) -> Event | CallRefused
         VariableQuery(read_component(one["component"]), read_variable(one["variable"]), _read_attribute(one))
         for one in payload["getVariableData"]
     )
-    return _too_long(payload) or GetVariables(request, queries)
+    return too_long(payload) or GetVariables(request, queries)
 
 
 def _set_variables(payload: Payload, request: RequestRef) -> Event | CallRefused:
@@ -111,7 +111,7 @@ def _set_variables(payload: Payload, request: RequestRef) -> Event | CallRefused
         )
         for one in payload["setVariableData"]
     )
-    return _too_long(payload) or SetVariables(request, changes)
+    return too_long(payload) or SetVariables(request, changes)
 
 
 def _get_base_report(payload: Payload, request: RequestRef) -> Event:
@@ -122,7 +122,7 @@ def _get_report(payload: Payload, request: RequestRef) -> Event | CallRefused:
     criteria = frozenset(Criterion(word) for word in payload.get("componentCriteria", ()))
     wanted = tuple(read_filter(one) for one in payload.get("componentVariable", ()))
     event = GetReport(request=request, request_id=payload["requestId"], criteria=criteria, wanted=wanted)
-    return _too_long(payload) or event
+    return too_long(payload) or event
 
 
 def read_filter(told: Payload) -> VariableFilter:

@@ -1,0 +1,368 @@
+"""When a monitor speaks, and how the CSMS hears of it. 2.x N07, N08, G05.FR.02.
+
+The monitors are looked at once a second, all together: what came and went between two looks was not seen, and what one
+look finds is told together. A monitor compares what is so with what was told last. So one that must not speak now loses
+nothing: it tells what is so as soon as it may. It must not while
+- its severity number is above the level that the CSMS has set (N05.FR.03);
+- the CSMS is away and its severity number is above what is worth a place in the queue (N07.FR.04, N08.FR.03);
+- it has told `MAX_A_MINUTE` events in a minute: a value that flutters floods nobody;
+- nothing is known of its variable: of a charger that was not heard since the start, say.
+A notification that is hard-wired heeds neither level nor queue.
+
+Invariants: of a threshold that is passed the CSMS hears once, and once that it no longer is, whatever restarts lie
+between (N07.FR.14) · the ids of events rise · at most `MAX_QUEUED` messages wait for the CSMS, the least severe go.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from edged.domain import device_model
+from edged.domain.configuration import DAY_S
+from edged.domain.device_model_facts import LOCK, connectors_of
+from edged.domain.device_model_terms import Entry
+from edged.domain.effects import EventRecord
+from edged.domain.hardware import Fault, FaultCode
+from edged.domain.monitoring import NUMERIC
+from edged.domain.monitors import (
+    PERIODIC,
+    EventTally,
+    EventTrigger,
+    Monitor,
+    MonitorEvent,
+    MonitorKind,
+    Origin,
+)
+from edged.domain.own_monitors import prepare
+from edged.domain.station import Station
+from edged.domain.transition import Draft
+from edged.domain.types import Now
+from edged.domain.variables import Component, Variable
+
+MAX_A_MINUTE = 10
+MINUTE_S = 60.0
+MAX_QUEUED = 1000
+EVENTS_A_MESSAGE = 20
+LAST_EVENT_ID = 2**31 - 1
+PROBLEM = "Problem"
+
+
+def watch(draft: Draft) -> None:
+    """One look at every monitor. Nothing at all where the CSMS is not told of any."""
+    if not draft.station.policy.event_records:
+        return
+    prepare(draft)
+    _follow(draft)
+    if draft.station.monitors and draft.station.configuration.flag("MonitoringEnabled"):
+        _Look(draft).run()
+    _forget(draft)
+
+
+def _follow(draft: Draft) -> None:
+    """The transaction that an EVSE has, or had until its vehicle went: what follows from its end is still its."""
+    station = draft.station
+    running = {
+        connector.layout.evse_id: connector.transaction_id
+        for connector in station.connectors.values()
+        if connector.transaction_id is not None
+    }
+    if any(station.watch.transactions.get(evse) != name for evse, name in running.items()):
+        draft.update(watch=replace(station.watch, transactions={**station.watch.transactions, **running}))
+
+
+def _forget(draft: Draft) -> None:
+    station = draft.station
+    left = {c.layout.evse_id for c in station.connectors.values() if c.plugged or c.transaction_id is not None}
+    if not station.watch.transactions.keys() <= left:
+        kept = {evse: name for evse, name in station.watch.transactions.items() if evse in left}
+        draft.update(watch=replace(station.watch, transactions=kept))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a variable is now. `number`: of one that has a number."""
+
+    text: str
+    number: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a monitor says, before it has an id."""
+
+    monitor: Monitor
+    trigger: EventTrigger
+    text: str
+    cleared: bool
+    transaction_id: str | None
+
+
+class _Look:
+    """One look; never leaves this module."""
+
+    __slots__ = ("changed", "draft", "due", "read", "said", "slots", "station", "tallies")
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.station = draft.station
+        self.read: dict[tuple[Component, Variable], _Reading | None] = {}
+        self.said: list[_Said] = []
+        self.changed: dict[int, Monitor] = {}
+        self.due: dict[int, float] = {}
+        self.slots: dict[int, int] = {}
+        self.tallies: dict[int, EventTally] = {}
+
+    def run(self) -> None:
+        station = self.station
+        worst = station.monitoring.level
+        if not station.link.serving:
+            worst = min(worst, station.configuration.number("OfflineMonitoringEventQueuingSeverity"))
+        for monitor in station.monitors.values():
+            if monitor.severity <= worst or monitor.origin is Origin.NOTIFICATION:
+                self._judge(monitor)
+        if self.changed:
+            self.draft.update(monitors={**station.monitors, **self.changed})
+        if self.due or self.slots or self.tallies:
+            watch = station.watch
+            self.draft.update(
+                watch=replace(
+                    watch,
+                    due={**watch.due, **self.due},
+                    slots={**watch.slots, **self.slots},
+                    tallies={**watch.tallies, **self.tallies},
+                )
+            )
+        if self.said:
+            _tell(self.draft, self.said)
+
+    def _judge(self, monitor: Monitor) -> None:
+        if monitor.kind in PERIODIC:
+            self._when_due(monitor)
+            return
+        reading = self._reading(monitor)
+        if reading is None:
+            return
+        if monitor.kind is MonitorKind.DELTA:
+            self._delta(monitor, reading)
+        else:
+            self._threshold(monitor, reading)
+
+    def _reading(self, monitor: Monitor) -> _Reading | None:
+        """Each variable is read once a look."""
+        name = (monitor.component, monitor.variable)
+        if name not in self.read:
+            self.read[name] = _read(self.station, *name)
+        return self.read[name]
+
+    # --- the kinds
+
+    def _threshold(self, monitor: Monitor, reading: _Reading) -> None:
+        """N07.FR.02, 16, 17: above or below, not at it."""
+        if monitor.origin is Origin.NOTIFICATION:
+            passed = reading.text == "true"
+        elif reading.number is None:
+            return
+        elif monitor.kind is MonitorKind.UPPER:
+            passed = reading.number > monitor.value
+        else:
+            passed = reading.number < monitor.value
+        if passed == monitor.alerted or (passed and not self._active(monitor)) or not self._may(monitor):
+            return
+        transaction_id = self._transaction(monitor.component)
+        if not passed and transaction_id is None:
+            transaction_id = monitor.transaction_id
+        self._say(monitor, EventTrigger.ALERTING, reading.text, cleared=not passed, transaction_id=transaction_id)
+        self.changed[monitor.id] = replace(monitor, alerted=passed, transaction_id=transaction_id if passed else None)
+
+    def _delta(self, monitor: Monitor, reading: _Reading) -> None:
+        """N07.FR.18: a number by more than the value; FR.19: anything else at all."""
+        if monitor.reference is None:
+            self.changed[monitor.id] = replace(monitor, reference=reading.text)
+            return
+        if monitor.reference == reading.text or not _moved(monitor, reading):
+            return
+        if self._active(monitor) and self._may(monitor):
+            self._say(monitor, EventTrigger.DELTA, reading.text)
+            self.changed[monitor.id] = replace(monitor, reference=reading.text)
+
+    def _when_due(self, monitor: Monitor) -> None:
+        """N08.FR.05 to FR.07. What nobody could hear is not made up for."""
+        due = self._interval_over(monitor) if monitor.kind is MonitorKind.PERIODIC else self._slot_begun(monitor)
+        if not due or not self._active(monitor):
+            return
+        reading = self._reading(monitor)
+        if reading is not None:
+            self._say(monitor, EventTrigger.PERIODIC, reading.text)
+
+    def _interval_over(self, monitor: Monitor) -> bool:
+        """Counted from the moment at which it was set, or the station started."""
+        now_s, due_s = self.draft.now.monotonic_s, self.station.watch.due.get(monitor.id)
+        if due_s is not None and now_s < due_s:
+            return False
+        following_s = now_s + monitor.value
+        if due_s is not None and now_s < due_s + monitor.value:
+            following_s = due_s + monitor.value
+        self.due[monitor.id] = following_s
+        return due_s is not None
+
+    def _slot_begun(self, monitor: Monitor) -> bool:
+        """Counted from midnight, UTC. Only a clock that is right has intervals."""
+        slot = _slot(self.draft.now, monitor.value)
+        if slot is None:
+            return False
+        last = self.station.watch.slots.get(monitor.id)
+        if slot == last:
+            return False
+        self.slots[monitor.id] = slot
+        return last is not None and slot > last
+
+    # --- what it needs
+
+    def _active(self, monitor: Monitor) -> bool:
+        """Some monitors only watch transactions."""
+        if not monitor.transaction:
+            return True
+        return any(c.transaction_id is not None for c in connectors_of(self.station, monitor.component))
+
+    def _transaction(self, component: Component) -> str | None:
+        return None if component.evse is None else self.station.watch.transactions.get(component.evse)
+
+    def _may(self, monitor: Monitor) -> bool:
+        """Whether it has not spoken too often of late; counts."""
+        now_s = self.draft.now.monotonic_s
+        tally = self.station.watch.tallies.get(monitor.id)
+        if tally is None or now_s - tally.since_s >= MINUTE_S:
+            tally = EventTally(now_s, 0)
+        if tally.told >= MAX_A_MINUTE:
+            return False
+        self.tallies[monitor.id] = replace(tally, told=tally.told + 1)
+        return True
+
+    def _say(
+        self,
+        monitor: Monitor,
+        trigger: EventTrigger,
+        text: str,
+        *,
+        cleared: bool = False,
+        transaction_id: str | None = None,
+    ) -> None:
+        if transaction_id is None:
+            transaction_id = self._transaction(monitor.component)
+        self.said.append(_Said(monitor, trigger, text, cleared, transaction_id))
+
+
+# --- values
+
+
+def _read(station: Station, component: Component, variable: Variable) -> _Reading | None:
+    """The variable as it is; None where that is not known."""
+    entry = device_model.find(station, component, variable)
+    if not isinstance(entry, Entry) or not _heard(station, component):
+        return None
+    text = device_model.value(station, entry)
+    if text is None or (text == "" and entry.definition.fact is not None):
+        return None
+    return _Reading(text, _number(text) if entry.definition.data_type in NUMERIC else None)
+
+
+def _heard(station: Station, component: Component) -> bool:
+    """Whether the chargers that a component is about were heard since the start, or are silent for too long."""
+    if component.evse is None and component.name != "ChargingStation":
+        return True
+    return all(c.observed_at_s is not None or c.blocked for c in connectors_of(station, component))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _moved(monitor: Monitor, reading: _Reading) -> bool:
+    before = None if monitor.reference is None else _number(monitor.reference)
+    if reading.number is None or before is None:
+        return True
+    return abs(reading.number - before) > monitor.value
+
+
+def _slot(now: Now, period_s: float) -> int | None:
+    if not now.synchronized:
+        return None
+    midnight = now.utc.replace(hour=0, minute=0, second=0, microsecond=0)
+    slots_a_day = math.ceil(DAY_S / period_s)
+    return now.utc.toordinal() * slots_a_day + int((now.utc - midnight).total_seconds() // period_s)
+
+
+# --- telling
+
+
+def _tell(draft: Draft, said: list[_Said]) -> None:
+    """Notifications first: what else is wrong with that connector may follow from them."""
+    said.sort(key=lambda one: one.monitor.origin is not Origin.NOTIFICATION)
+    events: list[MonitorEvent] = []
+    last = draft.station.monitoring.last_event
+    for one in said:
+        last = last + 1 if last < LAST_EVENT_ID else 1
+        events.append(_event(draft.station, last, one, events))
+    draft.update(monitoring=replace(draft.station.monitoring, last_event=last))
+    at = draft.station.stamp(draft.now)
+    for start in range(0, len(events), EVENTS_A_MESSAGE):
+        _make_room(draft)
+        draft.enqueue(EventRecord(at, tuple(events[start : start + EVENTS_A_MESSAGE])))
+
+
+def _event(station: Station, number: int, said: _Said, earlier: list[MonitorEvent]) -> MonitorEvent:
+    monitor = said.monitor
+    problem = monitor.variable.name == PROBLEM and said.text == "true"
+    fault = next(_faults(station, monitor.component), None) if problem else None
+    return MonitorEvent(
+        id=number,
+        trigger=said.trigger,
+        component=monitor.component,
+        variable=monitor.variable,
+        value=said.text,
+        origin=monitor.origin,
+        severity=monitor.severity,
+        monitor_id=None if monitor.origin is Origin.NOTIFICATION else monitor.id,
+        cleared=said.cleared,
+        transaction_id=said.transaction_id,
+        cause=_cause(monitor.component, earlier) if problem else None,
+        tech_code="" if fault is None else fault.vendor_code or fault.code.value,
+        tech_info="" if fault is None else f"{fault.code.value}: {fault.info}" if fault.info else fault.code.value,
+    )
+
+
+def _faults(station: Station, component: Component) -> Iterator[Fault]:
+    for connector in connectors_of(station, component):
+        for fault in connector.faults:
+            if component.name != LOCK or fault.code is FaultCode.CONNECTOR_LOCK:
+                yield fault
+
+
+def _cause(component: Component, earlier: list[MonitorEvent]) -> int | None:
+    """The lock that has failed in the same look, at this place or within it."""
+    for event in earlier:
+        at_it = component.evse in (None, event.component.evse)
+        if event.component.name == LOCK and at_it and not event.cleared and component.name != LOCK:
+            return event.id
+    return None
+
+
+def _make_room(draft: Draft) -> None:
+    """For one more in the queue. Never the first of it: it may be under way."""
+    queue = draft.station.event_queue
+    full = len(queue) >= MAX_QUEUED
+    if full != draft.station.watch.dropping:
+        draft.update(watch=replace(draft.station.watch, dropping=full))
+        if full:
+            draft.announce("monitoring.events_dropped", None, reason=f"more than {MAX_QUEUED} wait for the CSMS")
+    while len(draft.station.event_queue) >= MAX_QUEUED:
+        first = min(draft.station.event_queue)
+        behind = (seq for seq in draft.station.event_queue if seq != first)
+        seq = min(behind, key=lambda seq: (-draft.station.event_queue[seq].severity, seq))
+        draft.dequeue(seq, draft.station.event_queue[seq])
