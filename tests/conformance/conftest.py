@@ -42,7 +42,8 @@ async def _stages(kind: type[Scene] | type[Scene201], folder: Path) -> AsyncIter
 @pytest.fixture
 def quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     """The station knocks again after a second."""
-    monkeypatch.setattr(gateway, "BACK_OFF", BackOffPolicy(minimum_s=1.0, random_s=0.0, repeat_times=0))
+    quick = BackOffPolicy(minimum_s=1.0, random_s=0.0, repeat_times=0)
+    monkeypatch.setattr(gateway, "back_off_policy", lambda station: quick)
 
 
 @pytest.fixture
