@@ -17,7 +17,7 @@ from edged.certificates import check_chain, client_files, forget_keys, key_path,
 from edged.domain.credentials import ClientCertificate
 from edged.domain.jobs import Cause, ChainFits, CheckChain, Failed, MakeRequest, RequestMade
 from edged.settings.certificate_names import names_in
-from tests.fakes.issuing import DAY, authority, issue, name, sign_request, usage
+from tests.fakes.pki import DAY, authority, issue, name, sign_request, usage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LIFE: dict[str, Any] = {"begins": NOW - DAY, "ends": NOW + 365 * DAY}

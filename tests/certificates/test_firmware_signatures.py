@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from edged.certificates import check_signer, verify_firmware
 from edged.domain.files import FirmwareOrder
 from edged.domain.jobs import Cause, CheckSigner, Done, Failed, VerifyFirmware
-from tests.fakes.issuing import DAY, Issued, authority, issue, name, rsa_key, usage
+from tests.fakes.pki import DAY, Pair, authority, issue, name, rsa_key, usage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LIFE: dict[str, Any] = {"begins": NOW - DAY, "ends": NOW + 365 * DAY}
@@ -32,7 +32,7 @@ def refusal(outcome: Done | Failed) -> str:
     return outcome.reason
 
 
-def signer(certificate: str, *roots: Issued) -> Done | Failed:
+def signer(certificate: str, *roots: Pair) -> Done | Failed:
     return check_signer(CheckSigner(certificate, tuple(root.pem for root in roots)), NOW)
 
 
@@ -93,7 +93,7 @@ def test_what_is_no_certificate_may_not_sign(certificate: str) -> None:
 # --- signatures
 
 
-def verified(folder: Path, by: Issued, signature: str, content: bytes = CONTENT, now: datetime = NOW) -> Done | Failed:
+def verified(folder: Path, by: Pair, signature: str, content: bytes = CONTENT, now: datetime = NOW) -> Done | Failed:
     path = folder / "firmware.bin"
     path.write_bytes(content)
     order = FirmwareOrder(

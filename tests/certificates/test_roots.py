@@ -23,7 +23,7 @@ from edged.certificates.names import hashes as hashes_of
 from edged.certificates.reading import Unfit, read_one
 from edged.domain.credentials import CertificateUse, InstalledCertificate
 from edged.domain.jobs import Cause, Failed, ReadRoot, RootRead
-from tests.fakes.issuing import DAY, Issued, authority, ec_key, issue, name, rsa_key, usage
+from tests.fakes.pki import DAY, Pair, authority, ec_key, issue, name, rsa_key, usage
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 LIFE: dict[str, Any] = {"begins": NOW - DAY, "ends": NOW + 365 * DAY}
@@ -180,7 +180,7 @@ def test_a_certificate_that_is_not_fit_to_be_a_root_is_refused(make: Any, why: s
     assert why in refusal(make().pem)
 
 
-def remade(root: Issued, old: bytes, new: bytes, times: int = 1) -> str:
+def remade(root: Pair, old: bytes, new: bytes, times: int = 1) -> str:
     """The certificate with some of its bytes exchanged, in PEM."""
     assert len(old) == len(new) and root.der.count(old) >= times
     return ssl.DER_cert_to_PEM_cert(root.der.replace(old, new))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.stage import PATIENCE_S
-from tests.fakes import issuing
+from tests.fakes import pki
 
 FIRMWARE = os.urandom(200_000)
 LOOPBACK = {"files": {"allowed_hosts": ["127.0.0.1"]}}
@@ -70,7 +70,7 @@ def names_and_content(archive: bytes) -> dict[str, bytes]:
         return {member.name: found.extractfile(member).read() for member in found}  # type: ignore[union-attr]
 
 
-def maker() -> tuple[issuing.Issued, issuing.Issued]:
+def maker() -> tuple[pki.Pair, pki.Pair]:
     """A manufacturer's root and its signer."""
-    root = issuing.issue(subject=issuing.name(CN="Maker Root", O="Maker"), ca=True)
-    return root, issuing.issue(root, subject=issuing.name(CN="Maker Signer", O="Maker"))
+    root = pki.issue(subject=pki.name(CN="Maker Root", O="Maker"), ca=True)
+    return root, pki.issue(root, subject=pki.name(CN="Maker Signer", O="Maker"))

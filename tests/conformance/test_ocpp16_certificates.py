@@ -10,8 +10,7 @@ import pytest
 
 from tests.conformance.doors import shown_by_the_station
 from tests.conformance.scene import PATIENCE_S, STATION, OpenScene, Scene
-from tests.fakes.issuing import DAY, authority
-from tests.fakes.pki import Authority
+from tests.fakes.pki import DAY, Authority, authority
 
 ROOT = authority(cn="Test root", serial=0xABCDEF)
 CSMS_ROOT, MAKER_ROOT = "CentralSystemRootCertificate", "ManufacturerRootCertificate"

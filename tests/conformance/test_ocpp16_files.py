@@ -14,7 +14,7 @@ import pytest
 from edged.system import installer
 from tests.conformance.files import FIRMWARE, FTP_PASSWORD, LOOPBACK, Hook, maker, names_and_content, now
 from tests.conformance.scene import PATIENCE_S, OpenScene, Scene
-from tests.fakes import issuing
+from tests.fakes import pki
 from tests.fakes.file_servers import Call, WebServer, ftp_server, serving, status
 
 
@@ -283,12 +283,12 @@ async def test_TC_079_CS_get_security_log(open_scene: OpenScene, web: Callable[.
 # --- signed firmware
 
 
-async def signed_update(scene: Scene, url: str, signer: issuing.Issued, signature: str, request_id: int = 9) -> str:
+async def signed_update(scene: Scene, url: str, signer: pki.Pair, signature: str, request_id: int = 9) -> str:
     firmware = {"location": url, "retrieveDateTime": now(), "signingCertificate": signer.pem, "signature": signature}
     return await scene.status_of("SignedUpdateFirmware", requestId=request_id, firmware=firmware)
 
 
-async def trust(scene: Scene, root: issuing.Issued) -> None:
+async def trust(scene: Scene, root: pki.Pair) -> None:
     status = await scene.status_of(
         "InstallCertificate", certificateType="ManufacturerRootCertificate", certificate=root.pem
     )

@@ -9,8 +9,7 @@ import pytest
 
 from tests.conformance.doors import OLD, Pki, comes_back, secure, security_event
 from tests.conformance.scene201 import SOCKET, STATION, OpenScene201, Scene201
-from tests.fakes.issuing import DAY, authority
-from tests.fakes.pki import Authority
+from tests.fakes.pki import DAY, Authority, authority
 
 ROOT = authority(cn="Test root", serial=0xABCDEF)
 CSMS_ROOT, MAKER_ROOT = "CSMSRootCertificate", "ManufacturerRootCertificate"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 from edged.system import installer
 from tests.conformance.files import FIRMWARE, Hook, maker, now
 from tests.conformance.scene201 import PATIENCE_S, SOCKET, OpenScene201, Scene201
-from tests.fakes import issuing
+from tests.fakes import pki
 from tests.fakes.file_servers import WebServer, serving, status
-from tests.fakes.issuing import DAY
+from tests.fakes.pki import DAY
 
 SOON = 0.2 * DAY / 86_400
 """Of a second: what is due sooner is not scheduled."""
@@ -29,15 +30,15 @@ class Maker:
     """Who signs firmware, and the scene that knows its root."""
 
     scene: Scene201
-    signer: issuing.Issued
-    root: issuing.Issued
+    signer: pki.Pair
+    root: pki.Pair
 
     async def update(
         self,
         url: str,
         *,
         request_id: int = 9,
-        signer: issuing.Issued | None = None,
+        signer: pki.Pair | None = None,
         signature: str | None = None,
         retrieve: str | None = None,
         install: str | None = None,
@@ -169,9 +170,9 @@ async def test_TC_L_05_CS_a_signer_that_may_not_sign_is_refused_and_reported(
     server = web(serving(FIRMWARE))
     scene = await open_scene201(site_settings=Hook(tmp_path).settings)
     made = await trusting(scene)
-    moment = issuing.datetime.now(issuing.UTC)
+    moment = datetime.now(UTC)
     signers = {
-        "expired": issuing.issue(made.root, begins=moment - 9 * DAY, ends=moment - DAY),
+        "expired": pki.issue(made.root, begins=moment - 9 * DAY, ends=moment - DAY),
         "of a stranger": maker()[1],
     }
     assert await made.update(server.url(), signer=signers[wrong]) == "InvalidCertificate"

@@ -1,33 +1,39 @@
 """Certificates for tests, made when they are needed: authorities, servers, stations, and everything that can be wrong.
 
-Elliptic keys, for they are quick to make. Times are real: what TLS judges has to be valid now.
+Elliptic keys where nothing else is asked for: they are quick to make. Times are real: what TLS judges has to be valid
+now. `issue` makes a certificate of any shape; `Authority` makes the usual ones.
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 HOSTS = ("localhost", "127.0.0.1", "::1")
 DAY = timedelta(days=1)
+ORGANIZATION = "Example Energy"
+_OIDS = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A certificate with its key. `issuers`: the authorities between it and its root, the nearest first."""
+    """A certificate with its key (None: it is somebody else's). `issuers`: the authorities between it and its root, the
+    nearest first."""
 
     certificate: x509.Certificate
-    key: PrivateKey = field(repr=False)
+    key: Any = field(repr=False)
     issuers: tuple[x509.Certificate, ...] = ()
 
     @property
@@ -35,14 +41,26 @@ class Pair:
         return pem_of(self.certificate)
 
     @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
     def chain_pem(self) -> str:
         return "".join(pem_of(one) for one in (self.certificate, *self.issuers))
 
     @property
     def key_pem(self) -> str:
-        return self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
+        pem: bytes = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return pem.decode()
+
+    def sign_pss(self, content: bytes) -> str:
+        """A firmware signature with an RSA key."""
+        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
+        return base64.b64encode(self.key.sign(content, pss, hashes.SHA256())).decode()
+
+    def sign_ecdsa(self, content: bytes) -> str:
+        """A firmware signature with an EC key."""
+        return base64.b64encode(self.key.sign(content, ec.ECDSA(hashes.SHA256()))).decode()
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         """The chain and the key as files NAME.pem and NAME.key."""
@@ -76,17 +94,28 @@ class Authority(Pair):
         parent: Authority | None = None,
         not_before: datetime | None = None,
         not_after: datetime | None = None,
-        key: PrivateKey | None = None,
+        key: Any = None,
     ) -> Authority:
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        subject = _name(name)
-        builder = _builder(subject, parent.certificate.subject if parent else subject, key, not_before, not_after)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs=True), critical=True)
-        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        certificate = builder.sign(parent.key if parent else key, hashes.SHA256())
-        between = () if parent is None or parent.root else (parent.certificate, *parent.issuers)
-        return cls(certificate=certificate, key=key, issuers=between, root=parent is None)
+        key = key or ec_key()
+        made = issue(
+            parent,
+            subject=_subject(name),
+            key=key,
+            ca=True,
+            begins=not_before,
+            ends=not_after,
+            extensions=(
+                usage(digital_signature=True, key_cert_sign=True),
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+            ),
+        )
+        between = () if parent is None else parent.between
+        return cls(certificate=made.certificate, key=key, issuers=between, root=parent is None)
+
+    @property
+    def between(self) -> tuple[x509.Certificate, ...]:
+        """Who stands between what this one signs and the root."""
+        return () if self.root else (self.certificate, *self.issuers)
 
     def below(self, name: str = "Test Sub") -> Authority:
         """An authority that this one has signed."""
@@ -98,80 +127,146 @@ class Authority(Pair):
         *,
         not_before: datetime | None = None,
         not_after: datetime | None = None,
-        key: PrivateKey | None = None,
+        key: Any = None,
     ) -> Pair:
         """A server's certificate for these names and addresses."""
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(hosts[0]), self.certificate.subject, key, not_before, not_after)
-        builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        return self._signed(builder, key)
+        return self._leaf(
+            _subject(hosts[0]), key, not_before, not_after, _names(hosts), _for(ExtendedKeyUsageOID.SERVER_AUTH)
+        )
 
     def client(
         self,
         common_name: str,
-        organization: str = "Example Energy",
+        organization: str = ORGANIZATION,
         *,
         not_before: datetime | None = None,
         not_after: datetime | None = None,
-        key: PrivateKey | None = None,
+        key: Any = None,
     ) -> Pair:
         """A station's certificate."""
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        subject = _name(common_name, organization)
-        builder = _builder(subject, self.certificate.subject, key, not_before, not_after)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        return self._signed(builder, key)
+        subject = _subject(common_name, organization)
+        return self._leaf(subject, key, not_before, not_after, _for(ExtendedKeyUsageOID.CLIENT_AUTH))
 
     def sign_request(self, csr: str, *, not_before: datetime | None = None, not_after: datetime | None = None) -> str:
         """The chain (PEM, leaf first) for a station's own PKCS#10 request, as a CSMS sends it."""
-        request = x509.load_pem_x509_csr(csr.encode())
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(request.subject)
-            .issuer_name(self.certificate.subject)
-            .public_key(request.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(not_before or now - DAY)
-            .not_valid_after(not_after or now + 365 * DAY)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        )
-        leaf = builder.sign(self.key, hashes.SHA256())
-        return "".join(pem_of(one) for one in (leaf, *(() if self.root else (self.certificate, *self.issuers))))
+        leaf = sign_request(csr, self, begins=not_before, ends=not_after)
+        return "".join((leaf, *map(pem_of, self.between)))
 
-    def _signed(self, builder: x509.CertificateBuilder, key: PrivateKey) -> Pair:
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_usage(signs=False), critical=True)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        return Pair(certificate=certificate, key=key, issuers=() if self.root else (self.certificate, *self.issuers))
+    def _leaf(
+        self,
+        subject: x509.Name,
+        key: Any,
+        not_before: datetime | None,
+        not_after: datetime | None,
+        *extensions: x509.ExtensionType,
+    ) -> Pair:
+        shape = (*extensions, usage(digital_signature=True, key_encipherment=True))
+        made = issue(self, subject=subject, key=key, begins=not_before, ends=not_after, extensions=shape)
+        return Pair(certificate=made.certificate, key=made.key, issuers=self.between)
+
+
+# --- of any shape
+
+
+def issue(
+    by: Pair | None = None,
+    *,
+    subject: x509.Name | None = None,
+    key: Any = None,
+    public: Any = None,
+    ca: bool | None = False,
+    begins: datetime | None = None,
+    ends: datetime | None = None,
+    serial: int | None = None,
+    digest: Any = None,
+    extensions: tuple[x509.ExtensionType, ...] = (),
+) -> Pair:
+    """A certificate, signed by an authority or (None) by itself. `ca` None: it does not say whether it is one."""
+    own = key if key is not None or public is not None else ec_key()
+    subject = subject or name(CN="somebody")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by.certificate.subject if by else subject)
+        .public_key(public if public is not None else own.public_key())
+        .serial_number(serial if serial is not None else x509.random_serial_number())
+        .not_valid_before((begins or datetime.now(UTC) - DAY).replace(tzinfo=None))
+        .not_valid_after((ends or datetime.now(UTC) + 365 * DAY).replace(tzinfo=None))
+    )
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    for one in extensions:
+        builder = builder.add_extension(one, critical=False)
+    signer = by.key if by else own
+    fixed = isinstance(signer, ed25519.Ed25519PrivateKey)  # has its own
+    return Pair(certificate=builder.sign(signer, None if fixed else digest or hashes.SHA256()), key=own)
+
+
+def authority(by: Pair | None = None, *, cn: str = "Test root", **shape: Any) -> Pair:
+    """A CA without anything that it need not have."""
+    return issue(by, subject=name(CN=cn, O="Test authority"), ca=True, **shape)
+
+
+def sign_request(csr: str, by: Pair, **shape: Any) -> str:
+    """What a CSMS's authority makes of a signing request: the certificate, PEM."""
+    request = x509.load_pem_x509_csr(csr.encode())
+    assert request.is_signature_valid
+    shape.setdefault("subject", request.subject)
+    shape.setdefault("extensions", (_for(ExtendedKeyUsageOID.CLIENT_AUTH),))
+    return issue(by, public=request.public_key(), **shape).pem
 
 
 def self_signed(hosts: Sequence[str] = HOSTS) -> Pair:
     """A server that nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = _name(hosts[0])
-    builder = _builder(subject, subject, key, None, None)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
-    return Pair(certificate=builder.sign(key, hashes.SHA256()), key=key)
+    return issue(subject=_subject(hosts[0]), ca=None, extensions=(_names(hosts),))
+
+
+# --- parts
+
+
+def name(**parts: str) -> x509.Name:
+    """CN="..." and O="...", in their order."""
+    return x509.Name([x509.NameAttribute(_OIDS[part], text) for part, text in parts.items()])
 
 
 def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    return rsa.generate_private_key(65537, bits)
+
+
+def ec_key(curve: Any = None) -> Any:
+    return ec.generate_private_key(curve or ec.SECP256R1())
 
 
 def pem_of(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def _name(common_name: str, organization: str = "Example Energy") -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
+def usage(
+    *, digital_signature: bool = False, key_cert_sign: bool = False, key_encipherment: bool = False
+) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=key_encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=key_cert_sign,
+        encipher_only=False,
+        decipher_only=False,
     )
+
+
+def _subject(common_name: str, organization: str = ORGANIZATION) -> x509.Name:
+    return name(O=organization, CN=common_name)
+
+
+def _for(*purposes: x509.ObjectIdentifier) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage(purposes)
+
+
+def _names(hosts: Sequence[str]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_host(host) for host in hosts])
 
 
 def _host(host: str) -> x509.GeneralName:
@@ -179,36 +274,3 @@ def _host(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=not signs,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: PrivateKey,
-    not_before: datetime | None,
-    not_after: datetime | None,
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(not_before or now - DAY)
-        .not_valid_after(not_after or now + 365 * DAY)
-    )

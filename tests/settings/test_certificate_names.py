@@ -10,7 +10,7 @@ from edged.certificates import read_root
 from edged.domain.credentials import CertificateUse
 from edged.domain.jobs import ReadRoot, RootRead
 from edged.settings.certificate_names import names_in
-from tests.fakes.issuing import authority
+from tests.fakes.pki import authority
 
 
 @pytest.mark.parametrize("serial", [1, 0x7F, 0x80, 2**150 + 3])
