@@ -389,6 +389,7 @@ class Gateway:
                     link={
                         "url": unit.connection.settings.url,
                         "security_profile": access.security_profile(unit.engine.station),
+                        "version": unit.link.subprotocol,
                         "connected": unit.link.connected,
                         "reason": unit.link.reason or None,
                     },
