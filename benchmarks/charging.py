@@ -23,7 +23,7 @@ from edged.domain.charging import (
     Recurrency,
     SchedulePeriod,
 )
-from edged.domain.commands import GetCompositeSchedule
+from edged.domain.charging_commands import GetCompositeSchedule
 from edged.domain.configuration import Configuration
 from edged.domain.events import Event, Started, Tick
 from edged.domain.hardware import Capability
