@@ -38,9 +38,9 @@ class Mutability(StrEnum):
 class ConfigKey:
     """One key: its name, type, bounds and mutability.
 
-    `maximum`/`minimum` bound a number, or the length of a TEXT; `min_items`/`max_items` a list, `allowed` its items. The installer
-    may set even a read-only key in the site's configuration. `default` None: the value is computed or absent until
-    set.
+    `maximum`/`minimum` bound a number, or the length of a TEXT; `min_items`/`max_items` a list, `allowed` its items.
+    The installer may set even a read-only key in the site's configuration. `default` None: the value is computed or
+    absent until set.
     """
 
     name: str
