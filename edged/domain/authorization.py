@@ -164,16 +164,22 @@ def judge_offline(station: Station, token: IdToken, now: Now, *, evse: int | Non
     return Way.UNKNOWN_OFFLINE
 
 
+def may_ask(station: Station, token: IdToken, now: Now) -> bool:
+    """Whether a question about this token is allowed, and could tell more than is known."""
+    known = _known(station, token, now, None)
+    final = known is not None and known.final and not known.valid
+    return station.link.serving and token.kind not in station.policy.unasked_kinds and not _alone(station) and not final
+
+
 def trusted_group(station: Station, token: IdToken, now: Now) -> IdToken | None:
     """The group of a token that may act here and now without the CSMS being asked: one that is blocked or expired acts
     for nobody."""
-    if not station.link.serving:
+    if not station.link.serving or token.kind in station.policy.unasked_kinds:
         return offline_group(station, token, now)
     known = lookup(station, token, now)
     if known is None or known.status is not AuthorizationStatus.ACCEPTED:
         return None
-    at_once = station.policy.known_group_stops or judge(station, token, now) is Way.ADMIT
-    return known.group if at_once else None
+    return known.group if station.policy.known_group_stops or _alone(station) else None
 
 
 def offline_group(station: Station, token: IdToken, now: Now) -> IdToken | None:

@@ -104,7 +104,7 @@ def _show_to_stop(draft: Draft, running: Transaction, token: IdToken, request: R
     if transaction.belongs(running, token, group):
         _stop_locally(draft, running, token)
         draft.reply(request, TokenVerdict.STOPPED)
-    elif authorization.judge(draft.station, token, draft.now) is Way.ASK:
+    elif authorization.may_ask(draft.station, token, draft.now):
         _ask(draft, running.connector, Driver(token=token, request=request), stop=True)
     else:
         _turn_away(draft, token, request, TokenVerdict.REFUSED, "the connector is in use")

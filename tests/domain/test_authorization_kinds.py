@@ -272,6 +272,15 @@ def test_without_remote_authorization_list_and_cache_alone_decide() -> None:
     assert show(site, CARD) is TokenVerdict.AUTHORIZED
 
 
+@pytest.mark.req("16-AUTH-10")
+def test_where_the_version_wants_it_the_group_is_asked_for_though_it_is_known() -> None:
+    keys = {"LocalPreAuthorize": "true"}
+    site = Site.build(1, policy=replace(POLICY_2, known_group_stops=False), configuration=keys)
+    enlist(site, (PHONE, replace(YES, group=FAMILY)))
+    site.start(1, "MUM", group="FAMILY")
+    assert show(site, PHONE) is None
+
+
 # --- groups
 
 
