@@ -23,7 +23,7 @@ from tests.conformance.doors import (
     security_event,
     shown_by_the_station,
 )
-from tests.conformance.scene201 import PATIENCE_S, SOCKET, STATION, OpenScene201, Scene201
+from tests.conformance.scene201 import SOCKET, STATION, OpenScene201, Scene201
 from tests.fakes.gate import Gate
 from tests.fakes.pki import DAY, Authority
 
@@ -280,17 +280,6 @@ async def test_a_certificate_that_the_csms_does_not_let_in_gives_way_to_the_form
     assert login.client == STATION and not chain.startswith(shown_by_the_station(scene))
     await security_event(scene, "DiscardedRenewedClientCertificate", after=scene.since)
     assert (await scene.daemon.state())["security"] == {"profile": 3, "on_trial": False}
-
-
-@pytest.mark.req("A03.FR.02")
-async def test_a_certificate_that_ends_within_a_month_is_renewed_unasked(open_scene201: OpenScene201, pki: Pki) -> None:
-    scene = await open_scene201(SOCKET, **{**certified(pki), "keys": {**CPO, "CertSigningWaitMinimum": "1"}})
-    now = datetime.now(UTC)
-    chain = pki.stations.sign_request(await request(scene), not_before=now - 300 * DAY, not_after=now + 20 * DAY)
-    before = len(scene.csms.logins)
-    assert await signed(scene, chain) == "Accepted"
-    await comes_back(scene, before)
-    await scene.csms.wait_for("SignCertificate", after=scene.since, timeout_s=PATIENCE_S)
 
 
 # --- what is told of the station's life
