@@ -203,7 +203,7 @@ class Link:
     # --- the CSMS asks
 
     def _called(self, call: CallReceived) -> None:
-        if self._station.link.registration is Registration.REJECTED:
+        if (self._outcomes.registration or self._station.link.registration) is Registration.REJECTED:
             if self._station.policy.refuses_when_rejected:
                 self.session.reply_error(call.id, ErrorCode.SECURITY, "the CSMS has rejected this station")
             else:

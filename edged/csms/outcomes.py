@@ -14,7 +14,15 @@ from edged.csms.items import InquiryItem, NoticeItem, QuestionItem, RowItem, Sta
 from edged.csms.refusals import Refusals
 from edged.csms.reports import Reports
 from edged.domain.effects import NoticeKind
-from edged.domain.events import BootFailed, Event, QuestionAnswered, RecordGivenUp, TokenAnswered
+from edged.domain.events import (
+    BootAnswered,
+    BootFailed,
+    Event,
+    QuestionAnswered,
+    RecordGivenUp,
+    Registration,
+    TokenAnswered,
+)
 from edged.ocpp.dialect import Dialect
 from edged.ocpp.framing import LocalProtocolError
 from edged.ocpp.outbox import Outbox, OutboxRow, Parked
@@ -40,6 +48,7 @@ class Outcomes:
         self._monotonic = monotonic
         self.refusals = Refusals()
         self.doubts = Doubts()
+        self.registration: Registration | None = None  # what the CSMS said last: the core may hear of it later
 
     def answered(self, item: Any, payload: Any) -> None:
         match item:
@@ -47,6 +56,8 @@ class Outcomes:
                 if notice.kind is NoticeKind.HEARTBEAT:
                     self.doubts.settle()
                 event = self._dialect.decode_notice_answer(notice, payload)
+                if isinstance(event, BootAnswered):
+                    self.registration = event.status
                 if event is not None or notice.kind is NoticeKind.BOOT:
                     self._post(event or BootFailed())
             case QuestionItem(question=question):

@@ -33,7 +33,11 @@ MAX_CORRECTIONS = 16
 
 
 def started(draft: Draft, event: Started) -> None:
-    """The first event: what the power interrupted is ended; the reason that the last run left has been used."""
+    """The first event: what the power interrupted is ended; the reason that the last run left has been used. Where it
+    left none and the computer ran on, the daemon failed, or somebody here restarted it (B01.FR.09)."""
+    if event.continued and draft.station.next_boot_reason is None:
+        cause = "ApplicationReset" if event.unexpected else "LocalReset"
+        draft.update(boot=replace(draft.station.boot, reason=cause))
     reason = "unexpected" if event.unexpected else draft.station.next_boot_reason
     if reason is not None:
         note(draft, SecurityEvent.RESET_OR_REBOOT, reason)
