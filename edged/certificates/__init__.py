@@ -98,8 +98,8 @@ def make_request(job: MakeRequest, folder: Path) -> RequestMade | Failed:
 def check_chain(job: CheckChain, folder: Path, now: datetime | None) -> ChainFits | Failed:
     """Whether a signed chain is for one of our keys and may be used (A02.FR.06). INVALID says that it may not.
 
-    Where it may begin in the future (whitepaper A02.FR.08) it is judged as of its first moment. Without roots the chain needs to
-    hold only in itself: who lets us in judges it next.
+    Where it may begin in the future (whitepaper A02.FR.08) it is judged as of its first moment. Without roots the chain
+    needs to hold only in itself: who lets us in judges it next.
     """
     try:
         from edged.certificates import judgement

@@ -190,8 +190,8 @@ def _stand_by(draft: Draft) -> None:
 
 
 def _own(station: Station, named: CertificateHash) -> bool:
-    """Whether it is one that the station shows, or could. An issuer gives no number twice: its key, which may not be known
-    here, is left aside."""
+    """Whether it is one that the station shows, or could. An issuer gives no number twice: its key, which may not be
+    known here, is left aside."""
     kept = (one for certificate in station.client_certificates.values() for one in certificate.hashes)
     wanted = replace(named, issuer_key_hash="")
     return any(_same(wanted, replace(one, issuer_key_hash="")) for one in (*kept, *station.rules.client_hashes))
