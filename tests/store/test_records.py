@@ -112,6 +112,7 @@ STATION_TABLES = {
     "firmware",
     "upload",
     "access",
+    "network",
     "monitors",
     "monitoring",
 }
