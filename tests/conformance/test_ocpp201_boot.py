@@ -95,7 +95,7 @@ async def test_TC_B_03_CS_TC_B_30_CS_cold_boot_rejected(open_scene201: OpenScene
     ):
         with pytest.raises(CsmsCallError, match="SecurityError"):
             await scene.call(action, **payload)
-    assert [f.action for f in scene.csms.record if f.direction is Direction.RECEIVED and f.action] == [
+    assert [f.action for f in scene.csms.record if f.direction is Direction.RECEIVED and f.kind is Kind.CALL] == [
         "BootNotification"
     ]
     await scene.ready()
