@@ -268,6 +268,14 @@ async def test_while_firmware_is_installed_it_cannot_be_called_back_and_nobody_c
     await scene.csms.wait_for("StatusNotification", lambda p: p["connectorStatus"] == "Available", after=scene.since)
 
 
+async def charges(scene: Scene201, tag: str, evse: int) -> None:
+    scene.plug(evse)
+    await scene.expect_status("Occupied", evse)
+    scene.swipe(tag, evse)
+    await scene.expect_event("Started", evse=evse)
+    await scene.energy_flows(evse)
+
+
 @pytest.mark.req("TC_L_14_CS", "TC_L_15_CS", "L01.FR.06", "L01.FR.07")
 @pytest.mark.parametrize("new_sessions", [True, False])
 async def test_TC_L_14_CS_TC_L_15_CS_firmware_waits_for_whoever_charges(
@@ -277,12 +285,12 @@ async def test_TC_L_14_CS_TC_L_15_CS_firmware_waits_for_whoever_charges(
     keys = {"AllowNewSessionsPendingFirmwareUpdate": "true" if new_sessions else "false"}
     scene = await open_scene201(SOCKET, SOCKET, keys=keys, site_settings=hook.settings)
     made = await trusting(scene)
-    await scene.charging("ALICE", 1)
+    await charges(scene, "ALICE", 1)
     assert await made.update(server.url()) == "Accepted"
     await told(scene, "SignatureVerified")
     if new_sessions:
         await scene.settled()
-        await scene.charging("BOB", 2)
+        await charges(scene, "BOB", 2)
         assert hook.count == 0
         scene.unplug(2)
         await scene.expect_event("Ended", evse=2)
