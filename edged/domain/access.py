@@ -108,7 +108,7 @@ def begin(draft: Draft) -> None:
         _drop(draft)
         return
     ways = _row(station)
-    if ways[0].place != station.access.way.place:
+    if ways[0] != station.access.way:
         _lay(draft, routes.once((*ways, *station.access.ways)))
         note(draft, SecurityEvent.RECONFIGURATION, f"network profile {routes.active_slot(draft.station)}")
 
@@ -203,8 +203,10 @@ def _order(draft: Draft, way: Way, what: str) -> None:
 
 
 def link_up(draft: Draft) -> None:
-    """The outage is over."""
+    """The outage is over. A CSMS that is elsewhere has so long to say a word."""
     draft.update(link=replace(draft.station.link, alarms=frozenset()))
+    if draft.station.access.former is not None and routes.roaming(draft.station):
+        draft.update(access=replace(draft.station.access, until_s=draft.now.monotonic_s + TRIAL_S))
 
 
 def link_proven(draft: Draft, event: LinkProven) -> None:
@@ -287,7 +289,12 @@ def refresh(draft: Draft) -> None:
     if access.site_digest != draft.station.rules.credentials_digest:
         _drop(draft)
         return
-    if access.former is None or routes.roaming(draft.station):
+    if access.former is None:
+        return
+    if routes.roaming(draft.station):
+        mute = access.until_s is not None and draft.now.monotonic_s >= access.until_s
+        if mute and draft.station.link.online:
+            _swap(draft)
         return
     if access.until_s is None:
         draft.update(access=replace(access, until_s=draft.now.monotonic_s + TRIAL_S))

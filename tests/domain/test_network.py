@@ -277,6 +277,30 @@ def test_a_csms_that_shuts_every_line_before_it_says_a_word_is_left() -> None:
     assert slot(site) == 1
 
 
+def test_whoever_takes_the_line_and_says_nothing_is_left_after_a_while() -> None:
+    site = moved(built())
+    site.wait(500)
+    assert slot(site) == 2, "nobody has answered yet: it is attempts that count"
+    site.do(LinkUp(site.station.access.number))
+    site.wait(int(access.TRIAL_S) - 1)
+    assert slot(site) == 2
+    site.wait(2)
+    assert slot(site) == 1
+
+
+@pytest.mark.req("A05.FR.05")
+def test_a_slot_that_is_in_use_and_written_anew_counts_from_the_next_start() -> None:
+    site = built(has_root=True)
+    moved(site)
+    online(site)
+    write(site, security_profile=2, message_timeout_s=7)
+    assert (access.security_profile(site.station), routes.message_timeout_s(site.station)) == (1, 20)
+    site.restart()
+    assert (access.security_profile(site.station), routes.message_timeout_s(site.station)) == (2, 7)
+    fails(site)
+    assert access.security_profile(site.station) == 1
+
+
 @pytest.mark.req("B10.FR.10", "20-J-05")
 def test_whoever_comes_by_another_profile_introduces_itself_and_by_the_same_one_does_not() -> None:
     site = moved(built())
