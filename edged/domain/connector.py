@@ -252,15 +252,27 @@ def _tell(draft: Draft, number: int) -> None:
     running, connector = draft.station.running(number), draft.station.connectors[number]
     if running is None or Trigger.CHARGING_STATE_CHANGED not in draft.station.policy.update_triggers:
         return
-    phase = metering.told_phase(connector, draft.now)
+    phase = _seen(draft.station, running, connector, draft.now)
+    news = phase is not running.told_phase and connector.observed_at_s is not None
     written = draft.written(running.id)
     if written is not None and written.trigger not in BESIDE:
+        draft.transact(running.id, told_phase=phase)
         draft.amend(running.id, phase=phase, plugged=connector.plugged)
-    elif phase is running.told_phase or connector.observed_at_s is None:
-        return
-    else:
+    elif news:
+        draft.transact(running.id, told_phase=phase)
         metering.update(draft, number, _why(draft.station, running, connector))
-    draft.transact(running.id, told_phase=phase)
+
+
+def _seen(station: Station, running: Transaction, connector: Connector, now: Now) -> Phase:
+    """Where the CSMS sees the connector: one that says that it cannot charge does not, whatever it did before; one
+    whose vehicle has just come, or come back, has it connected and no more."""
+    phase = connector.phase
+    if connector.blocked and connector.online and phase in (Phase.CHARGING, Phase.SUSPENDED_EV):
+        return Phase.SUSPENDED_EVSE
+    if phase is not Phase.SUSPENDED_EVSE or transaction.withheld(station, running) or current_ma(connector) == 0:
+        return phase
+    new = connector.plugged_at_s is not None and now.monotonic_s < connector.plugged_at_s + transaction.SETTLE_S
+    return Phase.PREPARING if new else phase
 
 
 def _why(station: Station, running: Transaction, connector: Connector) -> Trigger:

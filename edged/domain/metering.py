@@ -16,11 +16,9 @@ from edged.domain.hardware import Measurand, Meter, Phases
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector, Station, Transaction
 from edged.domain.transition import Draft
-from edged.domain.types import Now, Phase
+from edged.domain.types import Now
 
 STALE_AFTER_S = 15.0
-SETTLE_S = 10.0
-"""How long a charger may take to offer energy before it is said to withhold it."""
 KEEP_ENERGY_WH = 250.0
 KEEP_TIME_S = 60.0
 LOWER_READINGS_TO_BELIEVE = 3
@@ -258,7 +256,7 @@ def update(
             seq_no=transaction.seq_no,
             at=at,
             offline=not draft.station.link.serving,
-            phase=told_phase(draft.station.connectors[number], draft.now),
+            phase=transaction.told_phase or draft.station.connectors[number].phase,
             plugged=draft.station.connectors[number].plugged,
             samples=samples,
             **(told or {}),
@@ -266,15 +264,6 @@ def update(
     )
     if samples:
         note_reported(draft, number)
-
-
-def told_phase(connector: Connector, now: Now) -> Phase:
-    """Where the CSMS sees the connector: one that says that it cannot charge does not, whatever it did before; one
-    whose vehicle has just come, or come back, has it connected and no more."""
-    if connector.blocked and connector.online and connector.phase in (Phase.CHARGING, Phase.SUSPENDED_EV):
-        return Phase.SUSPENDED_EVSE
-    new = connector.plugged_at_s is not None and now.monotonic_s < connector.plugged_at_s + SETTLE_S
-    return Phase.PREPARING if new and connector.phase is Phase.SUSPENDED_EVSE else connector.phase
 
 
 # --- what goes into the end of a transaction

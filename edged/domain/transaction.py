@@ -17,6 +17,8 @@ from edged.domain.station import Authorization, Connector, Ending, Halt, Station
 from edged.domain.transition import Draft, put
 from edged.domain.types import IdToken, Phase, same_group
 
+SETTLE_S = 10.0
+"""How long a charger may take to offer energy before it is said to withhold it."""
 LOCK_PROOF_S = 1.0
 EV_SIDE = "EV side disconnected"
 WITH_AUTHORIZATION = frozenset({StopPoint.AUTHORIZED, StopPoint.POWER_PATH_CLOSED, StopPoint.ENERGY_TRANSFER})
@@ -109,7 +111,7 @@ def start(draft: Draft, number: int) -> None:
         held_for=None,
         note="",
         preparing_until_s=None if connector.plugged else _plug_until_s(draft),
-        settling_until_s=draft.now.monotonic_s + metering.SETTLE_S,
+        settling_until_s=draft.now.monotonic_s + SETTLE_S,
         energy_kept_wh=connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh,
     )
     charging_profile.adopt(draft, transaction, waiting.profile if waiting is not None else None)
@@ -148,7 +150,7 @@ def authorize(
     """A transaction that began with the plug gets its driver (E02.FR.01, F01.FR.19)."""
     driver = {"id_token": token, "reservation_id": reservation_id, "remote_start_id": remote_start_id}
     draft.transact(running.id, group=group, **driver)
-    draft.change(running.connector, note="", settling_until_s=draft.now.monotonic_s + metering.SETTLE_S)
+    draft.change(running.connector, note="", settling_until_s=draft.now.monotonic_s + SETTLE_S)
     charging_profile.adopt(draft, running, profile)
     trigger = Trigger.REMOTE_START if remote else Trigger.AUTHORIZED
     metering.update(draft, running.connector, trigger, told=driver)
@@ -156,9 +158,7 @@ def authorize(
 
 def plugged_in(draft: Draft, running: Transaction) -> None:
     """The vehicle of a running transaction has come, or has come back (E03, E10)."""
-    draft.change(
-        running.connector, note="", preparing_until_s=None, settling_until_s=draft.now.monotonic_s + metering.SETTLE_S
-    )
+    draft.change(running.connector, note="", preparing_until_s=None, settling_until_s=draft.now.monotonic_s + SETTLE_S)
     if not running.connected:
         draft.transact(running.id, connected=True)
     metering.update(draft, running.connector, Trigger.CABLE_PLUGGED_IN)
@@ -179,9 +179,7 @@ def _write(
     connector = draft.station.connectors.get(transaction.connector)
     samples = transaction.samples if ending is not None else metering.begin(draft, transaction.connector)
     if phase is None:
-        phase = (
-            metering.told_phase(connector, draft.now) if connector is not None and ending is None else Phase.FINISHING
-        )
+        phase = connector.phase if connector is not None and ending is None else Phase.FINISHING
     draft.enqueue(
         TransactionRecord(
             kind=kind,
