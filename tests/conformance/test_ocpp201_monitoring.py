@@ -132,10 +132,8 @@ async def _all_kinds(scene: Scene201) -> dict[str, int]:
     return {result["type"]: result["id"] for result in results}
 
 
-@pytest.mark.req(
-    *("TC_N_01_CS", "N02.FR.01", "N02.FR.03", "N02.FR.04", "N02.FR.05", "N02.FR.06", "N02.FR.09"),
-    *("N02.FR.12", "N02.FR.13", "N02.FR.14"),
-)
+@pytest.mark.req("TC_N_01_CS", "N02.FR.01", "N02.FR.03", "N02.FR.04", "N02.FR.05", "N02.FR.06")
+@pytest.mark.req("N02.FR.09", "N02.FR.12", "N02.FR.13", "N02.FR.14")
 async def test_TC_N_01_CS_monitors_are_reported_by_their_kinds(open_scene201: OpenScene201) -> None:
     scene = await open_scene201()
     await base(scene, "HardWiredOnly")
@@ -162,9 +160,8 @@ async def test_TC_N_02_CS_monitors_are_reported_by_their_variables(open_scene201
     assert set(await monitors(scene, {"component": {"name": "EVSE"}, "variable": {"name": "POWER"}})) == power
 
 
-@pytest.mark.req(
-    *("TC_N_03_CS", "N02.FR.01", "N02.FR.03", "N02.FR.04", "N02.FR.05", "N02.FR.09", "N02.FR.10", "N02.FR.13")
-)
+@pytest.mark.req("TC_N_03_CS", "N02.FR.01", "N02.FR.03", "N02.FR.04", "N02.FR.05", "N02.FR.09")
+@pytest.mark.req("N02.FR.10", "N02.FR.13")
 async def test_TC_N_03_CS_monitors_are_reported_by_kind_and_variable_together(open_scene201: OpenScene201) -> None:
     scene = await open_scene201()
     ids = await _all_kinds(scene)
@@ -175,8 +172,8 @@ async def test_TC_N_03_CS_monitors_are_reported_by_kind_and_variable_together(op
     assert empty == "EmptyResultSet"
 
 
-@pytest.mark.req("TC_N_04_CS", "N02.FR.02", "N02.FR.07")
-async def test_TC_N_04_CS_criteria_that_there_are_not_and_filters_that_are_too_long_are_refused(
+@pytest.mark.req("N02.FR.02", "N02.FR.07")
+async def test_criteria_that_there_are_not_and_filters_that_are_too_long_are_refused(
     open_scene201: OpenScene201,
 ) -> None:
     scene = await open_scene201()
@@ -230,8 +227,8 @@ async def test_TC_N_06_CS_only_all_leaves_the_monitors_of_the_csms(open_scene201
         await clear(scene, number)
 
 
-@pytest.mark.req("TC_N_07_CS", "N03.FR.02")
-async def test_TC_N_07_CS_a_base_that_there_is_not_is_refused(open_scene201: OpenScene201) -> None:
+@pytest.mark.req("N03.FR.02")
+async def test_a_base_that_there_is_not_is_refused(open_scene201: OpenScene201) -> None:
     scene = await open_scene201()
     with pytest.raises(CsmsCallError) as refused:
         await scene.call("SetMonitoringBase", monitoringBase="Nothing")
@@ -305,8 +302,8 @@ async def test_TC_N_37_CS_an_unknown_variable_is_not_watched(open_scene201: Open
     assert [result["status"] for result in results] == ["UnknownVariable"] * 2
 
 
-@pytest.mark.req("TC_N_38_CS", "N04.FR.05")
-async def test_TC_N_38_CS_a_text_has_no_threshold_and_what_never_changes_no_monitor(
+@pytest.mark.req("N04.FR.05")
+async def test_a_text_has_no_threshold_and_what_never_changes_no_monitor(
     open_scene201: OpenScene201,
 ) -> None:
     scene = await open_scene201()
@@ -509,8 +506,8 @@ async def test_TC_N_56_CS_a_word_that_changes_is_told(open_scene201: OpenScene20
         assert found["variable"] == {"name": "AvailabilityState"}
 
 
-@pytest.mark.req("TC_N_61_CS", "N07.FR.18")
-async def test_TC_N_61_CS_a_number_that_moves_less_than_the_delta_is_not_told(open_scene201: OpenScene201) -> None:
+@pytest.mark.req("N07.FR.18")
+async def test_a_number_that_moves_less_than_the_delta_is_not_told(open_scene201: OpenScene201) -> None:
     scene = await open_scene201(keys={"TxCtrlr.EVConnectionTimeOut": 500})
     what = {"component": {"name": "TxCtrlr"}, "variable": {"name": "EVConnectionTimeOut"}}
     number = await monitor(scene, what, "Delta", 2)
@@ -628,8 +625,8 @@ async def test_TC_N_21_CS_a_lock_that_fails_is_told_by_a_hard_wired_notification
     await of(scene, HARD_WIRED, actualValue="false")
 
 
-@pytest.mark.req("TC_G_20_CS", "G05.FR.01", "G05.FR.02")
-async def test_TC_G_20_CS_nobody_charges_where_the_lock_has_failed_and_the_csms_hears_why(
+@pytest.mark.req("G05.FR.01", "G05.FR.02")
+async def test_nobody_charges_where_the_lock_has_failed_and_the_csms_hears_why(
     open_scene201: OpenScene201,
 ) -> None:
     scene = await open_scene201(LOCKING)
