@@ -16,7 +16,6 @@ def desired(station: Station, number: int) -> Desired:
     limit_ma = present_ma(station, connector)
     permit = (
         running is not None
-        and running.id_token is not None
         and not withheld(station, running)
         and connector.plugged
         and not connector.blocked
@@ -30,7 +29,8 @@ def desired(station: Station, number: int) -> Desired:
     locked: bool | None = None
     if connector.can(Capability.LOCK_CONTROL):
         waiting = connector.authorization is not None and connector.plugged
-        locked = not station.unlocking(number) and (running is not None or waiting or connector.held_for is not None)
+        charges = station.charges(number) is not None
+        locked = not station.unlocking(number) and (charges or waiting or connector.held_for is not None)
     return Desired(
         permit_charging=permit,
         current_limit_ma=limit_ma,
