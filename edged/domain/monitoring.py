@@ -41,7 +41,7 @@ from edged.domain.monitors import (
     SetMonitoringLevel,
     SetMonitors,
 )
-from edged.domain.own_monitors import FIRST_CUSTOM, own_monitors, prepare
+from edged.domain.own_monitors import FIRST_CUSTOM, clashes, own_monitors, prepare
 from edged.domain.station import Station
 from edged.domain.transition import Draft, drop, put
 from edged.domain.types import RequestRef
@@ -250,7 +250,7 @@ def _set_base(draft: Draft, event: SetMonitoringBase) -> None:
         for number, one in station.monitors.items()
         if event.base is MonitoringBase.ALL or one.origin in fixed
     }
-    own = own_monitors(station, event.base)
+    own = {n: one for n, one in own_monitors(station, event.base).items() if not clashes(one, kept)}
     before = {n: station.monitors[n] for n in own if n in station.monitors}
     unchanged = {n: one for n, one in before.items() if one.origin is Origin.PRECONFIGURED}
     draft.update(

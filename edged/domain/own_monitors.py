@@ -8,7 +8,7 @@ Refuses to know: what the CSMS has set. Invariant: after `prepare` each monitor'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from edged.domain import device_model
@@ -124,6 +124,16 @@ def _has(base: MonitoringBase, own: _Own) -> bool:
     return base is MonitoringBase.ALL or (base is MonitoringBase.FACTORY and own.factory)
 
 
+def clashes(one: Monitor, others: Mapping[int, Monitor]) -> bool:
+    """Whether the CSMS has a monitor there that can have no second of its kind and severity."""
+    return any(
+        (other.component, other.variable, other.kind, other.severity)
+        == (one.component, one.variable, one.kind, one.severity)
+        for other in others.values()
+        if other.origin is Origin.CUSTOM
+    )
+
+
 def prepare(draft: Draft) -> None:
     """Once a run: the station's own monitors are there, as this version and this site have them; a monitor whose
     variable has gone is gone too (N04)."""
@@ -138,7 +148,7 @@ def prepare(draft: Draft) -> None:
             found[number] = replace(
                 one, alerted=old.alerted, transaction_id=old.transaction_id, reference=old.reference
             )
-        elif old is None and number not in station.monitoring.cleared:
+        elif old is None and number not in station.monitoring.cleared and not clashes(one, found):
             found[number] = one
     found = {n: one for n, one in found.items() if one.origin is Origin.CUSTOM or n in own}
     draft.update(watch=replace(station.watch, ready=True))

@@ -7,7 +7,7 @@ nothing: it tells what is so as soon as it may. It must not while
 - the CSMS is away and its severity number is above what is worth a place in the queue (N07.FR.04, N08.FR.03);
 - it has told `MAX_A_MINUTE` events in a minute: a value that flutters floods nobody;
 - nothing is known of its variable: of a charger that was not heard since the start, say.
-A notification that is hard-wired heeds neither level nor queue.
+A notification that is hard-wired heeds no level, no queue, and no switch that ends monitoring.
 
 Invariants: of a threshold that is passed the CSMS hears once, and once that it no longer is, whatever restarts lie
 between (N07.FR.14) · the ids of events rise · at most `MAX_QUEUED` messages wait for the CSMS, the least severe go.
@@ -55,7 +55,7 @@ def watch(draft: Draft) -> None:
         return
     prepare(draft)
     _follow(draft)
-    if draft.station.monitors and draft.station.configuration.flag("MonitoringEnabled"):
+    if draft.station.monitors:
         _Look(draft).run()
     _forget(draft)
 
@@ -116,9 +116,7 @@ class _Look:
 
     def run(self) -> None:
         station = self.station
-        worst = station.monitoring.level
-        if not station.link.serving:
-            worst = min(worst, station.configuration.number("OfflineMonitoringEventQueuingSeverity"))
+        worst = _worst_heard(station)
         for monitor in station.monitors.values():
             if monitor.severity <= worst or monitor.origin is Origin.NOTIFICATION:
                 self._judge(monitor)
@@ -252,6 +250,16 @@ class _Look:
         if transaction_id is None:
             transaction_id = self._transaction(monitor.component)
         self.said.append(_Said(monitor, trigger, text, cleared, transaction_id))
+
+
+def _worst_heard(station: Station) -> int:
+    """The highest severity number that is worth a look now; -1: none."""
+    if not station.configuration.flag("MonitoringEnabled"):
+        return -1
+    level = station.monitoring.level
+    if station.link.serving:
+        return level
+    return min(level, station.configuration.number("OfflineMonitoringEventQueuingSeverity"))
 
 
 # --- values

@@ -268,3 +268,17 @@ def test_a_report_holds_what_is_asked_for() -> None:
     assert ids(VariableFilter(EVSE, POWER), criteria=(MonitoringCriterion.DELTA,)) is InventoryStatus.EMPTY
     (power, *_rest) = [item for item in report(site) if item.variable == POWER]
     assert [one.id for one in power.monitors] == [upper, periodic]
+
+
+@pytest.mark.req("N04.FR.10")
+def test_a_base_brings_no_second_monitor_of_a_kind_and_severity() -> None:
+    site = open_site()
+    number = put_one(site, severity=8)
+    base(site, MonitoringBase.ALL)
+    assert (number in seen(site), EVSE_STATE in seen(site)) == (True, False)
+    site.restart()
+    site.wait(1)
+    assert EVSE_STATE not in site.station.monitors
+    clear(site, number)
+    base(site, MonitoringBase.ALL)
+    assert EVSE_STATE in seen(site)

@@ -9,7 +9,7 @@ import pytest
 
 from edged.domain import watching
 from edged.domain.effects import Dequeue, Enqueue, EventRecord
-from edged.domain.events import BootAnswered, LinkUp, RecordDelivered, Registration
+from edged.domain.events import BootAnswered, LinkUp, RecordDelivered, Registration, VersionAgreed
 from edged.domain.hardware import ChargerState, Fault, FaultCode, LockState, Meter
 from edged.domain.monitors import (
     ClearMonitors,
@@ -385,8 +385,9 @@ def test_a_lock_that_fails_is_told_first_and_what_follows_from_it_names_it(seen:
     ]
 
 
-def test_a_lock_that_fails_is_told_whatever_the_level_and_the_line() -> None:
+def test_a_lock_that_fails_is_told_whatever_the_level_the_line_and_the_switch() -> None:
     site = open_site()
+    site.set("MonitoringEnabled", "false")
     site.do(SetMonitoringLevel(site.ref("SetMonitoringLevel"), 0))
     site.set("OfflineMonitoringEventQueuingSeverity", "0")
     site.offline()
@@ -401,3 +402,16 @@ def test_a_fault_that_is_there_at_the_first_start_is_told() -> None:
     site.wait(1, looks=False)
     connector = next(event for event in told(site) if event.component.name == "Connector")
     assert (connector.value, connector.tech_code, connector.tech_info) == ("true", "RCD", "GroundFailure: 6 mA")
+
+
+def test_where_the_csms_takes_no_events_nothing_is_looked_at_and_later_what_is_so_is_told() -> None:
+    site = open_site()
+    number = put(site, UPPER, 100.0)
+    site.do(VersionAgreed(POLICY, {}))
+    online(site)
+    draws(site, 500)
+    assert told(site) == []
+    site.do(VersionAgreed(TELLING, {}))
+    online(site)
+    draws(site, 500)
+    assert values(site, number) == [("500", False)]
