@@ -41,7 +41,7 @@ async def test_TC_G_01_CS_TC_G_02_CS_a_plug_occupies_its_connector(open_scene201
 @pytest.mark.req("TC_G_03_CS", "TC_G_04_CS", "TC_G_07_CS", "TC_G_08_CS", "TC_G_09_CS", "TC_G_10_CS", "TC_G_15_CS")
 @pytest.mark.req("TC_G_16_CS", "G03.FR.01", "G03.FR.02", "G03.FR.03", "G03.FR.04", "G03.FR.06", "G03.FR.07")
 @pytest.mark.parametrize("place", [EVSE, CONNECTOR], ids=["TC_G_03_CS", "TC_G_07_CS"])
-async def test_TC_G_03_CS_TC_G_04_CS_TC_G_07_CS_TC_G_08_CS_TC_G_09_CS_TC_G_10_CS_TC_G_15_CS_TC_G_16_CS_in_and_out_of_service(
+async def test_TC_G_03_CS_TC_G_04_CS_TC_G_07_CS_TC_G_08_CS_in_and_out_of_service(
     open_scene201: OpenScene201, place: Place
 ) -> None:
     scene = await open_scene201(TWO_SOCKETS)
@@ -102,17 +102,23 @@ async def test_TC_G_11_CS_TC_G_14_CS_TC_G_17_CS_a_transaction_goes_on_to_its_end
 
 
 @pytest.mark.req("TC_G_18_CS", "TC_G_19_CS", "TC_G_21_CS", "G03.FR.08", "G04.FR.09", "G01.FR.02", "B01.FR.07")
-@pytest.mark.parametrize("place", [EVSE, CONNECTOR, STATION], ids=["TC_G_18_CS", "TC_G_19_CS", "TC_G_21_CS"])
-async def test_TC_G_18_CS_TC_G_19_CS_TC_G_21_CS_it_persists_across_a_reboot(
-    open_scene201: OpenScene201, place: Place
-) -> None:
-    scene = await open_scene201(process=True)
-    assert await change(scene, "Inoperative", place) == "Accepted"
-    await scene.expect_status("Unavailable")
-    await scene.restart_daemon(power_loss=True)
-    await scene.expect_status("Unavailable")
-    assert await change(scene, "Operative", place) == "Accepted"
-    await scene.expect_status("Available")
+async def test_TC_G_18_CS_TC_G_19_CS_TC_G_21_CS_it_persists_across_a_reboot(open_scene201: OpenScene201) -> None:
+    scene = await open_scene201(TWO_SOCKETS)
+    second = {"id": 2, "connectorId": 1}
+    assert await change(scene, "Inoperative", EVSE) == "Accepted"
+    assert await change(scene, "Inoperative", second) == "Accepted"
+    await scene.restart_daemon()
+    for evse in (1, 2):
+        await scene.expect_status("Unavailable", evse)
+    for evse, place in ((1, EVSE), (2, second)):
+        assert await change(scene, "Operative", place) == "Accepted"
+        await scene.expect_status("Available", evse)
+    assert await change(scene, "Inoperative", STATION) == "Accepted"
+    await scene.restart_daemon()
+    for evse in (1, 2):
+        await scene.expect_status("Unavailable", evse)
+    assert await change(scene, "Operative", STATION) == "Accepted"
+    await scene.expect_status("Available", 2)
 
 
 @pytest.mark.req("G03.FR.01")

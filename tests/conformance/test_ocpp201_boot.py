@@ -113,11 +113,7 @@ async def test_an_interval_of_0_is_not_taken_for_at_once(open_scene201: OpenScen
 
 
 @pytest.mark.req("B01.FR.09")
-async def test_what_ended_the_last_run_is_the_reason_of_the_boot(open_scene201: OpenScene201) -> None:
+async def test_a_daemon_that_failed_says_so_at_its_next_boot(open_scene201: OpenScene201) -> None:
     scene = await open_scene201(process=True)
-    await scene.restart_daemon(power_loss=True)
-    await scene.expect("BootNotification", reason="PowerUp")
     await scene.restart_daemon(kill=True)
     await scene.expect("BootNotification", reason="ApplicationReset")
-    await scene.restart_daemon()
-    await scene.expect("BootNotification", reason="LocalReset")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
-from tests.conformance.scene201 import TETHERED, TWO_SOCKETS, OpenScene201, Scene201
+from tests.conformance.scene201 import PATIENCE_S, SOCKET, TWO_SOCKETS, OpenScene201, Scene201
 
 
 async def reset(scene: Scene201, kind: str, evse: int | None = None) -> str:
@@ -93,12 +96,10 @@ async def test_TC_B_24_CS_a_reserved_evse_is_reserved_after_the_reset(open_scene
     scene = await open_scene201(process=True)
     assert await scene.reserve("ALICE") == "Accepted"
     await scene.expect_status("Reserved")
+    assert await reset(scene, "OnIdle") == "Scheduled"  # it waits for whoever has reserved
     assert await reset(scene, "Immediate") == "Accepted"
     await boots(scene, "RemoteReset")
     await scene.expect_status("Reserved")
-    assert await reset(scene, "OnIdle") == "Scheduled"
-    assert await scene.cancel_reservation() == "Accepted"
-    await scene.expect("BootNotification", reason="ScheduledReset")
 
 
 # --- one EVSE
@@ -121,42 +122,47 @@ async def test_TC_B_28_CS_TC_B_29_CS_a_charger_that_cannot_be_reset_alone(open_s
 @pytest.mark.req("TC_B_25_CS", "TC_B_26_CS", "TC_B_27_CS", "B11.FR.08", "B11.FR.10", "B12.FR.07", "B12.FR.08")
 @pytest.mark.req("B12.FR.01", "B12.FR.02", "E07.FR.03")
 async def test_TC_B_25_CS_TC_B_26_CS_TC_B_27_CS_one_evse_is_reset_and_the_other_goes_on(
-    open_scene201: OpenScene201,
+    open_scene201: OpenScene201, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene = await open_scene201(TETHERED, TETHERED, relay_off_s=1.0)
-    for evse in (1, 2):
-        await scene.energy_withheld(evse)
-    other = await charges(scene, "BOB", 2)
+    scene = await open_scene201(SOCKET, SOCKET)
+    resets = Resets(scene, monkeypatch)
+    other = await scene.charging("BOB", 2)
     assert await reset(scene, "OnIdle", 1) == "Accepted"  # nothing goes on there
-    await cut_and_back(scene, times=1)
-    transaction = await charges(scene, "ALICE", 1)
+    await resets.are("soft 1")
+    transaction = await scene.charging("ALICE", 1)
     assert await reset(scene, "OnIdle", 1) == "Scheduled"
     await scene.energy_flows(1, wh=1)
-    assert len(scene.board.history) == 2
     assert await scene.request_stop(transaction) == "Accepted"
-    await cut_and_back(scene, times=2)
     scene.unplug(1)
-    await scene.expect_status("Available", 1)
-    transaction = await charges(scene, "ALICE", 1)
+    await resets.are("soft 1", "soft 1")
+    transaction = await scene.charging("ALICE", 1)
     assert await reset(scene, "Immediate", 1) == "Accepted"
     ended = await scene.expect_event("Ended", "ResetCommand", transactionId=transaction)
     assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
-    await cut_and_back(scene, times=3)
+    await resets.are("soft 1", "soft 1", "hard 1")
     assert not scene.csms.transactions[other].ended
-    await scene.energy_flows(2, wh=1)
+    assert scene.point(2).contactor_closed
     assert scene.payloads("BootNotification") == []
 
 
-async def charges(scene: Scene201, token: str, evse: int) -> str:
-    """A driver charges at a box without a reader."""
-    scene.plug(evse)
-    await scene.expect_status("Occupied", evse)
-    assert await scene.request_start(token, evse) == "Accepted"
-    event = await scene.expect_event(evse=evse, charging_state="Charging")
-    return str(event["transactionInfo"]["transactionId"])
+class Resets:
+    """Which box was reset, and how."""
 
+    def __init__(self, scene: Scene201, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scene = scene
+        self.seen: list[str] = []
+        for number in (1, 2):
+            unit = scene.unit(number)
+            for kind, name in (("soft", "restart_server"), ("hard", "reboot")):
+                monkeypatch.setattr(unit, name, partial(self._note, f"{kind} {number}", getattr(unit, name)))
 
-async def cut_and_back(scene: Scene201, *, times: int) -> None:
-    """The power of the first box was cut so many times by now, and it answers again."""
-    await scene.site.until(lambda: scene.board.history == [(1, True), (1, False)] * times and scene.unit(1).reachable)
-    await scene.settled()
+    def _note(self, what: str, restart: Callable[[], None]) -> None:
+        self.seen.append(what)
+        restart()
+
+    async def are(self, *wanted: str) -> None:
+        """Until so many were reset, and the first box is heard of again."""
+        unit = self.scene.unit(1)
+        await self.scene.site.until(lambda: len(self.seen) >= len(wanted) and unit.reachable, timeout_s=PATIENCE_S)
+        assert tuple(self.seen) == wanted
+        await self.scene.settled()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from edged.simulator.csms import CsmsCallError
-from tests.conformance.scene201 import KEBA, SOCKET, TETHERED, TWO_SOCKETS, Box, OpenScene201, Scene201
+from tests.conformance.files import Hook, now
+from tests.conformance.scene201 import KEBA, PATIENCE_S, SOCKET, TETHERED, TWO_SOCKETS, Box, OpenScene201, Scene201
+from tests.fakes.file_servers import Call, WebServer
 
 ENERGY, VOLTAGE = "Energy.Active.Import.Register", "Voltage"
 
@@ -56,13 +62,18 @@ async def test_TC_F_10_CS_an_unknown_connector(open_scene201: OpenScene201) -> N
 
 
 @pytest.mark.req("F05.FR.05")
-async def test_a_lock_that_does_not_open_and_a_fixed_cable_are_failures(open_scene201: OpenScene201) -> None:
-    scene = await open_scene201(KEBA, TETHERED)
-    answer = await scene.call("UnlockConnector", evseId=2, connectorId=1)
+async def test_a_fixed_cable_cannot_be_unlocked(open_scene201: OpenScene201) -> None:
+    scene = await open_scene201(TETHERED)
+    answer = await scene.call("UnlockConnector", evseId=1, connectorId=1)
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("UnlockFailed", "FixedCable")
-    scene.plug(1)
-    await scene.expect_status("Occupied", 1)
-    scene.point(1).jam_lock(True)
+
+
+@pytest.mark.req("F05.FR.05")
+async def test_a_lock_that_does_not_open_is_a_failure(open_scene201: OpenScene201) -> None:
+    scene = await open_scene201(KEBA)
+    scene.plug()
+    await scene.expect_status("Occupied")
+    scene.point().jam_lock(True)
     assert await unlock(scene) == "UnlockFailed"
 
 
@@ -116,6 +127,35 @@ async def test_TC_F_15_CS_TC_F_17_CS_TC_F_18_CS_who_updates_and_uploads_nothing_
         assert await trigger(scene, message, evse) == "Accepted"
         told = await scene.expect(message, status="Idle")
         assert "requestId" not in told
+
+
+@pytest.mark.req("TC_F_16_CS", "TC_F_19_CS", "F06.FR.04", "F06.FR.05", "F06.FR.10", "F06.FR.14", "L01.FR.26")
+async def test_TC_F_16_CS_TC_F_19_CS_an_upload_and_a_download_under_way(
+    open_scene201: OpenScene201, web: Callable[..., WebServer], tmp_path: Path
+) -> None:
+    gate = threading.Event()
+
+    def slowly(call: Call) -> None:
+        gate.wait(PATIENCE_S)
+        call.say(404)
+
+    scene = await open_scene201(site_settings=Hook(tmp_path).settings)
+    firmware = {"location": web(slowly).url("/fw.bin"), "retrieveDateTime": now()}
+    log = {"remoteLocation": web(slowly).url("/up/")}
+    try:
+        assert await scene.status_of("UpdateFirmware", requestId=9, retries=0, firmware=firmware) == "Accepted"
+        await scene.expect("FirmwareStatusNotification", status="Downloading")
+        await scene.call("GetLog", logType="DiagnosticsLog", requestId=7, retries=0, log=log)
+        await scene.expect("LogStatusNotification", status="Uploading")
+        await scene.answered()
+        for message, word, id in (
+            ("LogStatusNotification", "Uploading", 7),
+            ("FirmwareStatusNotification", "Downloading", 9),
+        ):
+            assert await trigger(scene, message) == "Accepted"
+            await scene.expect(message, status=word, requestId=id)
+    finally:
+        gate.set()
 
 
 @pytest.mark.req("TC_F_20_CS", "F06.FR.04", "F06.FR.05", "F06.FR.10")

@@ -27,6 +27,7 @@ from edged.domain.events import (
     LinkUp,
     Registration,
     RegistrationLost,
+    Started,
     Tick,
     TimeTold,
 )
@@ -455,3 +456,29 @@ def test_where_the_version_wants_one_a_day_nobody_switches_heartbeats_off() -> N
         site.advance(6)
         site.do(Tick())
         assert beats(site.effects) == most
+
+
+@pytest.mark.req("B01.FR.09")
+@pytest.mark.parametrize(
+    ("continued", "unexpected", "reason"),
+    [
+        (False, True, "PowerUp"),
+        (False, False, "PowerUp"),
+        (True, True, "ApplicationReset"),
+        (True, False, "LocalReset"),
+    ],
+)
+def test_why_it_starts_is_known_from_how_it_ended(continued: bool, unexpected: bool, reason: str) -> None:
+    site = Site.build(1)
+    site.do(Started(continued=continued, unexpected=unexpected))
+    assert site.station.boot.reason == reason
+
+
+@pytest.mark.req("B01.FR.09", "B11.FR.04")
+def test_a_reason_that_the_last_run_left_goes_before_it() -> None:
+    site = Site.build(1)
+    site.station = replace(
+        site.station, next_boot_reason="RemoteReset", boot=replace(site.station.boot, reason="RemoteReset")
+    )
+    site.do(Started(continued=True))
+    assert (site.station.boot.reason, site.station.next_boot_reason) == ("RemoteReset", None)
