@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edged.domain import watching
 from edged.domain.effects import Dequeue, Enqueue, EventRecord
@@ -293,14 +295,16 @@ def test_there_is_an_end_to_the_queue_and_the_least_severe_goes(monkeypatch: pyt
     monkeypatch.setattr(watching, "MAX_QUEUED", 4)
     site = open_site()
     loud = put(site, DELTA, 10.0, severity=2)
-    site.offline()
-    draws(site, 500)
     put(site, MonitorKind.PERIODIC, 1.0, severity=8)
+    site.offline()
+    draws(site, 0)
+    first = min(site.station.event_queue)
+    draws(site, 500)
     for _ in range(10):
         draws(site, 500)
     draws(site, 0)
     queue = site.station.event_queue
-    assert len(queue) == 4
+    assert (len(queue), min(queue)) == (4, first)
     assert {seq: record for seq, record in site.outbox.items() if isinstance(record, EventRecord)} == queue
     assert [e.value for record in queue.values() for e in record.events if e.monitor_id == loud] == ["500", "0"]
     announced = [effect for effect in site.history if getattr(effect, "kind", "") == "monitoring.events_dropped"]
@@ -415,3 +419,48 @@ def test_where_the_csms_takes_no_events_nothing_is_looked_at_and_later_what_is_s
     online(site)
     draws(site, 500)
     assert values(site, number) == [("500", False)]
+
+
+# --- whatever happens
+
+MOVES = st.sampled_from(
+    ["none", "draws 0", "draws 100", "draws 101", "draws 900", "offline", "online", "restart", "level 3", "level 9"]
+)
+
+
+def passed(kind: MonitorKind, watts: float) -> bool:
+    return watts > 100 if kind is UPPER else watts < 100
+
+
+@given(moves=st.lists(MOVES, max_size=25), kind=st.sampled_from([UPPER, LOWER]))
+@settings(max_examples=60, deadline=None)
+def test_an_alert_and_its_end_take_turns_whatever_happens(moves: list[str], kind: MonitorKind) -> None:
+    site = open_site()
+    number = put(site, kind, 100.0)
+    site.set("OfflineMonitoringEventQueuingSeverity", "4")
+    power_w = 0
+    for move in moves:
+        match move.split():
+            case ["draws", watts]:
+                power_w = int(watts)
+            case ["level", severity]:
+                site.do(SetMonitoringLevel(site.ref("SetMonitoringLevel"), int(severity)))
+            case ["restart"]:
+                site.restart()
+            case ["offline"]:
+                site.offline()
+            case ["online"]:
+                online(site)
+            case _:
+                pass
+        draws(site, power_w)
+    events = told(site, number)
+    assert [event.cleared for event in events] == [bool(n % 2) for n in range(len(events))]
+    assert [event.id for event in told(site)] == sorted({event.id for event in told(site)})
+    assert all(passed(kind, float(event.value)) is not event.cleared for event in events)
+    online(site)
+    site.do(SetMonitoringLevel(site.ref("SetMonitoringLevel"), 9))
+    site.wait(61, looks=False)
+    draws(site, power_w)
+    assert site.station.monitors[number].alerted is passed(kind, power_w)
+    assert len(told(site, number)) % 2 == int(passed(kind, power_w))
