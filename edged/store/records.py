@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -33,8 +33,7 @@ from edged.domain.effects import (
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.journal import Entry, Journal, SecurityEntry, TransferEntry, journal_of
 from edged.domain.monitors import Monitoring
-from edged.domain.station import Boot, CachedToken, Connector, Reservation, Station, Transaction
-from edged.domain.types import Now
+from edged.domain.station import CachedToken, Connector, Reservation, Station, Transaction
 from edged.store.codec import Unreadable, decode, encode, pack
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Row, Table, Writes
 
@@ -42,10 +41,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 STATION_KEY = ""
-CONNECTOR_KEPT = (
-    *("operative", "evse_operative", "scheduled", "spent"),
-    *("held_for", "energy_offset_wh", "energy_kept_wh"),
-)
+AVAILABILITY_KEPT = ("operative", "evse_operative", "scheduled")
+CONNECTOR_KEPT = (*AVAILABILITY_KEPT, "spent", "held_for", "energy_offset_wh", "energy_kept_wh")
 STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict")
 FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
 MONITORING_KEPT = tuple(f.name for f in fields(Monitoring))
@@ -378,43 +375,3 @@ def _compare_more(draft: _Draft, before: Station, after: Station) -> None:
     if before.access is not after.access:
         former, present = _single(before.access), _single(after.access)
         draft.compare(Table.ACCESS, former, present, key=str, row=access_row, facts=_access_facts)
-
-
-def kept(station: Station) -> Station:
-    """The station without what a power cut takes, for "disk equals memory": equal before and after a reload.
-
-    Deadlines, the link, the charger's last word and this boot are blanked; what is derived at load stays.
-    """
-    return replace(
-        station,
-        connectors={
-            number: Connector(
-                layout=connector.layout,
-                capabilities=connector.layout.capabilities,
-                transaction_id=connector.transaction_id,
-                **{name: getattr(connector, name) for name in CONNECTOR_KEPT},
-            )
-            for number, connector in station.connectors.items()
-        },
-        reservations={key: replace(one, held_until_s=0.0) for key, one in station.reservations.items()},
-        transactions={
-            key: replace(one, next_sample_at_s=None, next_ended_sample_at_s=None, skipped=0, told_phase=None)
-            for key, one in station.transactions.items()
-        },
-        firmware=None if station.firmware is None else replace(station.firmware, ticket=None),
-        upload=None if station.upload is None else replace(station.upload, ticket=None),
-        access=replace(station.access, failures=0, attempts=0, until_s=None),
-        security_tally={},
-        bills={},
-        wrong_codes=type(station.wrong_codes)(),
-        watch=type(station.watch)(),
-        pending={},
-        link=type(station.link)(),
-        reset=None,
-        tickets=0,
-        aligned_slot=None,
-        ended_slot=None,
-        limits=None,
-        boot=Boot(id="", floor=station.wall_kept, started_s=0.0),
-        clock=Now(station.wall_kept, 0.0, False),
-    )

@@ -57,25 +57,20 @@ from edged.domain.hardware import (
     Observation,
     Quality,
 )
-from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
 from edged.domain.station import Boot, SiteRules, Station, Vendor
 from edged.domain.step import step
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef
+from edged.ocpp.dialect import Dialect, computed_for
 from edged.store import loading, records
 from edged.store.memory import MemoryStore
 from tests.fakes import site as builder
+from tests.fakes.any_device import START_POINTS, STOP_POINTS, VERSIONS, AnyDevice
 from tests.fakes.any_orders import AnyOrders
 from tests.fakes.invariants import Witness
+from tests.fakes.kept import kept
 
 GROUPS = (None, "FLEET", "POOL")
-V2 = Policy(
-    reservation_used=ReservationUse.TOKEN_AUTHORIZED,
-    start_points=frozenset({StartPoint.EV_CONNECTED}),
-    update_triggers=frozenset(Trigger),
-    reservation_records=True,
-    csms_names_transactions=False,
-)
-EARLY = replace(V2, start_points=frozenset({StartPoint.AUTHORIZED}))
+V16, V201 = VERSIONS
 SETTINGS = {
     "ConnectionTimeOut": ("0", "5", "60"),
     "MeterValueSampleInterval": ("0", "1", "30"),
@@ -85,6 +80,9 @@ SETTINGS = {
     "UnlockConnectorOnEVSideDisconnect": ("true", "false"),
     "StopTransactionOnInvalidId": ("true", "false"),
     "MaxEnergyOnInvalidId": ("0", "200"),
+    "TxStartPoint": (*START_POINTS, "EVConnected,Authorized"),
+    "TxStopPoint": (*STOP_POINTS, "EVConnected,Authorized", "EVConnected,EnergyTransfer"),
+    "MasterPassGroupId": ("", "POOL"),
     "LocalPreAuthorize": ("true", "false"),
     "AllowOfflineTxForUnknownId": ("true", "false"),
     "AuthorizeRemoteTxRequests": ("true", "false"),
@@ -115,14 +113,14 @@ def shapes() -> tuple[Any, ...]:
 
 def _kept(station: Station) -> Station:
     """The kept facts but for the wall clock, which a boot takes from the newest commit."""
-    return records.kept(replace(station, wall_kept=builder.START))
+    return kept(replace(station, wall_kept=builder.START))
 
 
-class AnyLife(AnyOrders, RuleBasedStateMachine):
+class AnyLife(AnyOrders, AnyDevice, RuleBasedStateMachine):
     """Whatever may happen to a station, in any order."""
 
     @initialize(
-        policy=st.sampled_from((builder.POLICY, builder.POLICY, V2, EARLY)),
+        version=st.sampled_from((V16, V201, V201)),
         synchronized=st.booleans(),
         lively=st.sampled_from((True, True, True, False)),
         settings_=st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in SETTINGS.items()}),
@@ -131,20 +129,21 @@ class AnyLife(AnyOrders, RuleBasedStateMachine):
     )
     def build(
         self,
-        policy: Policy,
+        version: Dialect,
         synchronized: bool,
         lively: bool,
         settings_: dict[str, str],
         profile: int,
         installs: bool,
     ) -> None:
-        self.policy, self.site = policy, settings_
+        self.agreed, self.site, self.layouts = version, settings_, shapes()
         self.rules = SiteRules(
             security_profile=profile,
             has_password=profile > 0,
             has_root=profile > 1,
             credentials_digest="site",
             installs_firmware=installs,
+            has_display=True,
             vendors={"known": Vendor(answer="yes")},
         )
         self.store = MemoryStore()
@@ -165,7 +164,10 @@ class AnyLife(AnyOrders, RuleBasedStateMachine):
 
     def _fresh(self) -> Station:
         self.boots += 1
-        shape = builder.station(policy=self.policy, layouts=shapes(), configuration=self.site, rules=self.rules)
+        policy = self.agreed.policy
+        shape = builder.station(policy=policy, layouts=self.layouts, configuration=self.site, rules=self.rules)
+        computed = {**shape.configuration.computed, **computed_for(self.agreed, self.layouts)}
+        shape = replace(shape, configuration=replace(shape.configuration, computed=computed))
         floor = self.store.last_wall() or builder.START
         boot = Boot(id=f"boot-{self.boots}", floor=floor, started_s=self.now.monotonic_s)
         return replace(shape, boot=boot, clock=self.now, wall_kept=floor)

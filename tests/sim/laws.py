@@ -35,10 +35,10 @@ from edged.domain.transition import Transition
 from edged.domain.types import Now
 from edged.mqtt.documents import Document
 from edged.mqtt.topics import topics
-from edged.store import records
 from tests.fakes.broker import NAMES
 from tests.fakes.central import FAMILY, Message, energies
 from tests.fakes.invariants import Witness
+from tests.fakes.kept import kept
 from tests.fakes.world import IDENTITY, TRUTH, World
 from tests.sim.orders import Orders
 from tests.sim.promises import Promises
@@ -339,7 +339,7 @@ def _kept(laws: Laws, station: Station) -> Station:
     """What must outlive the process. A station that was never written takes its first wall clock from each boot."""
     if "station" not in laws.world.store.load(IDENTITY).facts:
         station = replace(station, wall_kept=TRUTH)
-    return records.kept(station)
+    return kept(station)
 
 
 def accepted_and_acknowledged_implies_on_disk(

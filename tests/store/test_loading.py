@@ -15,6 +15,7 @@ from edged.store import records
 from edged.store.loading import load
 from edged.store.memory import MemoryStore
 from edged.store.port import OUTBOX, Rows, Table
+from tests.fakes.kept import kept
 
 GOOD_RECORD = Callable[..., TransactionRecord]
 
@@ -41,7 +42,7 @@ def test_an_unreadable_row_is_set_aside_and_everything_else_is_there(
     assert loaded.repairs.delete == {table: {"broken"}}
     assert loaded.repairs.parked == loaded.damaged
     assert len(loaded.warnings) == 1
-    assert records.kept(loaded.station) == records.kept(busy)
+    assert kept(loaded.station) == kept(busy)
 
 
 def test_an_unreadable_record_is_set_aside_and_its_number_is_not_given_again(fresh: Station, rows: Rows) -> None:
@@ -135,4 +136,4 @@ def test_repairs_leave_nothing_to_repair(fresh: Station, busy: Station, record_o
     first = load(store.load("CP1"), smaller)
     store.commit("CP1", first.repairs, wall)
     assert not load(store.load("CP1"), smaller).repairs
-    assert records.kept(load(store.load("CP1"), smaller).station) == records.kept(first.station)
+    assert kept(load(store.load("CP1"), smaller).station) == kept(first.station)

@@ -26,6 +26,7 @@ from edged.store.loading import load
 from edged.store.migrations import MIGRATIONS
 from edged.store.opening import Opened, backup_path, open_store
 from edged.store.port import Parked, Table, Writes
+from tests.fakes.kept import kept
 
 DATABASES = Path(__file__).with_name("databases")
 VERSION = len(MIGRATIONS)
@@ -73,7 +74,7 @@ def test_the_database_of_version_one_opens_and_gives_its_station(
     assert opened.damage is None
     assert opened.migrated_from == 1
     loaded = load(opened.store.load("CP1"), fresh)
-    assert records.kept(loaded.station) == records.kept(busy)
+    assert kept(loaded.station) == kept(busy)
     assert loaded.repairs.delete == {Table.CACHE: {"ann-1"}}, "version 1 left a token's kind out of its key"
     opened.store.commit("CP1", loaded.repairs, wall)
     assert not load(opened.store.load("CP1"), fresh).repairs

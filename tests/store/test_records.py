@@ -26,6 +26,7 @@ from edged.store import records
 from edged.store.loading import load
 from edged.store.memory import MemoryStore
 from edged.store.port import Table, Writes
+from tests.fakes.kept import kept
 
 
 def test_a_step_that_changed_nothing_writes_nothing(busy: Station) -> None:
@@ -50,7 +51,13 @@ def test_a_changed_connector_is_one_row(busy: Station) -> None:
     assert records.writes(busy, after, ()) == Writes(
         put={
             Table.CONNECTOR: {
-                "1": {"operative": False, "spent": False, "energy_offset_wh": 3.5, "energy_kept_wh": 11.25}
+                "1": {
+                    "operative": False,
+                    "evse_operative": True,
+                    "spent": False,
+                    "energy_offset_wh": 3.5,
+                    "energy_kept_wh": 11.25,
+                }
             }
         }
     )
@@ -115,6 +122,7 @@ STATION_TABLES = {
     "network",
     "monitors",
     "monitoring",
+    "display_messages",
 }
 STATION_FLEETING = {
     *(
@@ -131,7 +139,7 @@ STATION_FLEETING = {
         "aligned_slot",
         "ended_slot",
     ),
-    *("watch", "event_queue"),
+    *("watch", "event_queue", "bills", "idle_resets"),
     *("security_tally", "security_queue", "limits", "wrong_codes"),
 }
 CONNECTOR_FLEETING = {
@@ -184,7 +192,7 @@ def test_what_was_written_comes_back(
     store = MemoryStore()
     store.commit("CP1", records.writes(fresh, busy, (Enqueue(8, record_of("tx-over")),)), wall)
     loaded = load(store.load("CP1"), fresh)
-    assert records.kept(loaded.station) == records.kept(busy)
+    assert kept(loaded.station) == kept(busy)
     assert not loaded.repairs
     assert loaded.warnings == ()
 
@@ -207,7 +215,7 @@ def _changed(station: Station, seed: Station, what: str, number: int, text: str)
     token = IdToken(text)
     match what:
         case "cache":
-            entry = replace(seed.cache["ann-1"], id_token=token)
+            entry = replace(next(iter(seed.cache.values())), id_token=token)
             return replace(station, cache=put(station.cache, token.key, entry))
         case "uncache":
             return replace(station, cache=drop(station.cache, token.key))
@@ -250,7 +258,7 @@ def test_disk_equals_memory_after_every_change(
         store.commit("CP1", records.writes(station, after, ()), wall)
         station = after
         loaded = load(store.load("CP1"), fresh)
-        assert records.kept(loaded.station) == records.kept(station)
+        assert kept(loaded.station) == kept(station)
         assert not loaded.repairs
 
 

@@ -18,6 +18,7 @@ from edged.ports import StoreError
 from edged.store import records
 from edged.store.loading import load
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Rows, SavedReply, Store, Table, Writes
+from tests.fakes.kept import kept
 
 NOTICE = ReservationRecord(4, ReservationEnd.EXPIRED)
 
@@ -31,7 +32,7 @@ def test_a_station_comes_back_as_it_was_committed(
 ) -> None:
     store.commit("CP1", records.writes(fresh, busy, (Enqueue(8, record_of("tx-over")),)), wall)
     loaded = load(store.load("CP1"), fresh)
-    assert records.kept(loaded.station) == records.kept(busy)
+    assert kept(loaded.station) == kept(busy)
     assert not loaded.repairs
 
 
@@ -80,7 +81,7 @@ def test_any_token_is_kept(store: Store, fresh: Station, busy: Station, wall: da
     cache = {}
     for text in hostile:
         token = IdToken(text)
-        cache = put(cache, token.key, replace(busy.cache["ann-1"], id_token=token))
+        cache = put(cache, token.key, replace(next(iter(busy.cache.values())), id_token=token))
     station = replace(fresh, cache=cache)
     store.commit("CP1", records.writes(fresh, station, ()), wall)
     assert load(store.load("CP1"), fresh).station.cache == cache
