@@ -1,8 +1,8 @@
 """The ways that there are to a CSMS: the site's own, and those of the network profiles that a CSMS has written.
 
 2.x B10. Owns which ways a station may go, in which order, and which of them a risen security profile forbids. Refuses
-to know which one is tried and for how long (`access`). The site's own way is slot 1 as long as no CSMS has written that slot;
-what the installer wrote stays behind all others, so that no order of a CSMS makes a station unreachable for ever.
+to know which one is tried and for how long (`access`). The site's own way is slot 1 as long as no CSMS has written that
+slot; what the installer wrote stays behind all others, so that no order of a CSMS makes a station unreachable for ever.
 
 Invariant: no way is below the security profile of the one in use (A05.FR.06).
 """
