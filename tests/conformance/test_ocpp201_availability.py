@@ -38,13 +38,24 @@ async def test_TC_G_01_CS_TC_G_02_CS_a_plug_occupies_its_connector(open_scene201
     assert statuses(scene, 2, after=begin) == []
 
 
-@pytest.mark.req("TC_G_03_CS", "TC_G_04_CS", "TC_G_07_CS", "TC_G_08_CS", "TC_G_09_CS", "TC_G_10_CS", "TC_G_15_CS")
-@pytest.mark.req("TC_G_16_CS", "G03.FR.01", "G03.FR.02", "G03.FR.03", "G03.FR.04", "G03.FR.06", "G03.FR.07")
-@pytest.mark.parametrize("place", [EVSE, CONNECTOR], ids=["TC_G_03_CS", "TC_G_07_CS"])
-async def test_TC_G_03_CS_TC_G_04_CS_TC_G_07_CS_TC_G_08_CS_in_and_out_of_service(
-    open_scene201: OpenScene201, place: Place
+@pytest.mark.req("TC_G_03_CS", "TC_G_04_CS", "TC_G_09_CS", "TC_G_10_CS", "G03.FR.01", "G03.FR.02", "G03.FR.03")
+@pytest.mark.req("G03.FR.04", "G03.FR.06", "G03.FR.07")
+async def test_TC_G_03_CS_TC_G_04_CS_TC_G_09_CS_TC_G_10_CS_an_evse_in_and_out_of_service(
+    open_scene201: OpenScene201,
 ) -> None:
-    scene = await open_scene201(TWO_SOCKETS)
+    await goes_out_and_comes_back(await open_scene201(TWO_SOCKETS), EVSE)
+
+
+@pytest.mark.req("TC_G_07_CS", "TC_G_08_CS", "TC_G_15_CS", "TC_G_16_CS", "G03.FR.01", "G03.FR.02", "G03.FR.03")
+@pytest.mark.req("G03.FR.04", "G03.FR.06", "G03.FR.07")
+async def test_TC_G_07_CS_TC_G_08_CS_TC_G_15_CS_TC_G_16_CS_a_connector_in_and_out_of_service(
+    open_scene201: OpenScene201,
+) -> None:
+    await goes_out_and_comes_back(await open_scene201(TWO_SOCKETS), CONNECTOR)
+
+
+async def goes_out_and_comes_back(scene: Scene201, place: Place) -> None:
+    """Of two EVSEs the first, or its connector; what is so already is Accepted."""
     begin = scene.csms.mark()
     assert await change(scene, "Operative", place) == "Accepted"
     assert await change(scene, "Inoperative", place) == "Accepted"
