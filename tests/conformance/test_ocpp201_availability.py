@@ -141,8 +141,8 @@ async def test_an_unknown_place_is_rejected(open_scene201: OpenScene201, place: 
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", reason)
 
 
-@pytest.mark.req("TC_G_20_CS", "G05.FR.01")
-async def test_TC_G_20_CS_a_lock_that_fails_keeps_energy_away(open_scene201: OpenScene201) -> None:
+@pytest.mark.req("G05.FR.01")
+async def test_a_lock_that_fails_keeps_energy_away(open_scene201: OpenScene201) -> None:
     scene = await open_scene201(KEBA)
     scene.fault(FaultCode.CONNECTOR_LOCK)
     await scene.expect_status("Faulted")

@@ -266,7 +266,7 @@ def test_a_plug_without_its_driver_leaves_a_reserved_connector_reserved() -> Non
     assert states(site)[2] == "Reserved"
 
 
-@pytest.mark.req("G05.FR.01", "TC_G_20_CS")
+@pytest.mark.req("G05.FR.01")
 def test_a_lock_that_fails_keeps_energy_away() -> None:
     site = build()
     site.plug(3)
