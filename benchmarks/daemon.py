@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +41,17 @@ def simulated_chargers(count: int) -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def daemon(csms_url: str, chargers: list[str]) -> Iterator[Daemon]:
+def daemon(
+    csms_url: str, chargers: list[str], *, version: str = "ocpp1.6", keys: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
     """A fresh daemon with a fresh state directory on the disk, READY; ended and removed behind the block.
 
-    Its log is shown when it does not start.
+    `keys`: first values of its configuration. Its log is shown when it does not start.
     """
     with tempfile.TemporaryDirectory(dir=STATE_ROOT, prefix="edged-bench-") as folder:
         place = Path(folder)
         configuration = place / "edged.yaml"
-        configuration.write_text(_yaml(csms_url, chargers))
+        configuration.write_text(_yaml(csms_url, chargers, version, keys or {}))
         with _notify_socket(place / "notify") as notify, (place / "log").open("w+") as log:
             command = ["-m", "edged", "run", "-c", str(configuration), "--state", str(place / "state")]
             started_at = time.perf_counter()
@@ -85,11 +87,11 @@ def _ready(notify: socket.socket, process: subprocess.Popen[str]) -> float:
     raise RuntimeError("the daemon did not become ready")
 
 
-def _yaml(csms_url: str, chargers: list[str]) -> str:
+def _yaml(csms_url: str, chargers: list[str], version: str, keys: Mapping[str, str]) -> str:
     lines = ["gateway: {id: bench}", "chargers:"]
     for number, address in enumerate(chargers, start=1):
         lines.append(f"  charger-{number}: {{profile: {MAKE}, tcp: '{address}'}}")
     evses = ", ".join(f"{{charger: charger-{number}}}" for number in range(1, len(chargers) + 1))
-    lines += ["stations:", f"  - id: {STATION}", f"    csms: {{url: '{csms_url}', versions: [ocpp1.6]}}"]
-    lines += [f"    evses: [{evses}]", "log: {level: info}"]
+    lines += ["stations:", f"  - id: {STATION}", f"    csms: {{url: '{csms_url}', versions: [{version}]}}"]
+    lines += [f"    evses: [{evses}]", f"    configuration: {json.dumps(dict(keys))}", "log: {level: info}"]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
     python -m benchmarks.responders KIND URL < the answer to GetConfiguration, one line of JSON
 
 bare: `websockets` alone; parses each frame, splices the id into text that was prepared.
+bare201, ocpp201: the same in 2.0.1 (v201), which say a TransactionEvent, given in place of the answer, when triggered.
 ocpp: the `ocpp` library's ChargePoint (v16), its handlers answering from memory, its schema checks on.
 connect: opens the line, says one CALL, waits for the end.
 """
@@ -27,9 +28,45 @@ async def bare(line: ClientConnection, configuration: str) -> None:
         await line.send(f'[3,"{message_id}",{payload}]')
 
 
+async def bare_transactions(line: ClientConnection, event: str) -> None:
+    """Answers TriggerMessage and says a TransactionEvent that was prepared."""
+    while True:
+        message = json.loads(await line.recv())
+        if message[0] == 2:
+            await line.send(f'[3,"{message[1]}",{ACCEPTED}]')
+            await line.send(f'[2,"{message[1]}","TransactionEvent",{event.strip()}]')
+
+
+async def transactions_with_library(line: ClientConnection, event: str) -> None:
+    # imported here, so that the bare responder stays bare
+    from ocpp.routing import after, on  # type: ignore[import-untyped]
+    from ocpp.v201 import ChargePoint, call, call_result  # type: ignore[import-untyped]
+
+    told = json.loads(event)
+    fields = {
+        "event_type": told["eventType"],
+        "timestamp": told["timestamp"],
+        "trigger_reason": told["triggerReason"],
+        "seq_no": told["seqNo"],
+        "transaction_info": told["transactionInfo"],
+        "meter_value": told.get("meterValue"),
+    }
+
+    class Station(ChargePoint):  # type: ignore[misc]
+        @on("TriggerMessage")  # type: ignore[untyped-decorator]
+        def trigger_message(self, **asked: object) -> call_result.TriggerMessage:
+            return call_result.TriggerMessage(status="Accepted")
+
+        @after("TriggerMessage")  # type: ignore[untyped-decorator]
+        async def tell(self, **asked: object) -> None:
+            await self.call(call.TransactionEvent(**fields))
+
+    await Station("BENCH", line).start()
+
+
 async def with_library(line: ClientConnection, configuration: str) -> None:
     # imported here, so that the bare responder stays bare
-    from ocpp.routing import on  # type: ignore[import-untyped]
+    from ocpp.routing import on
     from ocpp.v16 import ChargePoint, call_result  # type: ignore[import-untyped]
     from ocpp.v16.enums import CancelReservationStatus, ReservationStatus  # type: ignore[import-untyped]
 
@@ -64,11 +101,18 @@ async def only_connect(line: ClientConnection, configuration: str) -> None:
         await line.recv()
 
 
-KINDS = {"bare": bare, "ocpp": with_library, "connect": only_connect}
+KINDS = {
+    "bare": bare,
+    "ocpp": with_library,
+    "connect": only_connect,
+    "bare201": bare_transactions,
+    "ocpp201": transactions_with_library,
+}
 
 
 async def main(kind: str, url: str, configuration: str) -> None:
-    line = await connect(f"{url}/BENCH", subprotocols=[Subprotocol("ocpp1.6")], compression=None, ping_interval=None)
+    version = Subprotocol("ocpp2.0.1" if kind.endswith("201") else "ocpp1.6")
+    line = await connect(f"{url}/BENCH", subprotocols=[version], compression=None, ping_interval=None)
     try:
         await KINDS[kind](line, configuration)
     except ConnectionClosed:

@@ -40,8 +40,10 @@ def answer_to(action: str, utc: datetime) -> dict[str, Any]:
 class ThinCsms:
     """`seen` holds when each action came first (perf_counter); `connected_at` when the station's line stood."""
 
-    def __init__(self) -> None:
+    def __init__(self, subprotocol: str = "ocpp1.6") -> None:
         self.url = ""
+        self._subprotocol = Subprotocol(subprotocol)
+        self._wanted: tuple[str, asyncio.Future[float]] | None = None
         self.seen: dict[str, float] = {}
         self.connected_at = 0.0
         self._server: Server | None = None
@@ -53,7 +55,7 @@ class ThinCsms:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._serve, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp1.6")], compression=None, ping_interval=None
+            self._serve, "127.0.0.1", 0, subprotocols=[self._subprotocol], compression=None, ping_interval=None
         )
         port = next(iter(self._server.sockets)).getsockname()[1]
         self.url = f"ws://127.0.0.1:{port}/ocpp"
@@ -82,6 +84,8 @@ class ThinCsms:
         if message[0] == 2:
             self.seen.setdefault(message[2], at)
             self._changed.set()
+            if self._wanted is not None and self._wanted[0] == message[2] and not self._wanted[1].done():
+                self._wanted[1].set_result(at)
             reply = json.dumps([3, message[1], answer_to(message[2], datetime.now(UTC))])
             self._sending = asyncio.ensure_future(line.send(reply))
         elif self._answered is not None and not self._answered.done():
@@ -122,3 +126,12 @@ class ThinCsms:
         if isinstance(answer, RuntimeError):
             raise answer
         return at - sent, answer
+
+    async def provoke(self, action: str, payload: dict[str, Any], wanted: str) -> float:
+        """Ask the station for a CALL of its own; seconds from handing the frame over to having that CALL."""
+        self._wanted = (wanted, asyncio.get_running_loop().create_future())
+        sent = time.perf_counter()
+        await self.call(action, payload)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            at = await self._wanted[1]
+        return at - sent

@@ -90,3 +90,11 @@ def test_figures_keep_three_digits() -> None:
 def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile([4.0, 1.0, 3.0, 2.0], 0.5) == 3.0
     assert percentile([4.0, 1.0], 0.99) == 4.0
+
+
+def test_the_way_of_a_transaction_event_is_measured_beside_both_baselines() -> None:
+    done = run("--quick", "--json", "--only", "transaction-event")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows) == 4
+    assert all(each["value"] > 0 and each["baseline_value"] > 0 for each in rows)
