@@ -108,6 +108,7 @@ async def test_TC_B_24_CS_a_reserved_evse_is_reserved_after_the_reset(open_scene
 @pytest.mark.req("TC_B_28_CS", "TC_B_29_CS", "B11.FR.01", "B11.FR.09", "B12.FR.01", "B12.FR.09")
 async def test_TC_B_28_CS_TC_B_29_CS_a_charger_that_cannot_be_reset_alone(open_scene201: OpenScene201) -> None:
     scene = await open_scene201(TWO_SOCKETS)
+    assert await scene.get_variable("EVSE", "AllowReset", evse=1) == "false"  # both hang on one controller
     assert await reset(scene, "OnIdle", 1) == "Rejected"
     transaction = await scene.charging()
     for kind in ("OnIdle", "Immediate"):
@@ -126,6 +127,7 @@ async def test_TC_B_25_CS_TC_B_26_CS_TC_B_27_CS_one_evse_is_reset_and_the_other_
 ) -> None:
     scene = await open_scene201(SOCKET, SOCKET)
     resets = Resets(scene, monkeypatch)
+    assert await scene.get_variable("EVSE", "AllowReset", evse=1) == "true"
     other = await scene.charging("BOB", 2)
     assert await reset(scene, "OnIdle", 1) == "Accepted"  # nothing goes on there
     await resets.are("soft 1")
