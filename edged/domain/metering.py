@@ -31,11 +31,11 @@ ENDED_ALIGNED = "TxEndedAlignedInterval"
 IN_END = ("StopTxnSampledData", "StopTxnAlignedData")
 ALWAYS = frozenset(
     {
-        *(Trigger.AUTHORIZED, Trigger.REMOTE_START, Trigger.CABLE_PLUGGED_IN, Trigger.EV_COMMUNICATION_LOST),
-        *(Trigger.STOP_AUTHORIZED, Trigger.REMOTE_STOP, Trigger.DEAUTHORIZED, Trigger.TRIGGER),
+        *(Trigger.AUTHORIZED, Trigger.REMOTE_START, Trigger.STOP_AUTHORIZED, Trigger.REMOTE_STOP),
+        Trigger.DEAUTHORIZED,
     }
 )
-"""Updates of which there are but few, and which say what no later one says again."""
+"""Updates that come once in a transaction at most, and say what no later one says again."""
 
 # --- the register
 
@@ -237,8 +237,8 @@ def update(
 ) -> None:
     """Write an update of the running transaction, where this version wants to hear of such.
 
-    `told`: more fields of the record. Where there is no room left, only what somebody did is still written
-    (`ALWAYS`); starts and ends always are.
+    `told`: more fields of the record. Where there is no room left, only what was decided of the driver is still
+    written (`ALWAYS`); starts and ends always are.
     """
     transaction = draft.station.running(number)
     if transaction is None or trigger not in draft.station.policy.update_triggers:

@@ -241,6 +241,10 @@ def _tell_transactions(draft: Draft, event: TriggerMessage, place: int | None) -
         detail = "no transaction is running"
         draft.reply(event.request, TriggerStatus.REJECTED, detail, reason=Reason.TX_NOT_FOUND)
         return
+    if draft.station.queued + len(running) > metering.MAX_QUEUED:
+        detail = "too many messages wait already"
+        draft.reply(event.request, TriggerStatus.REJECTED, detail, reason=Reason.OUT_OF_MEMORY)
+        return
     draft.reply(event.request, TriggerStatus.ACCEPTED)
     for number in running:
         values = metering.sample(draft.station, number, "MeterValuesSampledData", SampleContext.TRIGGER, draft.now)

@@ -46,11 +46,12 @@ def stop_points(station: Station) -> frozenset[StopPoint]:
 
 
 def may_start(station: Station, connector: Connector) -> bool:
-    """All prerequisites hold: a start point of the version, a charger in order, the cable locked where known."""
-    waiting = connector.authorization
+    """All prerequisites hold: a start point of the version, a charger in order, the cable locked where known. A plug
+    that comes and goes while the CSMS is away fills no disk: without a driver nothing starts where there is no room."""
+    waiting, room = connector.authorization, station.queued < metering.MAX_QUEUED
     reached = {
         StartPoint.AUTHORIZED: waiting is not None,
-        StartPoint.EV_CONNECTED: connector.plugged and not connector.spent,
+        StartPoint.EV_CONNECTED: connector.plugged and not connector.spent and (waiting is not None or room),
         StartPoint.POWER_PATH_CLOSED: waiting is not None and connector.plugged,
     }
     return (

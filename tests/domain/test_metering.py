@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.domain import metering
+from edged.domain.configuration import ENERGY
 from edged.domain.effects import (
     Enqueue,
     MeterRecord,
@@ -22,9 +23,10 @@ from edged.domain.effects import (
 )
 from edged.domain.events import Tick
 from edged.domain.hardware import ChargerState, Measurand, Meter, Phases, Quality
+from edged.domain.policy import Trigger
 from edged.domain.station import Connector
 from edged.domain.types import Stamp
-from tests.fakes.site import START, Site, layout
+from tests.fakes.site import POLICY, START, Site, layout
 
 LISTS = "MeterValuesSampledData", "MeterValuesAlignedData", "StopTxnSampledData", "StopTxnAlignedData"
 
@@ -338,3 +340,61 @@ def test_an_idle_station_writes_nothing_between_two_looks() -> None:
     commits = site.disk.commits
     site.wait(600)
     assert site.disk.commits == commits
+
+
+# --- what a version with an interval for each asks
+
+
+def twofold(**keys: str) -> Site:
+    values = {"MeterValueSampleInterval": "0", "StopTxnSampledData": ENERGY, "StopTxnAlignedData": ENERGY, **keys}
+    policy = replace(POLICY, begin_in_start=True, update_triggers=frozenset(Trigger))
+    return Site.build(2, policy=policy, configuration=values)
+
+
+def contexts(site: Site) -> list[SampleContext]:
+    return [sample.context for sample in site.records(RecordKind.ENDED)[-1].samples]
+
+
+@pytest.mark.req("E06.FR.11", "J02.FR.11")
+@pytest.mark.parametrize(
+    ("key", "context"),
+    [
+        ("TxEndedSampleInterval", SampleContext.PERIODIC),
+        ("TxEndedAlignedInterval", SampleContext.CLOCK),
+    ],
+)
+def test_what_goes_into_the_end_has_an_interval_of_its_own(key: str, context: SampleContext) -> None:
+    site = twofold(**{key: "10"})
+    site.start(1)
+    site.wait(35)
+    site.show("ALICE", 1)
+    assert contexts(site) == [SampleContext.BEGIN, *[context] * 3, SampleContext.END]
+    assert not [r for r in site.records(RecordKind.UPDATED) if r.samples]
+
+
+@pytest.mark.req("E06.FR.11")
+def test_an_interval_of_its_own_that_is_nothing_leaves_begin_and_end() -> None:
+    own = {"TxEndedSampleInterval": "0", "TxEndedAlignedInterval": "0"}
+    site = twofold(MeterValueSampleInterval="5", ClockAlignedDataInterval="5", **own)
+    site.start(1)
+    site.wait(20)
+    site.show("ALICE", 1)
+    assert contexts(site) == [SampleContext.BEGIN, SampleContext.END]
+    assert {r.trigger for r in site.records(RecordKind.UPDATED) if r.samples} == {
+        Trigger.METER_VALUE_PERIODIC,
+        Trigger.METER_VALUE_CLOCK,
+    }
+
+
+@pytest.mark.req("J01.FR.20")
+def test_while_one_charges_nothing_aligned_is_told_where_only_idleness_is_told_of() -> None:
+    site = twofold(ClockAlignedDataInterval="5", AlignedDataSendDuringIdle="true", TxEndedAlignedInterval="5")
+    site.start(1)
+    site.wait(12)
+    assert not [e for e in site.history if isinstance(e, Enqueue) and isinstance(e.record, MeterRecord)]
+    assert not [r for r in site.records(RecordKind.UPDATED) if r.samples]
+    site.show("ALICE", 1)
+    assert SampleContext.CLOCK in contexts(site)
+    site.wait(6)
+    told = [e.record for e in site.history if isinstance(e, Enqueue)]
+    assert {record.connector for record in told if isinstance(record, MeterRecord)} == {1, 2}

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from edged.domain import metering
-from edged.domain.commands import GetTransactionStatus, RequestStop, ResetKind, ResetStation
+from edged.domain.commands import GetTransactionStatus, RequestStop, ResetKind, ResetStation, TriggerMessage
 from edged.domain.desired import desired
-from edged.domain.effects import RecordKind, StopReason, TransactionRecord
+from edged.domain.effects import NoticeKind, RecordKind, StopReason, TransactionRecord
 from edged.domain.events import RecordDelivered
 from edged.domain.hardware import Capability, ChargerState
 from edged.domain.policy import Trigger
@@ -485,3 +485,20 @@ def test_a_long_outage_thins_values_out_and_leaves_no_gap(monkeypatch: pytest.Mo
     assert site.station.queued <= 20
     site.show("ALICE", 1)
     assert ended(site).offline
+
+
+@pytest.mark.req("E04.FR.07")
+def test_a_plug_that_comes_and_goes_and_a_csms_that_asks_and_asks_fill_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metering, "MAX_QUEUED", 20)
+    site = open_site("EVConnected", "EVConnected")
+    for _ in range(30):
+        site.plug(1)
+        site.unplug(1)
+    assert site.station.queued <= 21
+    begin(site)  # a driver is served all the same
+    site.plug(1)
+    site.charge(1)
+    assert desired(site.station, 1).permit_charging
+    waiting = site.station.queued
+    site.do(TriggerMessage(site.ref("TriggerMessage"), NoticeKind.TRANSACTION))
+    assert (site.reply().status.value, site.station.queued) == ("Rejected", waiting)
