@@ -75,6 +75,7 @@ def reset(draft: Draft, event: ResetStation, evse: int) -> None:
     elif event.kind is ResetKind.ON_IDLE and not is_evse_idle(station, evse):
         draft.update(idle_resets=tuple(sorted({*station.idle_resets, evse})))
         draft.reply(event.request, ResetStatus.SCHEDULED, "as soon as nothing is going on there")
+        draft.announce("gateway.reset_scheduled", None, evse=evse)
     else:
         draft.reply(event.request, ResetStatus.ACCEPTED)
         _begin(draft, evse, event.kind)

@@ -43,6 +43,7 @@ def reset(draft: Draft, event: ResetStation) -> None:
     elif event.kind is ResetKind.ON_IDLE and not is_idle(draft.station):
         draft.update(idle_resets=(STATION,))
         draft.reply(event.request, ResetStatus.SCHEDULED, "as soon as nothing is going on")
+        draft.announce("gateway.reset_scheduled", None)
         availability.withdraw(draft)
     else:
         draft.reply(event.request, ResetStatus.ACCEPTED)
