@@ -88,7 +88,7 @@ def _period(told: Mapping[str, Any]) -> SchedulePeriod:
 
 
 def _whole(fields: Mapping[str, Any], name: str) -> int | None:
-    """A whole number, which may be written as 3.0."""
+    """A number that may be missing."""
     return int(fields[name]) if name in fields else None
 
 

@@ -2,7 +2,8 @@
 
 Corrections (errata and our own bounds):
 - every object rejects fields that it does not know, `customData` excepted: it may hold anything (20-J-10);
-- integers have 32 bits (20-J-09), numbers are of a size that arithmetic survives, an evseId is not negative;
+- integers have 32 bits and no decimal point (20-J-09): 1.0 would come through as no integer, which draft 6 of JSON
+  schema allows and draft 4 does not; numbers are of a size that arithmetic survives, an evseId is not negative;
 - `data` of DataTransfer is of any type, but of a bounded length.
 """
 
@@ -15,7 +16,7 @@ from edged.ocpp.dialect import CallRefused
 
 _INTEGER_LIMIT: Final = 2**31
 _NUMBER_LIMIT: Final = 1e12
-_DRAFT: Final = "http://json-schema.org/draft-06/schema#"
+_DRAFT: Final = "http://json-schema.org/draft-04/schema#"
 _OPEN: Final = "CustomDataType"
 
 STATION_ASKS: Final = frozenset(
