@@ -8,9 +8,17 @@ from datetime import datetime
 from edged.simulator.csms_rules import Payload, StationView
 from edged.simulator.ocpp_schemas import SCHEMAS_16
 
+IDS = {
+    "ReserveNow": ("ReserveNow", "reservationId"),
+    "GetLog": ("GetLog", "requestId"),
+    "SignedUpdateFirmware": ("UpdateFirmware", "requestId"),
+}
+"""The ids that the CSMS gives out and that a later version may name: what that calls the order, and our field."""
+
 
 class Conduct16:
-    """Keeps the transaction ids that were given out."""
+    """Keeps the transaction ids that were given out. `ids`: what the CSMS ordered, in all versions, by station and
+    order."""
 
     name = "1.6"
     schemas = SCHEMAS_16
@@ -19,8 +27,9 @@ class Conduct16:
     triggers: Mapping[str, str] = {"SignChargePointCertificate": "SignCertificate"}
     repeated: frozenset[str] = frozenset()
 
-    def __init__(self) -> None:
+    def __init__(self, ids: dict[tuple[str, str], set[object]] | None = None) -> None:
         self._given: set[int] = set()
+        self._ids = {} if ids is None else ids
 
     def may_be_early(self, station: StationView, action: str, payload: Payload) -> bool:
         return False
@@ -39,7 +48,9 @@ class Conduct16:
             self._given.add(transaction_id)
 
     def asked(self, station: str, action: str, payload: Payload) -> None:
-        return
+        if action in IDS:
+            order, member = IDS[action]
+            self._ids.setdefault((station, order), set()).add(payload.get(member))
 
     def answered(self, station: str, action: str, asked: Payload, answer: Payload | None) -> Iterable[str]:
         return ()

@@ -57,7 +57,7 @@ class Report:
 
 
 class Conduct201:
-    """`transactions`: the CSMS's view of them."""
+    """`transactions`: the CSMS's view of them. `ids`: what the CSMS ordered, in all versions, by station and order."""
 
     name = "2.0.1"
     schemas = SCHEMAS_201
@@ -70,10 +70,10 @@ class Conduct201:
     }
     repeated = frozenset({"StatusNotification", "MeterValues", "TransactionEvent"})
 
-    def __init__(self) -> None:
+    def __init__(self, ids: dict[tuple[str, str], set[object]] | None = None) -> None:
         self.transactions = Transactions()
         self._reports: dict[tuple[str, str, object], Report] = {}
-        self._ids: dict[tuple[str, str], set[object]] = {}
+        self._ids = {} if ids is None else ids
         self._heard: OrderedDict[tuple[str, str], tuple[str, Payload]] = OrderedDict()
         self._next_notice: dict[str, int] = {}
         self._down_since: dict[str, datetime] = {}

@@ -35,9 +35,10 @@ class Versions:
         book = dict(tokens)
         self.answers = Answers(tokens=book, heartbeat_interval_s=heartbeat_interval_s)
         self.answers_201 = Answers201(tokens=book, heartbeat_interval_s=heartbeat_interval_s)
-        self.conduct_201 = Conduct201()
+        ids: dict[tuple[str, str], set[object]] = {}
+        self.conduct_201 = Conduct201(ids)
         self._known = {
-            "ocpp1.6": Version(conduct=Conduct16(), usual=self.answers.default),
+            "ocpp1.6": Version(conduct=Conduct16(ids), usual=self.answers.default),
             "ocpp2.0.1": Version(conduct=self.conduct_201, usual=self.answers_201.default),
         }
 

@@ -27,7 +27,7 @@ from edged.cli.demo.story_charging import WAKE
 from edged.cli.demo.story_commands import KEYS
 
 WHOLE = (*STORY, GOODBYE)
-STORY_S = 90.0
+STORY_S = 120.0
 """It takes less than half of that on an idle computer."""
 
 

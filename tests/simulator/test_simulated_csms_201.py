@@ -577,6 +577,20 @@ async def test_what_was_ordered_may_be_named(csms: Csms) -> None:
     assert csms.violations == []
 
 
+async def test_what_was_ordered_in_1_6_may_be_named_after_a_change_of_versions() -> None:
+    async with Csms(versions=("ocpp1.6",)) as csms:
+        async with station(csms, subprotocols=["ocpp1.6"]) as it:
+            await it.call("BootNotification", {"chargePointVendor": "Example", "chargePointModel": "M"})
+            place = {"connectorId": 1, "expiryDate": LATER, "idTag": "AB12", "reservationId": 7}
+            await ask(csms, it, "ReserveNow", place, {"status": "Accepted"})
+        csms.accept_versions("ocpp2.0.1")
+        async with booted(csms) as it:
+            await it.told("ReservationStatusUpdate", {"reservationId": 7, "reservationUpdateStatus": "Expired"})
+            assert csms.violations == []
+            await it.told("ReservationStatusUpdate", {"reservationId": 8, "reservationUpdateStatus": "Expired"})
+        assert [sentence for sentence in csms.violations if "names the id 8" in sentence] == csms.violations != []
+
+
 async def test_one_csms_serves_both_versions_at_once() -> None:
     async with Csms(versions=("ocpp1.6", "ocpp2.0.1")) as csms:
         old_boot = {"chargePointVendor": "Example", "chargePointModel": "M"}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from edged.cli.demo import accounts_201
 from edged.cli.demo.places import PLACES, STATION
 from edged.cli.demo.stage import Stage
 from edged.cli.demo.step import Seen
@@ -62,7 +63,7 @@ def words(csms: Csms, frame: Frame) -> str:
 
 
 def faults_in_order(csms: Csms) -> list[str]:
-    """What is wrong: a start or a stop told twice or never, values outside of them, times that run backwards."""
+    """What is wrong in 1.6: a start or a stop told twice or never, values outside of them, times that run backwards."""
     wrong: list[str] = []
     answers = _given_ids(csms)
     starts: dict[int, int] = {}
@@ -108,7 +109,7 @@ def _key(payload: Mapping[str, Any]) -> str:
 
 
 def energy_told_wh(csms: Csms, connector: int) -> float:
-    """What the transactions of a connector add up to, as the CSMS knows them."""
+    """What the transactions of a connector add up to, as the CSMS knows them in 1.6."""
     total_wh = 0.0
     for one in csms.answers.transactions.values():
         if one.started.get("connectorId") == connector and one.stopped is not None:
@@ -125,10 +126,10 @@ def every_wh(stage: Stage) -> Seen:
     """Each charger delivered what its transactions tell; more only by what flows while a contactor opens."""
     parts, ok = [], True
     for place in PLACES:
-        count = sum(
-            1 for one in stage.csms.answers.transactions.values() if one.started["connectorId"] == place.connector
-        )
-        told_wh = energy_told_wh(stage.csms, place.connector)
+        before = stage.csms.answers.transactions.values()
+        count, told_wh = accounts_201.energy_wh(stage.csms, place)
+        count += sum(1 for one in before if one.started["connectorId"] == place.connector)
+        told_wh += energy_told_wh(stage.csms, place.connector)
         flowed_wh = stage.point(place).energy_wh - place.energy_wh
         unseen_wh = count * (FULL_POWER_W * stage.options.speed * UNSEEN_S / 3600 + 1)
         ok = ok and told_wh - 1 <= flowed_wh <= told_wh + unseen_wh
@@ -136,15 +137,31 @@ def every_wh(stage: Stage) -> Seen:
     return Seen(ok, f"told/flowed Wh: {', '.join(parts)}")
 
 
+def all_faults(csms: Csms) -> list[str]:
+    """What is wrong with the order of transactions, in either version."""
+    return faults_in_order(csms) + accounts_201.faults_in_order(csms)
+
+
+def count(csms: Csms) -> int:
+    """The transactions that the CSMS knows, in either version."""
+    return len(csms.answers.transactions) + len(csms.transactions)
+
+
 def totals(stage: Stage) -> Totals:
     """The story in numbers, as it stands."""
     frames = [frame for frame in stage.csms.record if frame.kind is Kind.CALL]
     return Totals(
-        transactions=len(stage.csms.answers.transactions),
-        energy_wh=round(sum(energy_told_wh(stage.csms, place.connector) for place in PLACES), 1),
+        transactions=count(stage.csms),
+        energy_wh=round(
+            sum(
+                energy_told_wh(stage.csms, place.connector) + accounts_201.energy_wh(stage.csms, place)[1]
+                for place in PLACES
+            ),
+            1,
+        ),
         from_station=sum(1 for frame in frames if frame.direction is Direction.RECEIVED),
         to_station=sum(1 for frame in frames if frame.direction is Direction.SENT),
         published=None if stage.observer is None else stage.observer.messages,
         violations=tuple(stage.csms.violations),
-        proof=tuple(faults_in_order(stage.csms)),
+        proof=tuple(all_faults(stage.csms)),
     )

@@ -156,9 +156,13 @@ class Observer:
         with self._lock:
             return self._topics.get(f"{TREE}/{topic}")
 
+    def document(self, topic: str) -> Mapping[str, Any]:
+        """A document below the gateway's tree; empty where there is none."""
+        return _object(self.text(topic))
+
     def connector(self, number: int, aspect: str) -> Mapping[str, Any]:
         """A document of a connector; empty where there is none."""
-        return _object(self.text(f"station/{STATION}/connector/{number}/{aspect}"))
+        return self.document(f"station/{STATION}/connector/{number}/{aspect}")
 
     def reply(self, command: str, ident: str) -> Mapping[str, Any]:
         """The reply to a command that `send` published; empty while there is none."""

@@ -56,7 +56,8 @@ def status_now(place: Place, word: str) -> Claim:
 
     def look(stage: Stage) -> Seen:
         reports = stage.csms.received("StatusNotification", station=STATION)
-        last = next((one["status"] for one in reversed(reports) if one["connectorId"] == place.connector), None)
+        told = (one for one in reversed(reports) if "status" in one and one["connectorId"] == place.connector)
+        last = next((one["status"] for one in told), None)
         return Seen(last == word, f"connector {place.connector} {last}")
 
     return Claim(witness=Witness.CSMS, expects=f"connector {place.connector} {word}", look=look)

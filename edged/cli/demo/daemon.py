@@ -51,6 +51,10 @@ class Daemon:
         """As a power cut does it: SIGKILL."""
         await self._child.kill()
 
+    async def ended(self) -> int | None:
+        """The exit status, once it has ended by itself; the caller bounds the wait."""
+        return await self._child.ended()
+
     async def stop(self) -> int | None:
         """In good order. The exit status."""
         return await self._child.stop()

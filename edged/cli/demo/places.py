@@ -20,14 +20,23 @@ POLL_S: Final = 0.5
 YARD: Final = "yard"
 """The serial line."""
 
-ALICE, BOB, CAROL, DAVE, EVE = "ALICE", "BOB", "CAROL", "DAVE", "EVE"
+ALICE, BOB, CAROL, DAVE, EVE, FRANK = "ALICE", "BOB", "CAROL", "DAVE", "EVE", "FRANK"
+FLEET: Final = "FLEET"
+"""FRANK's group."""
 CARD: Final = "A4B1C2D3"
 """A card as the KEBA's reader tells it: four bytes."""
-TOKENS: Final[Mapping[str, Token]] = {name: Token("Accepted") for name in (ALICE, BOB, CAROL, DAVE, CARD)}
+TOKENS: Final[Mapping[str, Token]] = {
+    **{name: Token("Accepted") for name in (ALICE, BOB, CAROL, DAVE, CARD)},
+    FRANK: Token("Accepted", parent=FLEET),
+}
 """Whom the CSMS knows. EVE is nobody's customer."""
 VENDOR, MESSAGE, SHOWN = "com.example", "Tariff", "shown on the display"
 """Whose data the site takes, which, and what it says to it."""
 CREDENTIAL: Final = "csms-password"
+FIRST_VERSION, SECOND_VERSION = "ocpp1.6", "ocpp2.0.1"
+"""What the CSMS speaks at first, and what it learns in the end. The station offers both."""
+CABLE, SOCKET = "cType2", "sType2"
+"""Connector types as OCPP 2.0.1 writes them: a cable that hangs at the charger, a socket for the driver's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +68,14 @@ class Place:
     charger: str
     make: str
     label: str
+    type: str
     unit_id: int | None = None
     energy_wh: float = 0.0
+
+    @property
+    def evse(self) -> int:
+        """Its EVSE in OCPP 2.0.1: here each has one connector."""
+        return self.connector
 
     @property
     def wire(self) -> str:
@@ -72,6 +87,7 @@ LEFT: Final = Place(
     charger="left",
     make="heidelberg-energy-control",
     label="Heidelberg Energy Control",
+    type=CABLE,
     unit_id=1,
     energy_wh=1_204_310,
 )
@@ -80,13 +96,19 @@ RIGHT: Final = Place(
     charger="right",
     make="heidelberg-energy-control",
     label="Heidelberg Energy Control",
+    type=CABLE,
     unit_id=2,
     energy_wh=873_002,
 )
 HALL: Final = Place(
-    connector=3, charger="hall", make="phoenix-charx-sec", label="Phoenix Contact CHARX", energy_wh=2_310_774
+    connector=3,
+    charger="hall",
+    make="phoenix-charx-sec",
+    label="Phoenix Contact CHARX",
+    type=SOCKET,
+    energy_wh=2_310_774,
 )
-GATE: Final = Place(connector=4, charger="gate", make="keba-p30", label="KEBA P30", energy_wh=402_118)
+GATE: Final = Place(connector=4, charger="gate", make="keba-p30", label="KEBA P30", type=SOCKET, energy_wh=402_118)
 PLACES: Final = (LEFT, RIGHT, HALL, GATE)
 
 
@@ -106,7 +128,7 @@ def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str
             else f"bus: {YARD}, unit_id: {place.unit_id}"
         )
         lines.append(f"  {place.charger}: {{profile: {place.make}, {where}, poll_interval_s: {POLL_S}}}")
-    evses = ", ".join(f"{{charger: {place.charger}}}" for place in PLACES)
+    evses = ", ".join(f"{{charger: {place.charger}, connectors: [{{type: {place.type}}}]}}" for place in PLACES)
     lines += [
         "stations:",
         f"  - id: {STATION}",
@@ -114,11 +136,12 @@ def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str
         "    model: Depot 3",
         "    csms:",
         f"      url: {json.dumps(csms_url)}",
-        "      versions: [ocpp1.6]",
+        f"      versions: [{SECOND_VERSION}, {FIRST_VERSION}]",
         "      security_profile: 1",
         f"      password: ${{credential:{CREDENTIAL}}}",
         f"    evses: [{evses}]",
         f"    configuration: {{MeterValueSampleInterval: {METER_INTERVAL_S}, HeartbeatInterval: 300}}",
+        "    display: true",
         "files: {allowed_hosts: [127.0.0.1]}",
         f"data_transfer: {{vendors: {{{VENDOR}: {{messages: [{MESSAGE}], answer: {json.dumps(SHOWN)}}}}}}}",
     ]

@@ -55,6 +55,10 @@ class Child:
                 self._process.kill()
             await self._process.wait()
 
+    async def ended(self) -> int | None:
+        """The exit status of a process that ends by itself; the caller bounds the wait."""
+        return None if self._process is None else await self._process.wait()
+
     async def stop(self) -> int | None:
         """SIGTERM, and SIGKILL where that is not heard in time. The exit status."""
         if self._process is None:

@@ -21,7 +21,16 @@ from typing import Any, Final, Self
 from edged.cli.demo.broker import Broker, Observer, mosquitto
 from edged.cli.demo.daemon import Daemon, Disk, read_disk
 from edged.cli.demo.file_box import FileBox
-from edged.cli.demo.places import CREDENTIAL, PLACES, STATION, TOKENS, Passwords, Place, configuration
+from edged.cli.demo.places import (
+    CREDENTIAL,
+    FIRST_VERSION,
+    PLACES,
+    STATION,
+    TOKENS,
+    Passwords,
+    Place,
+    configuration,
+)
 from edged.cli.demo.witness import Witness
 from edged.simulator.csms import Csms
 from edged.simulator.model import PointModel
@@ -74,7 +83,7 @@ class Stage:
             seed=options.seed,
         )
         self.passwords = Passwords.invented()
-        self.csms = Csms(tokens=TOKENS, credentials={STATION: self.passwords.first})
+        self.csms = Csms(versions=[FIRST_VERSION], tokens=TOKENS, credentials={STATION: self.passwords.first})
         self.files = FileBox(self.directory / "files", self.passwords.files)
         self.daemon = Daemon(
             self.directory / "edged.yaml",

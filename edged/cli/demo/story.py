@@ -9,9 +9,11 @@ from edged.cli.demo.acts import nothing
 from edged.cli.demo.daemon import Disk
 from edged.cli.demo.stage import Stage
 from edged.cli.demo.step import Chapter, Seen, Step
+from edged.cli.demo.story_201 import LIMITED, PLUG_FIRST, SWITCH, TOLD_LATER
 from edged.cli.demo.story_access import DATA, PASSWORD
 from edged.cli.demo.story_charging import CHARGE, RESERVE, WAKE
 from edged.cli.demo.story_commands import AVAILABILITY, BUILDING, KEYS, LOCKS
+from edged.cli.demo.story_counted import COUNTED, WAITING
 from edged.cli.demo.story_limits import LIMITS
 from edged.cli.demo.story_list import LIST
 from edged.cli.demo.story_logs import LOGS
@@ -19,8 +21,8 @@ from edged.cli.demo.story_offline import CUT, KILL
 
 
 def _in_order(stage: Stage) -> Seen:
-    wrong = accounts.faults_in_order(stage.csms)
-    count = len(stage.csms.answers.transactions)
+    wrong = accounts.all_faults(stage.csms)
+    count = accounts.count(stage.csms)
     return Seen(not wrong and count > 0, wrong[0] if wrong else f"{count} transactions, each started and stopped once")
 
 
@@ -89,5 +91,11 @@ STORY: Final = (
     LIST,
     CUT,
     KILL,
+    SWITCH,
+    PLUG_FIRST,
+    LIMITED,
+    TOLD_LATER,
+    COUNTED,
+    WAITING,
     ACCOUNTS,
 )

@@ -145,7 +145,10 @@ def photograph(stage: Stage, status: Mapping[str, Any] | None, *, elapsed_s: flo
     """The site at this moment. `status`: the daemon's last word, None where it does not answer."""
     reports: dict[object, str] = {}
     for payload in stage.csms.received("StatusNotification", station=STATION):
-        reports[payload.get("connectorId")] = str(payload.get("status"))
+        if "connectorStatus" in payload:  # in 2.0.1
+            reports[payload.get("evseId")] = str(payload["connectorStatus"])
+        else:
+            reports[payload.get("connectorId")] = str(payload.get("status"))
     return Picture(
         places=tuple(_shown(stage, place, reports.get(place.connector, "-"), status) for place in PLACES),
         csms_up=bool(stage.csms.connected),
