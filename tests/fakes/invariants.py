@@ -168,13 +168,16 @@ def check_step(before: Station, event: Event, transition: Transition, now: Now) 
 def _check_starts(before: Station, transition: Transition) -> None:
     """A transaction starts on a free connector, and on a reserved one only by using that reservation up."""
     after = transition.station
+    over: set[str | None] = {None}  # one look can bring both: the car has gone, and the next driver's token
     for effect in transition.effects:
         if not isinstance(effect, Enqueue) or not isinstance(effect.record, TransactionRecord):
             continue
         record = effect.record
+        if record.kind is RecordKind.ENDED:
+            over.add(record.transaction_id)
         if record.kind is not RecordKind.STARTED:
             continue
-        assert before.connectors[record.connector].transaction_id is None
+        assert before.connectors[record.connector].transaction_id in over, "started where one was running"
         if record.id_token is None:
             continue
         pinned = pinned_on(before, record.connector)
