@@ -127,6 +127,14 @@ def test_what_the_list_knows_is_not_in_the_cache_whether_its_kind_is_known_or_no
     assert [entry.id_token for entry in site.station.cache.values()] == [PHONE]
 
 
+def test_an_answer_about_a_kind_supersedes_what_was_known_of_the_value_alone() -> None:
+    site = build()
+    site.station = replace(site.station, cache={"alice": CachedToken(ALICE, YES, START)})
+    show(site, CARD)
+    answer(site, NO)
+    assert known(site, ALICE) == "Blocked"
+
+
 def test_rows_whose_key_leaves_the_kind_out_are_found_and_moved() -> None:
     site = build()
     enlist(site, (CARD, YES))
@@ -386,6 +394,15 @@ def test_a_master_pass_starts_nothing_from_afar_either(authorize: str) -> None:
     assert site.remote_start("ALICE", 1) == "Rejected"
     assert site.station.running(1) is None
     assert site.station.running(2) is not None, "and stops nothing"
+
+
+def test_a_master_pass_stops_nothing_that_is_over_already() -> None:
+    policy = replace(POLICY_2, stop_points=frozenset({StopPoint.EV_CONNECTED}))
+    site = Site.build(1, policy=policy, configuration={"MasterPassGroupId": "BOSS"})
+    enlist(site, (CARD, PASS))
+    charging(site, 1)
+    assert show(site, CARD) is TokenVerdict.STOPPED
+    assert show(site, CARD) is TokenVerdict.REFUSED
 
 
 @pytest.mark.parametrize("info", [replace(NO, group=MASTER), replace(YES, group=FAMILY), YES])

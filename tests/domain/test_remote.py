@@ -13,6 +13,7 @@ from edged.domain.effects import AskAuthorization, RecordKind, Reply, StopReason
 from edged.domain.events import Registration, TokenAnswered
 from edged.domain.hardware import Fault, FaultCode
 from edged.domain.policy import ReservationUse, StartPoint, StopPoint, Trigger
+from edged.domain.station import ListedToken
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, TokenKind
 from tests.fakes.site import POLICY, Site, layout
 
@@ -184,6 +185,26 @@ def test_the_group_of_the_request_holds_also_after_the_csms_was_asked() -> None:
     site.do(TokenAnswered(site.question(), YES))
     waiting = site.connector(1).authorization
     assert waiting is not None and (waiting.group, waiting.reservation_id) == (FAMILY, 5)
+
+
+def test_a_place_that_was_reserved_for_the_group_meanwhile_is_the_drivers() -> None:
+    site = build(connectors=1, configuration={"AuthorizeRemoteTxRequests": "true"})
+    start(site, 1)
+    question = site.question()
+    site.reserve(5, "MUM", 1, group="FAMILY")
+    assert site.reply().status == "Accepted"
+    site.do(TokenAnswered(question, replace(YES, group=FAMILY)))
+    waiting = site.connector(1).authorization
+    assert waiting is not None and waiting.reservation_id == 5
+
+
+def test_the_station_does_not_choose_a_place_of_a_group_that_the_request_does_not_name() -> None:
+    site = build()
+    site.reserve(5, "MUM", 1, group="FAMILY")
+    listed = ListedToken(CARD, replace(YES, group=FAMILY))
+    site.station = replace(site.station, local_list={CARD.key: listed})
+    assert start(site).status == "Accepted"
+    assert let_in(site, 2)
 
 
 @pytest.mark.req("F01.FR.26", "F02.FR.27")

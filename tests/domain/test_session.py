@@ -12,7 +12,7 @@ from edged.domain.effects import Announce, AskAuthorization, RecordKind, Reply, 
 from edged.domain.events import BootAnswered, Registration, Tick, TokenAnswered
 from edged.domain.hardware import Capability, ChargerState
 from edged.domain.policy import StartPoint, Trigger
-from edged.domain.station import SiteRules
+from edged.domain.station import ListedToken, SiteRules
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo
 from tests.fakes.site import FULL, POLICY, Site, layout
 
@@ -576,6 +576,22 @@ def test_a_kept_cable_is_released_by_its_own_token_only() -> None:
     assert site.reply().status is TokenVerdict.RELEASED
     site.unplug(1)
     assert site.status(1) == "Available"
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_a_kept_cable_is_released_by_a_token_of_the_group_that_is_known_here(online: bool) -> None:
+    site = Site.build(
+        layouts=(layout(1, capabilities=(FULL - {Capability.LOCK_SENSE}) | {Capability.LOCK_CONTROL}),),
+        configuration={"UnlockConnectorOnEVSideDisconnect": "false"},
+    )
+    family = IdTokenInfo(AuthorizationStatus.ACCEPTED, IdToken("FAMILY"))
+    held(site)
+    names = ("ALICE", "DAD")
+    site.station = replace(site.station, local_list={n.casefold(): ListedToken(IdToken(n), family) for n in names})
+    if not online:
+        site.offline()
+    site.show("DAD", 1)
+    assert site.reply().status is TokenVerdict.RELEASED
 
 
 def test_a_kept_cable_is_released_by_an_unlock_as_well() -> None:
