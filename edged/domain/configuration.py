@@ -329,4 +329,5 @@ def wanted(key: ConfigKey, measurands: frozenset[str]) -> str:
         case KeyKind.TEXT:
             return f"must be a text of at most {min(key.maximum, VALUE_MAX_CHARS)} characters"
         case KeyKind.LIST:
-            return "is not a value that the key allows"
+            least = "any of" if key.min_items == 0 else "at least one of"
+            return f"must be {least} {', '.join(key.allowed)}, separated by commas"

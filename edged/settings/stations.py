@@ -155,6 +155,7 @@ def _connector(section: Section, path: str, node: Node, default: str | None) -> 
 def _configuration(section: Section, *, connectors: int) -> dict[str, str]:
     """First values of keys as the strings that OCPP exchanges: truth values in small letters, the rest as written."""
     values: dict[str, str] = {}
+    first: dict[str, tuple[str, int]] = {}
     for name, scalar in section.scalars("configuration", limit=MAX_KEYS):
         path = f"{section.path_of('configuration')}.{shown(name)}"
         if not name.isprintable() or not 1 <= len(name) <= 2 * KEY_MAX_CHARS + 1:
@@ -163,8 +164,12 @@ def _configuration(section: Section, *, connectors: int) -> dict[str, str]:
         key = site_key(name)
         if key is None:
             near = hint(name, known_names())
-            advice = near if near.startswith("did") else "write a 1.6 name like HeartbeatInterval"
+            advice = near if near.startswith("did") else "write a name like HeartbeatInterval or TxCtrlr.TxStartPoint"
             section.report.error(scalar.line, path, f"is no configuration key; {advice}")
+            continue
+        other, line = first.setdefault(key.name, (name, scalar.line))
+        if other != name:
+            section.report.error(scalar.line, path, f"is the same key as {other} in line {line}: delete one")
             continue
         if key.name in _OF_CSMS:
             section.report.error(scalar.line, path, f"is not set here: write csms: {{{_OF_CSMS[key.name]}: ...}}")

@@ -183,6 +183,16 @@ MISTAKES = [
         r"20: .*configuration.NumberOfConnectors: follows from the rest of the site",
     ),
     ("right\n", "right\n    configuration: {A: }\n", r"20: .*configuration.A: is empty"),
+    (
+        "right\n",
+        "right\n    configuration:\n      TxStartPoint: ReadyToGo\n",
+        r"21: .*TxStartPoint: must be at least one of Authorized, EVConnected, PowerPathClosed, separated by commas",
+    ),
+    (
+        "right\n",
+        "right\n    configuration:\n      HeartbeatInterval: 5\n      OCPPCommCtrlr.HeartbeatInterval: 6\n",
+        r"22: .*OCPPCommCtrlr.HeartbeatInterval: is the same key as HeartbeatInterval in line 21: delete one",
+    ),
     ("right\n", "right\n    offline_tokens: 12\n", r"20: .*offline_tokens: must be a list"),
     ("right\n", "right\n    offline_tokens: [''] \n", r"20: .*offline_tokens\[0\]: must be a text of 1 to 36"),
     (
