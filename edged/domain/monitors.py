@@ -99,18 +99,27 @@ class EventTally:
     told: int
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many messages might be told at a moment (monotonic); below 0 where more was told already."""
+
+    messages: float
+    at_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """What is true for this run only. `ready`: the station's own monitors are there. `transactions`: the transaction
     of an EVSE, the last one until its vehicle has gone. `due`: when a periodic monitor speaks next (monotonic);
     `slots`: in which interval of the clock an aligned one spoke last; both, and `tallies`, by the monitor's id.
-    `dropping`: events find no room."""
+    `allowance`: of all monitors together, None: nothing was told yet. `dropping`: events find no room."""
 
     ready: bool = False
     transactions: Mapping[int, str] = field(default_factory=dict)
     due: Mapping[int, float] = field(default_factory=dict)
     slots: Mapping[int, int] = field(default_factory=dict)
     tallies: Mapping[int, EventTally] = field(default_factory=dict)
+    allowance: Allowance | None = None
     dropping: bool = False
 
 

@@ -6,11 +6,14 @@ nothing: it tells what is so as soon as it may. It must not while
 - its severity number is above the level that the CSMS has set (N05.FR.03);
 - the CSMS is away and its severity number is above what is worth a place in the queue (N07.FR.04, N08.FR.03);
 - it has told `MAX_A_MINUTE` events in a minute: a value that flutters floods nobody;
+- all together have told `BURST` messages of late, and no other for `RECOVERY_S`: each is written to a card of flash and
+  taken off it again, whatever period a CSMS has set. What is critical may go as far again into what comes next;
 - nothing is known of its variable: of a charger that was not heard since the start, say.
-A notification that is hard-wired heeds no level, no queue, and no switch that ends monitoring.
+A notification that is hard-wired heeds none of these, and no switch that ends monitoring.
 
 Invariants: of a threshold that is passed the CSMS hears once, and once that it no longer is, whatever restarts lie
-between (N07.FR.14) · the ids of events rise · at most `MAX_QUEUED` messages wait for the CSMS, the least severe go.
+between (N07.FR.14) · the ids of events rise · at most `MAX_QUEUED` messages with `MAX_QUEUED_EVENTS` events wait for
+the CSMS, the least severe go · in the long run it is one message in `RECOVERY_S`, notifications apart.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from edged.domain.effects import EventRecord
 from edged.domain.hardware import Fault, FaultCode
 from edged.domain.monitoring import NUMERIC
 from edged.domain.monitors import (
+    LOWEST_SEVERITY,
     PERIODIC,
+    Allowance,
     EventTally,
     EventTrigger,
     Monitor,
@@ -43,7 +48,11 @@ from edged.domain.variables import Component, Variable
 
 MAX_A_MINUTE = 10
 MINUTE_S = 60.0
+BURST = 20
+RECOVERY_S = 5.0
+CRITICAL_SEVERITY = 3
 MAX_QUEUED = 1000
+MAX_QUEUED_EVENTS = 4000
 EVENTS_A_MESSAGE = 20
 LAST_EVENT_ID = 2**31 - 1
 PROBLEM = "Problem"
@@ -116,7 +125,8 @@ class _Look:
 
     def run(self) -> None:
         station = self.station
-        worst = _worst_heard(station)
+        left = _allowed(station, self.draft.now)
+        worst = min(_worst_heard(station), _worst_allowed(left))
         for monitor in station.monitors.values():
             if monitor.severity <= worst or monitor.origin is Origin.NOTIFICATION:
                 self._judge(monitor)
@@ -133,7 +143,9 @@ class _Look:
                 )
             )
         if self.said:
-            _tell(self.draft, self.said)
+            messages = _tell(self.draft, self.said)
+            allowance = Allowance(left - messages, self.draft.now.monotonic_s)
+            self.draft.update(watch=replace(self.draft.station.watch, allowance=allowance))
 
     def _judge(self, monitor: Monitor) -> None:
         if monitor.kind in PERIODIC:
@@ -262,6 +274,21 @@ def _worst_heard(station: Station) -> int:
     return min(level, station.configuration.number("OfflineMonitoringEventQueuingSeverity"))
 
 
+def _allowed(station: Station, now: Now) -> float:
+    """How many messages may be told by now."""
+    last = station.watch.allowance
+    if last is None:
+        return BURST
+    return min(BURST, last.messages + (now.monotonic_s - last.at_s) / RECOVERY_S)
+
+
+def _worst_allowed(left: float) -> int:
+    """The highest severity number that still may speak; -1: none."""
+    if left >= 1:
+        return LOWEST_SEVERITY
+    return CRITICAL_SEVERITY if left >= 1 - BURST else -1
+
+
 # --- values
 
 
@@ -309,8 +336,8 @@ def _slot(now: Now, period_s: float) -> int | None:
 # --- telling
 
 
-def _tell(draft: Draft, said: list[_Said]) -> None:
-    """Notifications first: what else is wrong with that connector may follow from them."""
+def _tell(draft: Draft, said: list[_Said]) -> int:
+    """In how many messages. Notifications first: what else is wrong with that connector may follow from them."""
     said.sort(key=lambda one: one.monitor.origin is not Origin.NOTIFICATION)
     events: list[MonitorEvent] = []
     last = draft.station.monitoring.last_event
@@ -319,9 +346,11 @@ def _tell(draft: Draft, said: list[_Said]) -> None:
         events.append(_event(draft.station, last, one, events))
     draft.update(monitoring=replace(draft.station.monitoring, last_event=last))
     at = draft.station.stamp(draft.now)
-    for start in range(0, len(events), EVENTS_A_MESSAGE):
-        _make_room(draft)
-        draft.enqueue(EventRecord(at, tuple(events[start : start + EVENTS_A_MESSAGE])))
+    parts = [tuple(events[start : start + EVENTS_A_MESSAGE]) for start in range(0, len(events), EVENTS_A_MESSAGE)]
+    for part in parts:
+        _make_room(draft, len(part))
+        draft.enqueue(EventRecord(at, part))
+    return len(parts)
 
 
 def _event(station: Station, number: int, said: _Said, earlier: list[MonitorEvent]) -> MonitorEvent:
@@ -361,16 +390,19 @@ def _cause(component: Component, earlier: list[MonitorEvent]) -> int | None:
     return None
 
 
-def _make_room(draft: Draft) -> None:
-    """For one more in the queue. Never the first of it: it may be under way."""
+def _make_room(draft: Draft, events: int) -> None:
+    """For one more message with so many events in the queue. Never the first of it: it may be under way."""
     queue = draft.station.event_queue
-    full = len(queue) >= MAX_QUEUED
+    held = sum(len(record.events) for record in queue.values())
+    full = len(queue) >= MAX_QUEUED or held + events > MAX_QUEUED_EVENTS
     if full != draft.station.watch.dropping:
         draft.update(watch=replace(draft.station.watch, dropping=full))
         if full:
-            draft.announce("monitoring.events_dropped", None, reason=f"more than {MAX_QUEUED} wait for the CSMS")
-    while len(draft.station.event_queue) >= MAX_QUEUED:
-        first = min(draft.station.event_queue)
-        behind = (seq for seq in draft.station.event_queue if seq != first)
+            draft.announce("monitoring.events_dropped", None, reason="as many wait for the CSMS as there is room for")
+    while len(queue) >= MAX_QUEUED or (held + events > MAX_QUEUED_EVENTS and len(queue) > 1):
+        first = min(queue)
+        behind = (seq for seq in queue if seq != first)
         seq = min(behind, key=lambda seq: (-draft.station.event_queue[seq].severity, seq))
-        draft.dequeue(seq, draft.station.event_queue[seq])
+        held -= len(queue[seq].events)
+        draft.dequeue(seq, queue[seq])
+        queue = draft.station.event_queue

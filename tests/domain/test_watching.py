@@ -464,3 +464,49 @@ def test_an_alert_and_its_end_take_turns_whatever_happens(moves: list[str], kind
     draws(site, power_w)
     assert site.station.monitors[number].alerted is passed(kind, power_w)
     assert len(told(site, number)) % 2 == int(passed(kind, power_w))
+
+
+# --- floods
+
+
+def messages(site: Site) -> int:
+    return sum(isinstance(effect, Enqueue) and isinstance(effect.record, EventRecord) for effect in site.history)
+
+
+def test_however_short_the_periods_are_little_is_written_in_the_long_run() -> None:
+    site = open_site()
+    for severity in range(10):
+        put(site, MonitorKind.PERIODIC, 1.0, severity=severity)
+    site.wait(600)
+    assert watching.BURST < messages(site) <= 2 * watching.BURST + 600 / watching.RECOVERY_S
+
+
+def test_what_must_wait_for_others_is_told_as_soon_as_it_may() -> None:
+    site = open_site()
+    chatter = put(site, MonitorKind.PERIODIC, 1.0, severity=9)
+    site.wait(60)
+    change = put(site, DELTA, 10.0, severity=8)
+    for _ in range(int(watching.RECOVERY_S) + 1):
+        draws(site, 500)
+    assert values(site, change) == [("500", False)]
+    assert len(told(site, chatter)) < 60
+
+
+def test_chatter_does_not_keep_what_is_critical_from_being_told_at_once() -> None:
+    site = open_site()
+    put(site, MonitorKind.PERIODIC, 1.0, severity=9)
+    alarm = put(site, UPPER, 100.0, severity=watching.CRITICAL_SEVERITY)
+    site.wait(60)
+    draws(site, 500)
+    assert values(site, alarm) == [("500", False)]
+
+
+def test_messages_with_many_events_fill_the_queue_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MAX_QUEUED_EVENTS", 30)
+    site = open_site()
+    for severity in range(10):
+        put(site, DELTA, 10.0, severity=severity)
+    site.offline()
+    for power_w in (500, 0, 500, 0, 500):
+        draws(site, power_w)
+    assert sum(len(record.events) for record in site.station.event_queue.values()) == 30
