@@ -65,7 +65,9 @@ def _rank(station: Station, connector: Connector, place: reservation.Entry) -> t
     unsure = place.admission is Admission.UNKNOWN_GROUP
     if connector.phase is Phase.FINISHING:
         return (unsure, 3, 0.0) if len(station.connectors) == 1 else None
-    return (unsure, 1, connector.preparing_until_s or 0.0) if connector.plugged else (unsure, 2, 0.0)
+    if not connector.plugged:
+        return unsure, 2, 0.0
+    return unsure, 1, connector.preparing_until_s or connector.plugged_at_s or 0.0
 
 
 def is_open(station: Station, connector: Connector) -> bool:
@@ -79,7 +81,8 @@ def is_open(station: Station, connector: Connector) -> bool:
 
 
 def is_usable(station: Station, connector: Connector) -> bool:
-    """A driver could be let in here: in order, and the EVSE is free but for a transaction that waits for its driver."""
+    """A driver could be let in here: in order, and the EVSE is free but for a transaction that waits for its driver.
+    One that was stopped before he came waits for nobody (C01.FR.23)."""
     number = connector.number
     running = station.running(number)
     others = [s for s in station.siblings(number) if s.number != number]
@@ -87,7 +90,7 @@ def is_usable(station: Station, connector: Connector) -> bool:
         connector.online
         and in_order(station, connector)
         and not station.seized(number)
-        and (running is None or running.id_token is None)
+        and (running is None or (running.id_token is None and running.halted is None))
         and all(s.transaction_id is None and s.authorization is None for s in others)
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edged.domain.hardware import Capability, Desired
+from edged.domain.hardware import Capability, Desired, LockState
 from edged.domain.limits import present_ma
-from edged.domain.station import Station
+from edged.domain.station import Connector, Station
 from edged.domain.transaction import withheld
 
 
@@ -22,6 +22,7 @@ def desired(station: Station, number: int) -> Desired:
         and not station.seized(number)
         and station.reset is None
         and limit_ma > 0
+        and not _unsecured(connector)
     )
     operative = connector.changing
     if operative is None:
@@ -37,3 +38,10 @@ def desired(station: Station, number: int) -> Desired:
         locked=locked,
         operative=operative,
     )
+
+
+def _unsecured(connector: Connector) -> bool:
+    """A lock of ours that is sensed open: no energy begins to flow (G05.FR.01), also where the transaction began before
+    there was a driver or a cable. Energy that flows already is not cut for it."""
+    needed = all(connector.can(c) for c in (Capability.DETACHABLE, Capability.LOCK_CONTROL, Capability.LOCK_SENSE))
+    return needed and connector.lock is LockState.UNLOCKED and connector.permitted is not True

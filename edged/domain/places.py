@@ -196,6 +196,6 @@ def undecided(station: Station, number: int) -> bool:
 
 
 def _driven(station: Station, connector: Connector) -> bool:
-    """A transaction with a driver: one that began with the plug waits for its driver."""
+    """A transaction that no driver can join: one that began with the plug waits for its own, until it is stopped."""
     running = station.running(connector.number)
-    return running is not None and running.id_token is not None
+    return running is not None and (running.id_token is not None or running.halted is not None)

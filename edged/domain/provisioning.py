@@ -222,10 +222,11 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
     if event.wanted is NoticeKind.BOOT and draft.station.link.registration is Registration.ACCEPTED:
         draft.reply(event.request, TriggerStatus.REJECTED, "the station is accepted already")
         return
+    numbers = _meant(draft, event, place)
     if event.wanted is NoticeKind.TRANSACTION:
-        _tell_transactions(draft, event, place)
+        _tell_transactions(draft, event, numbers)
         return
-    notices = _triggered(draft, event.wanted, place)
+    notices = _triggered(draft, event.wanted, numbers)
     if not notices:
         draft.reply(event.request, TriggerStatus.REJECTED, "there is nothing to report now")
         return
@@ -234,9 +235,18 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
         draft.emit(notice)
 
 
-def _tell_transactions(draft: Draft, event: TriggerMessage, place: int | None) -> None:
-    """How the transaction of a place, or each that runs, stands (2.x F06.FR.07): a record, for it is counted."""
-    running = [n for n in draft.station.connectors if place in (None, n) and draft.station.running(n) is not None]
+def _meant(draft: Draft, event: TriggerMessage, place: int | None) -> tuple[int, ...]:
+    """The connectors that are asked about, 0 the station itself: one, those of an EVSE, or all (`place` None)."""
+    if place is None:
+        return (0, *draft.station.connectors)
+    if event.evse is not None and event.connector_id is None:
+        return connectors_of(draft.station, event.evse)
+    return (place,)
+
+
+def _tell_transactions(draft: Draft, event: TriggerMessage, numbers: tuple[int, ...]) -> None:
+    """How each transaction that runs there stands (2.x F06.FR.07): a record, for it is counted."""
+    running = [n for n in numbers if draft.station.running(n) is not None]
     if not running:
         detail = "no transaction is running"
         draft.reply(event.request, TriggerStatus.REJECTED, detail, reason=Reason.TX_NOT_FOUND)
@@ -251,14 +261,11 @@ def _tell_transactions(draft: Draft, event: TriggerMessage, place: int | None) -
         metering.update(draft, number, Trigger.TRIGGER, () if values is None else (values,))
 
 
-def _triggered(draft: Draft, wanted: NoticeKind, connector: int | None) -> list[Notify]:
-    numbers = tuple(draft.station.connectors)
+def _triggered(draft: Draft, wanted: NoticeKind, numbers: tuple[int, ...]) -> list[Notify]:
     if wanted is NoticeKind.STATUS:
-        chosen = (0, *numbers) if connector is None else (connector,)
-        return [Notify(wanted, number, triggered=True) for number in chosen]
+        return [Notify(wanted, number, triggered=True) for number in numbers]
     if wanted is NoticeKind.METER:
-        chosen = numbers if connector is None else tuple(n for n in (connector,) if n != 0)
-        return [notice for number in chosen if (notice := _meter_notice(draft, number)) is not None]
+        return [notice for number in numbers if number and (notice := _meter_notice(draft, number)) is not None]
     if wanted is NoticeKind.BOOT:
         draft.update(link=replace(draft.station.link, boot_sent=True))
     return [Notify(wanted, triggered=True)]

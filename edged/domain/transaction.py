@@ -12,7 +12,7 @@ from edged.domain.charging import ChargingProfile
 from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
 from edged.domain.hardware import WITHOUT_WORD, Capability, LockState
 from edged.domain.places import in_order
-from edged.domain.policy import ReservationUse, StartPoint, StopPoint, Trigger
+from edged.domain.policy import StartPoint, StopPoint, Trigger
 from edged.domain.station import Authorization, Connector, Ending, Halt, Station, Transaction
 from edged.domain.transition import Draft, put
 from edged.domain.types import IdToken, Phase, same_group
@@ -57,6 +57,7 @@ def may_start(station: Station, connector: Connector) -> bool:
     return (
         any(reached[point] for point in start_points(station))
         and connector.online
+        and connector.held_for is None
         and in_order(station, connector)
         and station.reset is None
         and not station.seized(connector.number)
@@ -66,9 +67,10 @@ def may_start(station: Station, connector: Connector) -> bool:
 
 
 def _lock_proven(connector: Connector) -> bool:
-    """A socket whose lock we drive is locked before energy flows: sensed, or no complaint one look later (TC_024)."""
-    waiting = connector.authorization
-    if waiting is None or not (connector.can(Capability.DETACHABLE) and connector.can(Capability.LOCK_CONTROL)):
+    """A socket whose lock we drive is locked before energy flows: sensed, or no complaint one look later (TC_024). An
+    empty one has nothing to lock."""
+    waiting, drives = connector.authorization, connector.can(Capability.LOCK_CONTROL)
+    if waiting is None or not connector.plugged or not (drives and connector.can(Capability.DETACHABLE)):
         return True
     if connector.can(Capability.LOCK_SENSE):
         return connector.lock is LockState.LOCKED
@@ -85,7 +87,7 @@ def start(draft: Draft, number: int) -> None:
     transaction_id = draft.new_id()
     reservation_id = waiting.reservation_id if waiting is not None else None
     interval_s = station.configuration.number("MeterValueSampleInterval")
-    if reservation_id is not None and station.policy.reservation_used is ReservationUse.TRANSACTION_STARTED:
+    if reservation_id is not None:  # used up by now, whatever rule was in force when its driver was let in
         reservation.use(draft, reservation_id, number)
     transaction = Transaction(
         id=transaction_id,
@@ -332,9 +334,14 @@ def _close(
 
 
 def _held_for(station: Station, connector: Connector, transaction: Transaction, reason: StopReason) -> IdToken | None:
-    """Whose token must be shown before a socket lets the cable go (16-TX-03, 16-TX-10, E05.FR.11)."""
+    """Whose token must be shown before a socket lets the cable go (16-TX-03, 16-TX-10, E05.FR.11). Where there never
+    was a cable nobody could fetch one; and what was let go since the driver was stopped is not held again."""
     if not (connector.can(Capability.DETACHABLE) and connector.can(Capability.LOCK_CONTROL)):
         return None
+    if not transaction.connected:
+        return None
+    if transaction.halted is not None:
+        return connector.held_for
     if reason is StopReason.DEAUTHORIZED and transaction.id_token is not None:
         return transaction.id_token
     unlocks = station.configuration.flag("UnlockConnectorOnEVSideDisconnect")
@@ -359,10 +366,11 @@ def withheld(station: Station, transaction: Transaction) -> bool:
 
 
 def belongs(transaction: Transaction, token: IdToken, group: IdToken | None) -> bool:
-    """Whether a token may stop the transaction: the starter's, or one of its group (16-AUTH-10)."""
-    if transaction.id_token is None or transaction.id_token.matches(token):
-        return True
-    return same_group(transaction.group, group)
+    """Whether a token may stop the transaction: the starter's, or one of its group (16-AUTH-10). One without a driver
+    is nobody's."""
+    if transaction.id_token is None:
+        return False
+    return transaction.id_token.matches(token) or same_group(transaction.group, group)
 
 
 def recover(draft: Draft, *, continued: bool) -> None:

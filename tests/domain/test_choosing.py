@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edged.dialects.v201 import POLICY as V201
 from edged.domain.answers import TokenVerdict, Verdict
 from edged.domain.choosing import choose, choose_start
 from edged.domain.hardware import ChargerState
@@ -30,6 +31,14 @@ def test_then_to_the_connector_that_is_reserved_for_it() -> None:
 
 def test_then_to_the_car_that_waits_longest() -> None:
     site = Site.build(3)
+    site.plug(3)
+    site.advance(5)
+    site.plug(2)
+    assert choose(site.station, ALICE, None) == 3
+
+
+def test_a_car_whose_transaction_began_with_its_plug_waits_as_others_do() -> None:
+    site = Site.build(3, policy=V201, configuration={"TxStartPoint": "EVConnected"})
     site.plug(3)
     site.advance(5)
     site.plug(2)

@@ -36,7 +36,7 @@ from edged.domain.policy import Trigger
 from edged.domain.provisioning import HEARTBEAT_MAX_S, OWN_INTERVAL_S, RETRY_S
 from edged.domain.station import SiteRules
 from edged.domain.types import Stamp
-from tests.fakes.site import POLICY, START, Site
+from tests.fakes.site import POLICY, START, Site, layout
 
 
 def boots(effects: object) -> int:
@@ -419,6 +419,18 @@ def test_transactions_tell_how_they_stand(evse: int | None, told: list[int]) -> 
         (RecordKind.UPDATED, Trigger.TRIGGER)
     }
     assert all(r.samples for r in records if isinstance(r, TransactionRecord))
+
+
+@pytest.mark.req("F06.FR.07", "F06.FR.02")
+def test_of_an_evse_every_connector_is_asked() -> None:
+    shapes = tuple(layout(n, evse_id=1, connector_id=n) for n in (1, 2))
+    site = Site.build(policy=POLICY_201, layouts=shapes)
+    assert [n.connector for n in trigger_evse(site, NoticeKind.METER, 1)] == [1, 2]
+    assert [n.connector for n in trigger_evse(site, NoticeKind.STATUS, 1)] == [1, 2]
+    site.start(2, "BOB")
+    trigger_evse(site, NoticeKind.TRANSACTION, 1)
+    assert site.reply().status is TriggerStatus.ACCEPTED
+    assert site.records()[-1].trigger is Trigger.TRIGGER
 
 
 @pytest.mark.req("F06.FR.07")

@@ -21,12 +21,13 @@ from edged.domain.effects import (
     ReservationRecord,
     TransactionRecord,
 )
-from edged.domain.events import BootAnswered, LinkUp, Registration, Tick
+from edged.domain.events import BootAnswered, LinkUp, Registration, Tick, VersionAgreed
 from edged.domain.hardware import ChargerState
 from edged.domain.status import availability_state
 from edged.domain.types import IdToken, Phase
 from edged.ocpp.dialect import Inexpressible
 from edged.ocpp.rpc import Request
+from tests.fakes.site import POLICY as OTHER
 from tests.fakes.site import Site, layout
 
 ACCEPTED, OCCUPIED, REJECTED = ReserveStatus.ACCEPTED, ReserveStatus.OCCUPIED, ReserveStatus.REJECTED
@@ -531,6 +532,20 @@ def test_whose_driver_does_not_plug_in_is_gone() -> None:
     assert site.connector(1).authorization is None
     assert states(site) == ["Available"]
     assert ends(site) == [], "2.0.1 has no word for it"
+
+
+@pytest.mark.req("20-J-05", "H03.FR.09")
+def test_it_is_used_up_once_whichever_rule_its_driver_was_let_in_by() -> None:
+    site = Site.build(policy=OTHER)
+    site.reserve(7, "ALICE", 1)
+    site.show("ALICE", 1)
+    site.accept()
+    assert set(site.station.reservations) == {7}, "a rule by which it is used with the transaction"
+    site.do(VersionAgreed(POLICY, site.station.configuration.computed))
+    site.plug(1)
+    assert site.records(RecordKind.STARTED)[-1].reservation_id == 7
+    assert not site.station.reservations
+    assert ends(site) == []
 
 
 # --- ended: H04

@@ -8,11 +8,19 @@ from itertools import pairwise
 import pytest
 
 from edged.domain import metering
-from edged.domain.commands import GetTransactionStatus, RequestStop, ResetKind, ResetStation, TriggerMessage
+from edged.domain.answers import TokenVerdict
+from edged.domain.commands import (
+    GetTransactionStatus,
+    RequestStop,
+    ResetKind,
+    ResetStation,
+    TriggerMessage,
+    UnlockConnector,
+)
 from edged.domain.desired import desired
-from edged.domain.effects import NoticeKind, RecordKind, StopReason, TransactionRecord
+from edged.domain.effects import NoticeKind, RecordKind, Reply, StopReason, TransactionRecord
 from edged.domain.events import RecordDelivered
-from edged.domain.hardware import Capability, ChargerState
+from edged.domain.hardware import Capability, ChargerState, LockState
 from edged.domain.policy import Trigger
 from edged.domain.types import AuthorizationStatus, IdTokenInfo, Phase
 from tests.fakes.site import FULL, POLICY, Site, layout
@@ -261,6 +269,110 @@ def test_what_is_said_of_the_token_that_stopped_it_changes_nothing() -> None:
             site.do(RecordDelivered(seq, record, info=IdTokenInfo(AuthorizationStatus.INVALID)))
     site.unplug(1)
     assert ended(site).reason is StopReason.LOCAL
+
+
+# --- what nobody joins, and what is nobody's
+
+
+@pytest.mark.req("C01.FR.23", "F01.FR.13")
+def test_what_was_stopped_before_its_driver_came_takes_none() -> None:
+    site = open_site("EVConnected", "EVConnected")
+    site.plug(1)
+    site.do(_stop(site))
+    assert site.remote_start("ALICE", 1, remote_start_id=3).value == "Rejected"
+    site.show("ALICE", 1)
+    assert site.reply().status is TokenVerdict.NO_CONNECTOR
+
+
+@pytest.mark.req("C01.FR.23")
+def test_a_driver_who_is_judged_while_it_is_stopped_comes_too_late() -> None:
+    site = open_site("EVConnected", "EVConnected")
+    site.plug(1)
+    site.show("ALICE", 1)
+    site.do(_stop(site))
+    site.accept()
+    running = site.station.running(1)
+    assert running is not None and running.id_token is None
+    assert site.last(Reply).status is TokenVerdict.NO_CONNECTOR
+
+
+@pytest.mark.req("C09.FR.11")
+def test_a_token_that_was_to_stop_one_does_not_stop_the_next_that_has_no_driver_yet() -> None:
+    site = open_site("EVConnected")
+    site.plug(1)
+    begin(site)
+    site.show("BOB", 1)
+    site.unplug(1)
+    site.plug(1)
+    site.accept()
+    assert site.station.running(1) is not None
+    assert len(site.records(RecordKind.ENDED)) == 1
+
+
+# --- the lock
+
+
+@pytest.mark.req("E01.FR.03")
+def test_an_empty_socket_is_not_locked_first() -> None:
+    site = open_site("Authorized", capabilities=LOCKED)
+    begin(site)
+    assert story(site) == [("started", Trigger.AUTHORIZED)]
+
+
+@pytest.mark.req("G05.FR.01")
+@pytest.mark.parametrize("start", ["EVConnected", "Authorized"])
+def test_no_energy_begins_to_flow_through_an_open_lock(start: str) -> None:
+    site = open_site(start, capabilities=LOCKED)
+    for lock in (LockState.UNLOCKED, LockState.LOCKED):
+        site.look(1, ChargerState.CONNECTED, lock=lock, permit_charging=False)
+        if site.station.running(1) is None or site.station.charges(1) is None:
+            begin(site)
+        assert desired(site.station, 1).locked
+        assert desired(site.station, 1).permit_charging is (lock is LockState.LOCKED)
+    site.look(1, ChargerState.CHARGING, lock=LockState.UNLOCKED, permit_charging=True)
+    assert desired(site.station, 1).permit_charging, "what flows already is not cut"
+
+
+@pytest.mark.req("E05.FR.11", "F05.FR.04")
+@pytest.mark.parametrize("how", ["token", "csms"])
+def test_a_cable_that_was_let_go_is_not_held_again(how: str) -> None:
+    site = open_site("EVConnected", "EVConnected", capabilities=LOCKED)
+    site.start(1)
+    _judge(site, AuthorizationStatus.INVALID)
+    assert site.connector(1).held_for is not None
+    if how == "token":
+        site.show("ALICE", 1)
+    else:
+        site.do(UnlockConnector(site.ref("UnlockConnector"), evse=1, connector_id=1, ends_transaction=False))
+        site.wait(26)
+    site.unplug(1)
+    site.wait(1)
+    assert ended(site).reason is StopReason.DEAUTHORIZED
+    assert (site.connector(1).held_for, site.connector(1).phase) == (None, Phase.IDLE)
+
+
+@pytest.mark.req("C15.FR.04")
+def test_who_is_refused_before_he_came_with_his_cable_leaves_no_lock_behind() -> None:
+    site = open_site("Authorized", "Authorized", capabilities=LOCKED)
+    begin(site)
+    _judge(site, AuthorizationStatus.INVALID)
+    site.wait(1)
+    assert ended(site).reason is StopReason.DEAUTHORIZED
+    assert (site.connector(1).held_for, site.connector(1).phase) == (None, Phase.IDLE)
+
+
+@pytest.mark.req("E09.FR.03")
+def test_whoever_plugs_into_the_cable_of_another_does_not_set_it_free() -> None:
+    keys = {"UnlockConnectorOnEVSideDisconnect": "false"}
+    site = open_site("EVConnected", "EVConnected", keys=keys, capabilities=LOCKED)
+    site.start(1)
+    site.unplug(1)
+    site.plug(1)
+    assert site.connector(1).held_for is not None
+    assert desired(site.station, 1).locked
+    site.show("ALICE", 1)
+    assert len(site.records(RecordKind.STARTED)) == 2
+    assert not desired(site.station, 1).locked
 
 
 # --- the cable goes
