@@ -276,6 +276,7 @@ def _collect(draft: Draft, number: int, key: str, context: SampleContext) -> Non
         return
     limit = draft.station.configuration.number("StopTransactionMaxMeterValues")
     draft.transact(transaction.id, samples=thin((*transaction.samples, values), limit - 1))
+    note_reported(draft, number)  # it is kept already: an end that a power cut brings may not lie below it
 
 
 def thin(samples: tuple[Sample, ...], limit: int) -> tuple[Sample, ...]:

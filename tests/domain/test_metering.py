@@ -398,3 +398,17 @@ def test_while_one_charges_nothing_aligned_is_told_where_only_idleness_is_told_o
     site.wait(6)
     told = [e.record for e in site.history if isinstance(e, Enqueue)]
     assert {record.connector for record in told if isinstance(record, MeterRecord)} == {1, 2}
+
+
+@pytest.mark.req("16-TX-11", "E06.FR.11")
+def test_an_end_after_a_power_cut_is_not_below_the_samples_that_go_with_it() -> None:
+    keys = {"MeterValueSampleInterval": "5", "MeterValuesSampledData": "", "StopTxnSampledData": ENERGY}
+    site = Site.build(1, configuration=keys)
+    site.start(1)
+    for energy_wh in (1020.0, 1040.0, 1060.0):
+        site.energy_wh[1] = energy_wh
+        site.wait(5)
+    site.restart()
+    ended = site.records(RecordKind.ENDED)[-1]
+    told = [v.value for s in ended.samples for v in s.values if v.measurand is Measurand.ENERGY]
+    assert ended.meter_wh is not None and ended.meter_wh >= max(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -305,7 +305,10 @@ class AnyLife(AnyOrders, AnyDevice, RuleBasedStateMachine):
         assert not loaded.damaged and not loaded.dropped and not loaded.forgotten, loaded.warnings
         if loaded.repairs:
             self.store.commit("TEST", loaded.repairs, self.now.utc)
-        assert _kept(loaded.station) == _kept(self.station), "the disk differs from memory"
+        ours, theirs = _kept(self.station), _kept(loaded.station)
+        differing = [f.name for f in fields(ours) if getattr(ours, f.name) != getattr(theirs, f.name)]
+        both = {name: (getattr(ours, name), getattr(theirs, name)) for name in differing}
+        assert not differing, f"the disk differs from memory: {both}"
         self.station = loaded.station
         self.questions.clear()
         self.actions.clear()

@@ -1,4 +1,4 @@
-"""The CSMS of the virtual site: obeys 1.6, has bad moments, and remembers everything it was told."""
+"""The CSMS of the virtual site: obeys 1.6 and 2.0.1, has bad moments, and remembers everything it was told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from edged.domain.events import Registration
+from tests.fakes.central201 import REPORTS, Books, token, triggered201
 
 if TYPE_CHECKING:
     from tests.fakes.world import World
@@ -22,10 +23,18 @@ RECORD_ID_CHARS = 36
 """What is durable is named by its content, everything else by a counter of the world's."""
 WAYS = ("AuthorizationKey", "SecurityProfile")
 ALLOWED_ERRORS = {("UpdateFirmware", "NotSupported")}
-TRANSACTIONAL = ("StartTransaction", "StopTransaction", "MeterValues")
+TRANSACTIONAL = ("StartTransaction", "StopTransaction", "MeterValues", "TransactionEvent")
+ONCE = ("NotifyEvent", "ReservationStatusUpdate", "NotifyChargingLimit", "ClearedChargingLimit")
+"""Durable beside the transactions: answered as before when they come again."""
+JUDGING = ("StartTransaction", "Authorize", "BootNotification", "TransactionEvent")
+V16, V201 = "ocpp1.6", "ocpp2.0.1"
 PATIENCE_S = 29.5
 LATE_S = 33.0
 FAMILY = ("ALICE", "BOB")
+
+
+OWN_201 = frozenset({"Authorize", "StatusNotification", "TransactionEvent", "MeterValues", *ONCE, *REPORTS})
+"""What 2.0.1 says in words of its own."""
 
 
 @dataclass
@@ -40,12 +49,13 @@ class Session:
 
 @dataclass(frozen=True)
 class Message:
-    """One durable message as it first came in; `answer` is what the CSMS made of it."""
+    """One durable message as it first came in; `answer` is what the CSMS made of it, `line_no` the line it came on."""
 
     ident: str
     action: str
     payload: dict[str, Any]
     answer: dict[str, Any]
+    line_no: int = 0
 
 
 @dataclass
@@ -65,7 +75,8 @@ class Moods:
 
 @dataclass
 class Central:
-    """`sins`: what the station may not do, and has done."""
+    """`sins`: what the station may not do, and has done. `version`: of the line. `forgiving`: messages may have been
+    given up, or told in another version."""
 
     world: World
     moods: Moods = field(default_factory=Moods)
@@ -95,8 +106,25 @@ class Central:
     installed: list[dict[str, Any]] = field(default_factory=list)
     list_version: int = 0
     deaf: bool = False
+    version: str = V16
+    mixed: bool = False
+    books: Books = field(init=False)
 
-    def connected(self) -> None:
+    def __post_init__(self) -> None:
+        self.books = Books(self)
+
+    @property
+    def forgiving(self) -> bool:
+        return self.mixed or bool(self.world.given_up)
+
+    def connected(self, version: str = V16) -> None:
+        """In another version than before the CSMS has other words for everything: it knows no statuses."""
+        if version != self.version:
+            self.version = version
+            self.statuses.clear()
+            self.accepted = False
+            self.interrupted.clear()
+        self.books.connected()
         self.up = True
         self.in_flight = 0
         self.asked.clear()
@@ -137,7 +165,7 @@ class Central:
             self._send([4, ident, "InternalError", "a bad moment", {}])
             return
         result = self._process(ident, action, payload)
-        if random.random() < moods.garbled and action in ("StartTransaction", "Authorize", "BootNotification"):
+        if random.random() < moods.garbled and action in JUDGING:
             result = {"status": 7} if action == "BootNotification" else {}
             self.accepted = self.accepted and action != "BootNotification"
         fate = random.random()
@@ -168,6 +196,10 @@ class Central:
             self.world.to_station(message)
 
     def _process(self, ident: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        if action in ONCE:
+            if ident not in self.answers:
+                self.answers[ident] = (_content(payload), self._fresh(ident, action, payload))
+            return self.answers[ident][1]
         if action not in TRANSACTIONAL:
             return self._fresh(ident, action, payload)
         content = _content(payload)
@@ -178,19 +210,24 @@ class Central:
             if twin is not None:
                 return twin.answer
         if known is not None:
-            if known[0] != content:
+            if known[0] != content and not self.mixed:
                 self.sins.append(f"{action} repeated with another content")
             if ident != self.last_durable:
                 self.sins.append(f"{action} repeated behind a later one")
             return known[1]
         result = self._fresh(ident, action, payload)
         self.answers[ident] = (content, result)
-        if not triggered(payload):
+        if not self._perishable(action, payload):
             self.last_durable = ident
-            self.received.append(Message(ident, action, payload, result))
+            self.received.append(Message(ident, action, payload, result, self.world.line_no))
         return result
 
+    def _perishable(self, action: str, payload: dict[str, Any]) -> bool:
+        return action == "MeterValues" and (triggered(payload) or triggered201(payload))
+
     def _fresh(self, ident: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        if self.version == V201 and action in OWN_201:
+            return self.books.answer(action, payload)
         match action:
             case "BootNotification":
                 self.accepted = self.always_accepts or self.world.random.random() < 0.8
@@ -241,7 +278,7 @@ class Central:
     def _stop(self, payload: dict[str, Any]) -> None:
         session = self.sessions.get(payload["transactionId"])
         if session is None:
-            if payload["transactionId"] != -1:
+            if payload["transactionId"] != -1 and not self.mixed:
                 self.sins.append(f"StopTransaction of an unknown id {payload['transactionId']}")
             return
         if session.stop is not None:
@@ -262,6 +299,8 @@ class Central:
             return
         session = self.sessions.get(ident)
         if session is None:
+            if self.mixed:
+                return
             self.sins.append(f"MeterValues of an unknown id {ident}")
             return
         if session.stop is not None:
@@ -283,7 +322,7 @@ class Central:
         (16-BOOT-04). It can believe so for a while after it was accepted, where its disk is full."""
         if not (self.up and self.accepted) or self.world.engine.station.link.registration is Registration.REJECTED:
             return False
-        if action == "TriggerMessage":
+        if action == "TriggerMessage" and payload["requestedMessage"] != "SignChargingStationCertificate":
             self.triggered.add(payload["requestedMessage"])  # may come while we answer Pending as well (16-BOOT-05)
         self._ask_again()
         self.calls += 1
@@ -297,21 +336,38 @@ class Central:
         """Some CSMSs repeat on the next line, under the same id, what was not answered on the last one."""
         interrupted, self.interrupted = self.interrupted, []
         for ident, (number, action, payload, _) in interrupted:
-            if action != "Reset" and payload.get("key") not in WAYS and self.world.random.random() < 0.5:
+            harmless = action not in ("Reset", "SetVariables") and payload.get("key") not in WAYS
+            if harmless and self.world.random.random() < 0.5:
                 self.asked[ident] = (number, action, payload, self.world.elapsed_s)
                 self.world.watch.asked(number, action, payload)
                 self.world.to_station([2, ident, action, payload])
 
-    def reserve(self, reservation_id: int, connector: int, token: str, seconds: float) -> None:
+    def reserve(
+        self, reservation_id: int, connector: int, name: str, seconds: float, *, kind: str | None = None
+    ) -> None:
+        """A connector, or its EVSE in 2.0.1; 0: any, or any with a connector of that kind."""
         until = self.world.true_utc() + timedelta(seconds=seconds)
+        if self.version == V201:
+            self._reserve_201(reservation_id, connector, name, until.isoformat(), kind)
+            return
         payload = {
             "connectorId": connector,
             "expiryDate": until.isoformat(),
-            "idTag": token,
+            "idTag": name,
             "reservationId": reservation_id,
         }
-        if token in FAMILY and self.world.random.random() < 0.5:
+        if name in FAMILY and self.world.random.random() < 0.5:
             payload["parentIdTag"] = "FAMILY"
+        self.ask("ReserveNow", payload)
+
+    def _reserve_201(self, reservation_id: int, connector: int, name: str, until: str, kind: str | None) -> None:
+        payload: dict[str, Any] = {"id": reservation_id, "expiryDateTime": until, "idToken": token(name)}
+        if connector:
+            payload["evseId"] = self.world.evse_of(connector)
+        if kind is not None:
+            payload["connectorType"] = kind
+        if name in FAMILY and self.world.random.random() < 0.5:
+            payload["groupIdToken"] = token("FAMILY", "Central")
         self.ask("ReserveNow", payload)
 
     def _answer(self, message: list[Any]) -> None:
@@ -330,12 +386,20 @@ class Central:
     def _learned(self, action: str, payload: dict[str, Any], answer: dict[str, Any]) -> None:
         door = self.world.door
         if action == "GetInstalledCertificateIds":
-            self.installed = list(answer.get("certificateHashData", ()))
+            chains = [one["certificateHashData"] for one in answer.get("certificateHashDataChain", ())]
+            self.installed = chains or list(answer.get("certificateHashData", ()))
         elif action == "ChangeConfiguration" and payload["key"] in WAYS:
             if answer["status"] != "Accepted":
                 door.ordered = door.ordered and payload["key"] != "SecurityProfile"
             elif payload["key"] == "AuthorizationKey" and payload["value"].encode() in door.promised:
                 door.password = payload["value"].encode()
+        elif action == "SetVariables" and payload["setVariableData"][0]["variable"]["name"] == "BasicAuthPassword":
+            value = payload["setVariableData"][0]["attributeValue"].encode()
+            if answer["setVariableResult"][0]["attributeStatus"] == "Accepted" and value in door.promised:
+                door.password = value
+
+    def running_sessions(self) -> list[int]:
+        return [session.id for session in self.sessions.values() if session.stop is None]
 
     def overdue(self) -> list[str]:
         """What was asked on this connection and not answered within a minute."""
@@ -362,7 +426,7 @@ def _content(payload: dict[str, Any]) -> str:
 
 
 def _without_times(value: Any) -> Any:
-    """A repetition may correct its times: the clock can have become known in between."""
+    """A repetition may correct its times: the clock can have become known in between; and say that it is one."""
     if isinstance(value, dict):
-        return {key: _without_times(one) for key, one in value.items() if key != "timestamp"}
+        return {key: _without_times(one) for key, one in value.items() if key not in ("timestamp", "offline")}
     return [_without_times(one) for one in value] if isinstance(value, list) else value

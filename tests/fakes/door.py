@@ -13,6 +13,8 @@ CLOSED = Failure(FailureKind.NETWORK, "nobody answers (played)")
 ODD = Failure(FailureKind.CERTIFICATE, "not a certificate that is known (played)")
 UNAUTHORIZED = Failure(FailureKind.HTTP, "not authorized (played)", 401)
 
+NOBODY = "nobody.example"
+"""An address at which nobody answers."""
 Key = tuple[int, bytes | None]
 
 
@@ -34,6 +36,8 @@ class Door:
     def judge(self, settings: ConnectionSettings) -> Failure | None:
         """None: come in."""
         self.attempts += 1
+        if NOBODY in settings.url:
+            return CLOSED
         if settings.security_profile in self.failures:
             return self.failures[settings.security_profile]
         if settings.security_profile in (1, 2) and settings.password != self.password:

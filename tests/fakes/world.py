@@ -20,6 +20,7 @@ from edged.csms.failure import Failure
 from edged.csms.link import Link
 from edged.desks import MirrorDesk, StationsView
 from edged.dialects.v16 import Ocpp16
+from edged.dialects.v201 import Ocpp201
 from edged.domain.effects import Effect, RestartScope
 from edged.domain.events import ActionPerformed, ChargerLost, ConnectorObserved, Event, PresentToken, Started, Tick
 from edged.domain.hardware import ActionOutcome, Capability, Observation
@@ -28,6 +29,7 @@ from edged.domain.types import IdToken, Now
 from edged.engine import Engine
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.topics import CsmsView, GatewayView
+from edged.ocpp.dialect import Dialect, computed_for
 from edged.ports import StationStore, StoreError
 from edged.settings import StationSettings
 from edged.settings.model import CsmsSettings, Secret
@@ -39,7 +41,7 @@ from edged.views import Watcher
 from edged.words import connection_settings
 from tests.fakes import site as builder
 from tests.fakes.broker import NAMES, OPTIONS, Broker
-from tests.fakes.central import Central
+from tests.fakes.central import V16, V201, Central
 from tests.fakes.crew import Crew, Hook
 from tests.fakes.door import CLOSED, OWN_PASSWORD, Door
 from tests.fakes.wallbox import Wallbox
@@ -50,6 +52,7 @@ POLL_EVERY_S = 2
 TOKENS = ("ALICE", "BOB", "CARLA", "DAN")
 IDENTITY = "TEST"
 ATTEMPTS_S = (4.0, 30.0)
+VERSIONS: Mapping[str, Dialect] = {V16: Ocpp16(), V201: Ocpp201()}
 
 
 class Crash(BaseException):
@@ -84,7 +87,7 @@ class Watch(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a site is like: its shape, its settings, its clock. `slow_commits`: how many of the commits take so long
-    that the rest of the world goes on meanwhile."""
+    that the rest of the world goes on meanwhile. `version`: what the CSMS speaks; `switches`: one day the other one."""
 
     layouts: tuple[ConnectorLayout, ...]
     configuration: Mapping[str, str]
@@ -94,10 +97,32 @@ class Plan:
     ntp_after_s: float | None = 5.0
     mirror: bool = True
     slow_commits: float = 0.0
+    version: str = V16
+    switches: bool = False
 
 
 def draw(seed: int) -> Plan:
-    """A site of that seed."""
+    """A site of that seed. Every other one speaks 2.0.1, and every tenth changes its version in mid-life."""
+    plan = _draw_site(seed)
+    if seed % 2 == 0 and seed % 10 != 0:
+        return plan
+    rng = random.Random(f"versions {seed}")
+    configuration = {
+        **plan.configuration,
+        "TxStartPoint": rng.choice(("PowerPathClosed", "EVConnected", "Authorized", "EVConnected,Authorized")),
+        "TxStopPoint": rng.choice(("Authorized,EVConnected", "EVConnected", "PowerPathClosed", "EnergyTransfer")),
+        "MasterPassGroupId": rng.choice(("", "MASTERS")),
+    }
+    return replace(
+        plan,
+        version=V201 if seed % 2 else V16,
+        switches=seed % 10 in (0, 5),
+        configuration=configuration,
+        rules=replace(plan.rules, has_display=rng.random() < 0.7),
+    )
+
+
+def _draw_site(seed: int) -> Plan:
     rng = random.Random(f"plan {seed}")
     layouts = []
     for number in range(1, 4):
@@ -261,7 +286,9 @@ class World:
         self.keys_made = 0
         self.door = Door(self.plan.rules.security_profile)
         self.boxes = {one.number: Wallbox(one.number, self, one.capabilities) for one in self.plan.layouts}
-        self.central = Central(self)
+        self.agreed = self.version_kept = self.plan.version
+        self.given_up: set[int] = set()
+        self.central = Central(self, version=self.agreed)
         self.broker = Broker(self)
         self.restarting: RestartScope | None = None
         self.boots = 0
@@ -292,13 +319,23 @@ class World:
             raise Crash
 
     def fresh(self, boot: Boot, now: Now) -> Station:
+        dialect = VERSIONS[self.version_kept]
         shape = builder.station(
-            policy=Ocpp16().policy,
+            policy=dialect.policy,
             layouts=self.plan.layouts,
             configuration=dict(self.plan.configuration),
             rules=self.plan.rules,
         )
-        return replace(shape, boot=boot, clock=now, wall_kept=boot.floor)
+        computed = {**shape.configuration.computed, **computed_for(dialect, self.plan.layouts)}
+        configuration = replace(shape.configuration, computed=computed)
+        return replace(shape, configuration=configuration, boot=boot, clock=now, wall_kept=boot.floor)
+
+    def evse_of(self, number: int) -> int:
+        return next(one.evse_id for one in self.plan.layouts if one.number == number)
+
+    def number_of(self, evse: int, connector_id: int) -> int | None:
+        found = (one.number for one in self.plan.layouts if (one.evse_id, one.connector_id) == (evse, connector_id))
+        return next(found, None)
 
     def boot(self) -> None:
         """Start the daemon from what the disk holds, as the composition root does."""
@@ -338,7 +375,9 @@ class World:
         ids = (f"{self.boots}-{n}" for n in range(1, 10**9))
         self.link = Link(
             station,
-            Ocpp16(),
+            VERSIONS[self.version_kept],
+            further=VERSIONS.values() if self.plan.switches else (),
+            agreed=self._keep_version,
             post=self.engine.post,
             new_id=lambda: next(ids),
             monotonic=self.computer.monotonic_s,
@@ -361,11 +400,14 @@ class World:
         scheme = "wss" if rules.security_profile >= 2 else "ws"
         csms = CsmsSettings(
             url=f"{scheme}://csms.example",
-            versions=("1.6",),
+            versions=("1.6", "2.0.1"),
             security_profile=rules.security_profile,
             password=Secret(OWN_PASSWORD),
         )
-        return connection_settings(StationSettings(id=IDENTITY, csms=csms, evses=()), ("ocpp1.6",), station)
+        return connection_settings(StationSettings(id=IDENTITY, csms=csms, evses=()), tuple(VERSIONS), station)
+
+    def _keep_version(self, subprotocol: str) -> None:
+        self.version_kept = subprotocol
 
     def _gateway(self, now: Now) -> GatewayView:
         return GatewayView(version="1", boot_id=f"r{self.boots}", started_at=now.utc, synchronized=now.synchronized)
@@ -465,8 +507,8 @@ class World:
         self.line_no += 1
         self.wire.connected = True
         self.door.entered(settings)
-        self.central.connected()
-        self.guard(lambda: self.link.opened("ocpp1.6"))
+        self.central.connected(self.agreed)
+        self.guard(lambda: self.link.opened(self.agreed))
 
     def _fails(self, failure: Failure) -> None:
         self._try_again(self.random.uniform(*ATTEMPTS_S))

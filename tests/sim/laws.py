@@ -13,12 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 from edged.csms.endpoint import ConnectionSettings
+from edged.domain.configuration import Configuration
 from edged.domain.desired import desired
 from edged.domain.effects import (
     Announce,
     Dequeue,
     Effect,
     Enqueue,
+    EventRecord,
     Lane,
     MeterRecord,
     Perform,
@@ -30,11 +32,11 @@ from edged.domain.effects import (
 from edged.domain.events import Event, RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Measurand
 from edged.domain.station import Station
-from edged.domain.status import connector_status, station_status
 from edged.domain.transition import Transition
 from edged.domain.types import Now
 from edged.mqtt.documents import Document
 from edged.mqtt.topics import topics
+from tests.fakes import site as builder
 from tests.fakes.broker import NAMES
 from tests.fakes.central import FAMILY, Message, energies
 from tests.fakes.invariants import Witness
@@ -42,6 +44,15 @@ from tests.fakes.kept import kept
 from tests.fakes.world import IDENTITY, TRUTH, World
 from tests.sim.orders import Orders
 from tests.sim.promises import Promises
+from tests.sim.standing import (
+    BEGINNING,
+    Arose,
+    Standing,
+    it_says_that_it_was_late,
+    statuses,
+    tells_201,
+    the_csms_is_told_of_each_reservation_that_ends_by_itself,
+)
 
 CLOCK_MARGIN_S = 10.0
 SWITCH_S = 5.0
@@ -59,6 +70,12 @@ class Held:
     token: str
     group: str | None
     until: Any
+    evse: int | None = None
+    kind: str | None = None
+
+    @property
+    def pinned(self) -> bool:
+        return self.connector is not None or self.evse is not None
 
 
 @dataclass
@@ -71,6 +88,8 @@ class Laws:
     dequeued: set[int] = field(default_factory=set)
     given_up: set[int] = field(default_factory=set)
     held: dict[int, Held] = field(default_factory=dict)
+    used: dict[int, list[Held]] = field(default_factory=dict)
+    arose: dict[int, Arose] = field(default_factory=dict)
     started: dict[str, TransactionRecord] = field(default_factory=dict)
     ended: dict[str, TransactionRecord] = field(default_factory=dict)
     entitled_s: dict[int, float] = field(default_factory=dict)
@@ -81,9 +100,11 @@ class Laws:
     statuses: Mapping[int, str] = field(default_factory=dict)
     promises: Promises = field(init=False)
     orders: Orders = field(init=False)
+    standing: Standing = field(init=False)
 
     def __post_init__(self) -> None:
         self.promises = Promises(self.world)
+        self.standing = Standing(self)
         self.orders = Orders(self)
         self.random = random.Random(f"laws {self.world.seed}")
 
@@ -97,12 +118,17 @@ class Laws:
             if isinstance(effect, Enqueue):
                 self._recorded(effect)
             elif isinstance(effect, Dequeue):
-                assert isinstance(event, RecordDelivered | RecordGivenUp), "a record is forgotten for no reason"
+                crowded = isinstance(self.records[effect.seq], EventRecord)
+                assert crowded or isinstance(event, RecordDelivered | RecordGivenUp), (
+                    "a record is forgotten for nothing"
+                )
                 self.dequeued.add(effect.seq)
                 if isinstance(event, RecordGivenUp):
                     self.given_up.add(effect.seq)
+                    self.world.given_up.add(effect.seq)
             elif isinstance(effect, Announce) and effect not in used:
                 self._announced(effect, after, effects)
+        the_csms_is_told_of_each_reservation_that_ends_by_itself(before, after, effects)
         for effect in used:  # behind the record that uses it
             self._announced(effect, after, effects)
         self.orders.kept(before, event, after, effects)
@@ -110,6 +136,8 @@ class Laws:
 
     def _recorded(self, effect: Enqueue) -> None:
         self.records[effect.seq] = effect.record
+        world = self.world
+        self.arose[effect.seq] = Arose(world.line_no, world.elapsed_s, world.wire.connected)
         if isinstance(effect.record, TransactionRecord):
             each_transaction_ends_exactly_once_with_a_cause(self, effect.record)
             a_transaction_starts_for_the_holder(self, effect.record)
@@ -118,15 +146,27 @@ class Laws:
         if told.kind == "reservation.made":
             made = after.reservations[told.data["reservation_id"]]
             group = None if made.group is None else made.group.value
-            self.held[made.id] = Held(made.id, made.target.connector, made.id_token.value, group, made.expires_at)
+            target = made.target
+            self.held[made.id] = Held(
+                made.id,
+                target.connector,
+                made.id_token.value,
+                group,
+                made.expires_at,
+                evse=target.evse,
+                kind=target.connector_type,
+            )
         elif told.kind in ENDED:
             gone = self.held.pop(told.data["reservation_id"])
             self.promises.reservation_ended(gone.id)
             a_reservation_is_not_released_early(self, told, gone)
             if told.kind == "reservation.used":
+                self.used.setdefault(gone.id, []).append(gone)
                 starts = [e.record for e in effects if isinstance(e, Enqueue)]
-                used = [r for r in starts if isinstance(r, TransactionRecord) and r.kind is RecordKind.STARTED]
-                assert any(r.reservation_id == gone.id for r in used), "a reservation is used by no transaction"
+                used = [r for r in starts if isinstance(r, TransactionRecord) and r.reservation_id == gone.id]
+                waiting = [c.authorization for c in after.connectors.values() if c.authorization is not None]
+                let_in = any(one.reservation_id == gone.id for one in waiting)
+                assert used or let_in, "a reservation is used by nobody"
 
     def handled(self, before: Station, after: Station) -> None:
         desired_equals_derived(self, before, after)
@@ -136,11 +176,7 @@ class Laws:
 
     def _watch_statuses(self, station: Station) -> None:
         """Since when the CSMS could have known all there is to know."""
-        ours = {0: station_status(station)} | {
-            number: connector_status(station, number)
-            for number, connector in station.connectors.items()
-            if connector.observed_at_s is not None or connector.faults
-        }
+        ours = statuses(self.world.version_kept, station)
         serving = self.world.wire.connected and station.link.serving and not self.world.engine.degraded
         if ours != self.statuses or not serving or self.world.stalled:
             self.statuses, self.statuses_since_s = ours, self.world.elapsed_s
@@ -154,6 +190,7 @@ class Laws:
 
     def died(self) -> None:
         self.witness.restarted()
+        self.standing.died()
         self.orders.died()
         self.witness.answered.clear()  # a CSMS may repeat a request to the next process
 
@@ -162,6 +199,7 @@ class Laws:
         contactor_open_before_unlock(self)
         every_call_is_answered_exactly_once(self)
         self.orders.second()
+        self.standing.second()
         if self.world.seconds % 5 == 0:
             after_a_reconnect_the_csms_view_equals_ours(self)
 
@@ -192,17 +230,20 @@ class Laws:
         assert self.started.keys() == self.ended.keys(), "a transaction never ended"
         assert self.records.keys() == self.dequeued, "a record was never delivered"
         messages_leave_in_order_none_lost_none_invented(self)
-        for number in world.boxes:
-            theirs, ours = world.central.statuses.get(number), connector_status(station, number)
+        for number, ours in statuses(world.version_kept, station).items():
+            theirs = world.central.statuses.get(number)
             assert theirs == ours, f"the CSMS believes that connector {number} is {theirs}, it is {ours}"
         self._the_csms_knows_every_end()
         disk_equals_memory(self, station)
         self.promises.check()
         self.orders.judge()
+        self.standing.judge()
         if world.plan.mirror:
             the_brokers_retained_set_equals_topics(self)
 
     def _the_csms_knows_every_end(self) -> None:
+        if self.world.central.mixed:
+            return  # what was begun in one version and ended in the other stands in neither's books as a whole
         unnamed = {r.transaction_id for seq, r in self.records.items() if _is(r, RecordKind.STARTED, self, seq)}
         nameless = sum(1 for one in self.world.central.sessions.values() if one.stop is None)
         lost_ends = sum(1 for seq, r in self.records.items() if _is(r, RecordKind.ENDED, self, seq))
@@ -230,22 +271,29 @@ def each_transaction_ends_exactly_once_with_a_cause(laws: Laws, record: Transact
 
 def a_transaction_starts_for_the_holder(laws: Laws, record: TransactionRecord) -> None:
     """Where a connector was kept for somebody, only that one starts there, and with the reservation's number."""
-    if record.kind is not RecordKind.STARTED or record.id_token is None:
+    if record.id_token is None or record.kind is RecordKind.ENDED or record.trigger not in BEGINNING:
         return
     token = record.id_token.value
     if record.reservation_id is not None:
-        used = laws.held[record.reservation_id]
-        assert _holds(used, token), "a reservation was used by somebody else"
-        assert _covers(laws, used, record.connector), "a reservation was used at another place"
+        held_now = laws.held.get(record.reservation_id)
+        candidates = [*laws.used.get(record.reservation_id, ()), *([] if held_now is None else [held_now])]
+        fitting = [one for one in candidates if _holds(one, token)]
+        assert fitting, "a reservation was used by somebody else"
+        assert any(_covers(laws, one, record.connector) for one in fitting), "a reservation was used at another place"
     for held in laws.held.values():
-        if held.connector is not None and _covers(laws, held, record.connector):
+        if held.pinned and _covers(laws, held, record.connector):
             assert held.id == record.reservation_id, "energy for somebody else than the holder"
 
 
 def _covers(laws: Laws, held: Held, number: int) -> bool:
     """A reservation of a connector takes its whole EVSE, for that can charge one car at a time."""
-    evses = {one.number: one.evse_id for one in laws.world.plan.layouts}
-    return held.connector is None or evses[held.connector] == evses[number]
+    evse_of = laws.world.evse_of
+    if held.connector is not None:
+        return evse_of(held.connector) == evse_of(number)
+    if held.evse is not None:
+        return held.evse == evse_of(number)
+    kinds = {one.connector_type.casefold() for one in laws.world.plan.layouts if one.number == number}
+    return held.kind is None or held.kind.casefold() in kinds
 
 
 def _holds(held: Held, token: str) -> bool:
@@ -268,8 +316,8 @@ def no_energy_for_a_token_that_does_not_match_a_reservation(laws: Laws) -> None:
     for number, box in world.boxes.items():
         entitled = not box.contactor
         if world.alive() and not box.unreachable and not entitled:
-            running = world.engine.station.running(number)
-            entitled = running is not None and running.id_token is not None and not _blocked(world, running.id)
+            running = world.engine.station.charges(number)
+            entitled = running is not None and not _blocked(world, running.id)
         unsteered = world.stalled and number not in world.engine.wanted  # it has not even begun
         if entitled or not world.alive() or box.unreachable or unsteered:
             laws.entitled_s[number] = world.elapsed_s
@@ -324,7 +372,7 @@ def energy_that_a_lost_step_would_have_stopped_is_withheld(laws: Laws, station: 
 
 def _untouched(before: Station, after: Station, number: int) -> bool:
     """Nothing that `desired` looks at has changed: the same objects."""
-    names = ("transactions", "pending", "reset", "configuration", "operative")
+    names = ("transactions", "pending", "reset", "configuration", "operative", "idle_resets", "firmware")
     same = all(getattr(before, name) is getattr(after, name) for name in names)
     return same and before.connectors[number] is after.connectors[number]
 
@@ -332,14 +380,26 @@ def _untouched(before: Station, after: Station, number: int) -> bool:
 def disk_equals_memory(laws: Laws, memory: Station) -> None:
     ours, theirs = _kept(laws, memory), _kept(laws, laws.world.reload())
     differing = [f.name for f in fields(ours) if getattr(ours, f.name) != getattr(theirs, f.name)]
-    assert not differing, f"the disk differs from memory: {[(getattr(ours, n), getattr(theirs, n)) for n in differing]}"
+    both = [_differing(getattr(ours, name), getattr(theirs, name)) for name in differing]
+    assert not differing, f"the disk differs from memory: {dict(zip(differing, both, strict=True))}"
+
+
+def _differing(ours: Any, theirs: Any) -> Any:
+    """Of two maps only the entries that differ."""
+    if isinstance(ours, Configuration) and isinstance(theirs, Configuration):
+        ours, theirs = {**ours.changed, "site": ours.site}, {**theirs.changed, "site": theirs.site}
+    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
+        return ours, theirs
+    names = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    return {name: (ours.get(name), theirs.get(name)) for name in names}
 
 
 def _kept(laws: Laws, station: Station) -> Station:
     """What must outlive the process. A station that was never written takes its first wall clock from each boot."""
     if "station" not in laws.world.store.load(IDENTITY).facts:
         station = replace(station, wall_kept=TRUTH)
-    return kept(station)
+    configuration = replace(station.configuration, computed={})  # which version is spoken stands beside the station
+    return kept(replace(station, policy=builder.POLICY, configuration=configuration))
 
 
 def accepted_and_acknowledged_implies_on_disk(
@@ -354,7 +414,10 @@ def what_the_hardware_did_is_read_back(
 ) -> None:
     """Said of a lock that has opened since it was asked for the first time."""
     if action == "UnlockConnector" and answer["status"] == "Unlocked":
-        box = laws.world.boxes[asked["connectorId"]]
+        number_of = laws.world.number_of
+        place = number_of(asked["evseId"], asked["connectorId"]) if "evseId" in asked else asked["connectorId"]
+        assert place is not None, "Unlocked was said of nothing"
+        box = laws.world.boxes[place]
         assert box.unlocked_at_s >= laws.asked_s[number], "Unlocked was said of a lock that did not open"
 
 
@@ -399,7 +462,10 @@ def messages_leave_in_order_none_lost_none_invented(laws: Laws) -> None:
             continue
         found = position < len(received) and _tells(received[position], record, names)
         if found:
-            if isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED:
+            it_says_that_it_was_late(laws, received[position], record, laws.arose[seq])
+        if found:
+            begun = isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED
+            if isinstance(record, TransactionRecord) and begun and "transactionId" in received[position].answer:
                 names[record.transaction_id] = received[position].answer["transactionId"]
             position += 1
         else:
@@ -411,6 +477,8 @@ def messages_leave_in_order_none_lost_none_invented(laws: Laws) -> None:
 def _tells(message: Message, record: Record, names: Mapping[str, int]) -> bool:
     """Whether a message says what a record holds."""
     told = message.payload
+    if message.action == "TransactionEvent" or "evseId" in told:
+        return tells_201(message, record)
     if isinstance(record, MeterRecord):
         return message.action == "MeterValues" and "transactionId" not in told and _same_energy(told, record)
     assert isinstance(record, TransactionRecord)

@@ -6,8 +6,9 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-from tests.fakes.central import Moods
+from tests.fakes.central import V16, V201, Moods
 from tests.fakes.operator import Operator
+from tests.fakes.operator201 import Operator201
 from tests.fakes.wallbox import Wallbox
 from tests.fakes.world import TOKENS, World
 
@@ -39,6 +40,7 @@ class Life:
         self.random = random.Random(f"life {world.seed}")
         self.over = False
         self.more = Operator(world)
+        self.more_201 = Operator201(world)
         world.central.deaf = self.random.random() < 0.1
         moves: tuple[tuple[Callable[[], None], float], ...] = (
             (self.plug, 7),
@@ -46,7 +48,7 @@ class Life:
             (self.token, 7),
             (self.hunger, 2),
             (self.operator, 12),
-            (self.more.move, 12),
+            (self.orders, 12),
             (self.bms, 5),
             (self.cut, 1.5),
             (self.broker_cut, 1),
@@ -61,6 +63,7 @@ class Life:
             (self.full_disk, 1),
             (self.mood, 1),
             (self.stall, 1),
+            (self.other_version, 1.0 if world.plan.switches else 0.0),
         )
         self.moves = [move for move, _ in moves]
         self.weights = [weight for _, weight in moves]
@@ -100,9 +103,16 @@ class Life:
 
     # --- who commands
 
+    def orders(self) -> None:
+        more = self.more_201 if self.world.central.version == V201 else self.more
+        more.move()
+
     def operator(self) -> None:
+        if self.world.central.version == V201:
+            self.more_201.core()
+            return
         central, number = self.world.central, self.random.choice([0, *self.world.boxes])
-        running = [s.id for s in central.sessions.values() if s.stop is None] or [0]
+        running = central.running_sessions() or [0]
         token = self.random.choice(TOKENS)
         choice = self.random.randrange(13)
         if choice <= 3:
@@ -159,6 +169,13 @@ class Life:
             world.connect()
 
         self.after(self.random.choice((2, 100)), restore)
+
+    def other_version(self) -> None:
+        """The CSMS is renewed, or an older one takes its place."""
+        world = self.world
+        world.agreed = V16 if world.agreed == V201 else V201
+        world.central.mixed = True
+        world.cut()
 
     def broker_cut(self) -> None:
         broker = self.world.broker
