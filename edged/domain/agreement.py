@@ -1,4 +1,5 @@
-"""Other rules come into force: the CSMS has agreed on another version than the one spoken before. 20-J-05.
+"""Other rules come into force: the CSMS has agreed on another version than the one spoken before, or did so when the
+power went, or the site offers another one since. 20-J-05.
 
 Owns what a change of rules does to what is kept: configuration, reservations and transactions stay. Refuses to know
 which rules were and are in force.
@@ -20,12 +21,14 @@ def version_agreed(draft: Draft, event: VersionAgreed) -> None:
     configuration = replace(draft.station.configuration, computed=event.computed)
     link = replace(draft.station.link, registration=Registration.NONE, boot_sent=False)
     draft.update(policy=event.policy, configuration=configuration, link=link)
-    if event.policy.csms_names_transactions:
-        _name_the_nameless(draft)
+    name_the_nameless(draft)
 
 
-def _name_the_nameless(draft: Draft) -> None:
-    """A transaction whose start has been told will never be given a name: its records must not wait for one."""
+def name_the_nameless(draft: Draft) -> None:
+    """Where the CSMS names transactions, one whose start has been told will never be given a name any more: its records
+    must not wait for one."""
+    if not draft.station.policy.csms_names_transactions:
+        return
     for transaction in tuple(draft.station.transactions.values()):
         if transaction.start_told and transaction.external_ref is None:
             draft.transact(transaction.id, external_ref=NAMELESS)

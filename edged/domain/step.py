@@ -268,6 +268,7 @@ def _happening(draft: Draft, event: Happening) -> None:
         case Tick():
             _tick(draft)
         case Started():
+            agreement.name_the_nameless(draft)
             provisioning.started(draft, event)
             access.begin(draft)
         case LinkUp():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -276,3 +277,19 @@ def test_site_and_wire_agree_on_the_kept_rules() -> None:
     site = Site.build(policy=POLICY_201)
     site.restart()
     assert site.station.policy is POLICY_201
+
+
+@pytest.mark.parametrize("continued", [True, False])
+def test_a_start_in_another_version_than_the_last_run_spoke_names_what_nobody_will_name_any_more(
+    continued: bool,
+) -> None:
+    """The power went behind the agreement and before its step, or the installer has taken the old version away."""
+    wire = Wire(dialect=VERSIONS[1])
+    wire.up()
+    wire.answer_all()
+    wire.charge(1)
+    wire.answer_all()
+    assert wire.site.fresh is not None
+    wire.site.fresh = replace(wire.site.fresh, policy=POLICY_16)
+    wire.site.restart(continued=continued)
+    assert {one.external_ref for one in wire.site.station.transactions.values()} == {-1}
