@@ -1,8 +1,8 @@
 """Frames as a log may show them: without passwords. Pure.
 
 Masked are the values beside the name of a key that nobody may read, however the frame spells it, codes that a driver
-typed in (2.x C04.FR.04), and the credentials in addresses. Invariant: a frame that cannot be read as JSON and may hold
-such a name is not shown at all.
+typed in (2.x C04.FR.04), what opens a modem or a tunnel (2.x B09), and the credentials in addresses. Invariant: a frame
+that cannot be read as JSON and may hold such a name is not shown at all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ SECRET_KEYS: Final = ("authorizationkey", "basicauthpassword")
 """The keys that are written and never read, in 1.6 and 2.x, in small letters."""
 TYPED: Final = "keycode"
 """The kind of an idToken that is a code, in small letters."""
+ENTRIES: Final = ("apn", "vpn")
+"""Objects that hold passwords and little else, in small letters: not shown at all."""
+_QUOTED_ENTRIES: Final = tuple(f'"{name}"' for name in ENTRIES)
 _NAMES: Final = frozenset({"key", "name", "status", "attributeStatus", "vendorId", "messageId"})
 _ADDRESS: Final = re.compile(r"(:\\*/\\*/)((?:[^\s\"\\]|\\.)*+)")
 """From the colon on; a slash may be escaped, in text within text more than once. Taken whole, so that a frame is gone
@@ -53,7 +56,7 @@ def _plain(address: re.Match[str]) -> str:
 def _suspicious(text: str) -> bool:
     """Whether a secret's name may be in it: also an escape could spell one."""
     folded = text.casefold()
-    return "\\u" in folded or any(name in folded for name in (*SECRET_KEYS, TYPED))
+    return "\\u" in folded or any(name in folded for name in (*SECRET_KEYS, TYPED, *_QUOTED_ENTRIES))
 
 
 def _mentions(value: Any) -> bool:
@@ -78,6 +81,8 @@ def _without_secrets(value: Any) -> Any:
 
 def _shown(key: str, item: Any, *, hidden: bool) -> Any:
     """`hidden`: a secret's name stands beside it."""
+    if key.casefold() in ENTRIES and isinstance(item, Mapping | list):
+        return MASK
     if not hidden or (key in _NAMES and not _is_secret(key)):
         return _without_secrets(item)
     return _hidden(item)

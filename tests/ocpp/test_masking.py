@@ -121,3 +121,23 @@ def test_a_code_that_was_typed_in_is_masked_wherever_it_stands(kind: str) -> Non
     frame = f'[2,"1","SendLocalList",{{"localAuthorizationList":[{{"idToken":{token}}}]}}]'
     assert "4711" not in masked(frame) and "SendLocalList" in masked(frame)
     assert "4711" in masked(frame.replace(kind, '"ISO14443"'))
+
+
+@pytest.mark.req("B09.FR.01")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"apn": {"apn": "internet", "apnUserName": "me", "apnPassword": "hush", "simPin": 7391}},
+        {"vpn": {"server": "example.com", "user": "me", "password": "hush", "key": "hush", "type": "IPSec"}},
+        {"vpn": ["hush", 7391]},
+    ],
+)
+def test_what_opens_a_modem_or_a_tunnel_is_not_shown(entry: dict[str, Any]) -> None:
+    told = {"ocppCsmsUrl": "wss://csms.example.com/ocpp", "messageTimeout": 30, **entry}
+    for frame in (
+        call("SetNetworkProfile", {"configurationSlot": 2, "connectionData": told}),
+        call("SetNetworkProfile", {"configurationSlot": 2, "connectionData": told}).replace('pn":', '\\u0070n":'),
+    ):
+        shown = masked(frame)
+        assert "hush" not in shown and "7391" not in shown
+        assert "csms.example.com" in shown or "characters that may" in shown
