@@ -54,9 +54,10 @@ def correct(_name: str, schema: Schema) -> None:
         if node is not open_node:
             _mend(node)
         for name in ("evseId", "connectorId"):
-            field: Any = node.get("properties", {}).get(name)
-            if isinstance(field, dict) and field.get("type") == "integer":
-                field["minimum"] = 0
+            field: Any = node.get("properties", {}).get(name, {})
+            for place in (field, field.get("items", {})):
+                if place.get("type") == "integer":
+                    place["minimum"] = 0
     for node in each_node(schema):
         identity = node.get("properties", {}).get("id")
         if node.get("javaType") == "EVSE" and isinstance(identity, dict):
