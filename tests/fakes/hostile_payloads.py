@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -225,15 +226,13 @@ def spoilt(draw: st.DrawFn, payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
+_RAW_TEXT = re.compile(rf'"{RAW}(?:[^"\\]|\\.)*"')
+
+
 def text_of(message: list[Any]) -> str:
     """The frame. What JSON cannot hold but a peer can write comes in as the raw text that stands for it."""
     text = json.dumps(message).replace(AGAIN, "")
-    while (at := text.find(f'"{RAW}')) >= 0:
-        end = text.index('"', at + 1)
-        while text[end - 1] == "\\":
-            end = text.index('"', end + 1)
-        text = text[:at] + json.loads(text[at : end + 1]).removeprefix(RAW) + text[end + 1 :]
-    return text
+    return _RAW_TEXT.sub(lambda found: json.loads(found[0]).removeprefix(RAW), text)
 
 
 # --- a version
@@ -329,7 +328,9 @@ class Version:
     def violations(self, action: str) -> Iterator[tuple[str, Json, ErrorCode]]:
         """Payloads with one thing wrong, where it stands, and how it is to be refused."""
         schema = self.schema(f"{action}{self.call}")
-        yield from _violations(schema, schema, self.valid(action))
+        for what, payload, code in _violations(schema, schema, self.valid(action)):
+            if isinstance(payload, dict):
+                yield what, payload, code
 
 
 def _resolved(node: Json, root: Json) -> Json:
