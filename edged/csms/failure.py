@@ -111,6 +111,8 @@ def _http_failure(status: int) -> Failure:
             reason = f"the CSMS refuses the identity or its password (HTTP {status})"
         case 404:
             reason = "the CSMS does not know the identity (HTTP 404)"
+        case 400:  # what most servers say to a station whose subprotocols they do not have
+            reason = "the CSMS refuses the connection (HTTP 400); it may speak none of the versions that are offered"
         case _ if 300 <= status < 400:
             reason = f"the CSMS points elsewhere (HTTP {status}); its url must be set, redirects are not followed"
         case _:

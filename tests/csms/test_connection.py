@@ -272,6 +272,12 @@ async def test_an_http_refusal_is_tried_again_for_ever_with_back_off(status: int
     assert {(f.kind, f.http_status) for f in station.witness.all("failed")} == {(FailureKind.HTTP, status)}
 
 
+async def test_a_csms_without_any_of_the_versions_is_told_to_the_installer() -> None:
+    """The server's library refuses a handshake without a common subprotocol before any of its code is asked."""
+    async with csms(quiet, subprotocols=["ocpp0.9"]) as url, running(settings_for(url)) as station:
+        assert "none of the versions that are offered" in (await station.witness.until("failed")).reason
+
+
 async def test_a_refused_connection_and_an_unknown_host_are_failures_of_the_network() -> None:
     async with csms(quiet) as url:
         pass
