@@ -412,3 +412,19 @@ def test_an_end_after_a_power_cut_is_not_below_the_samples_that_go_with_it() -> 
     ended = site.records(RecordKind.ENDED)[-1]
     told = [v.value for s in ended.samples for v in s.values if v.measurand is Measurand.ENERGY]
     assert ended.meter_wh is not None and ended.meter_wh >= max(told)
+
+
+@pytest.mark.req("16-MV-09", "16-TX-11", "J02.FR.16")
+def test_the_end_after_a_power_cut_is_not_below_what_was_collected_for_it() -> None:
+    site = twofold(TxEndedSampleInterval="2")
+    site.start(1)
+    for _ in range(4):
+        site.energy_wh[1] += 30
+        site.charge(1)
+        site.wait(2)
+    site.restart()
+    (ended,) = site.records(RecordKind.ENDED)
+    told = [value.value for sample in ended.samples for value in sample.values]
+    assert told == sorted(told)
+    assert ended.meter_wh == told[-1] == 1120.0
+    assert site.connector(1).energy_kept_wh == 1120.0

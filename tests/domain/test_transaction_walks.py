@@ -50,7 +50,7 @@ class Walk:
             *(self._look, self._look, self._look, self._show, self._deliver, self._answer, self._wait),
             *(self._line, self._stop, self._start, self._restart, self._trigger, self._silence, self._rest),
         )
-        weights = (*(9,) * 7, *(2, 2, 2, 1, 1, 1, 1))
+        weights = (9, 9, 9, 9, 25, 9, 9, *(2, 2, 2, 1, 1, 1, 1))
         for _ in range(MOVES):
             self.rng.choices(moves, weights)[0]()
             self._judge()
