@@ -1,8 +1,9 @@
 """Frames as a log may show them: without passwords. Pure.
 
 Masked are the values beside the name of a key that nobody may read, however the frame spells it, codes that a driver
-typed in (2.x C04.FR.04), what opens a modem or a tunnel (2.x B09), and the credentials in addresses. Invariant: a frame
-that cannot be read as JSON and may hold such a name is not shown at all.
+typed in (2.x C04.FR.04) and what else a token has to it, what opens a modem or a tunnel (2.x B09), who a customer is
+(2.x N09), and the credentials in addresses. Invariant: a frame that cannot be read as JSON and may hold such a name is
+not shown at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ TYPED: Final = "keycode"
 """The kind of an idToken that is a code, in small letters."""
 ENTRIES: Final = ("apn", "vpn")
 """Objects that hold passwords and little else, in small letters: not shown at all."""
-_QUOTED_ENTRIES: Final = tuple(f'"{name}"' for name in ENTRIES)
+PRIVATE: Final = ("additionalidtoken", "customeridentifier")
+"""Fields with PINs and people, in small letters."""
+_QUOTED_ENTRIES: Final = tuple(f'"{name}"' for name in (*ENTRIES, *PRIVATE))
 _NAMES: Final = frozenset({"key", "name", "status", "attributeStatus", "vendorId", "messageId"})
 _ADDRESS: Final = re.compile(r"(:\\*/\\*/)((?:[^\s\"\\]|\\.)*+)")
 """From the colon on; a slash may be escaped, in text within text more than once. Taken whole, so that a frame is gone
@@ -81,7 +84,8 @@ def _without_secrets(value: Any) -> Any:
 
 def _shown(key: str, item: Any, *, hidden: bool) -> Any:
     """`hidden`: a secret's name stands beside it."""
-    if key.casefold() in ENTRIES and isinstance(item, Mapping | list):
+    name = key.casefold()
+    if (name in ENTRIES and isinstance(item, Mapping | list)) or name in PRIVATE:
         return MASK
     if not hidden or (key in _NAMES and not _is_secret(key)):
         return _without_secrets(item)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.ocpp.masking import masked
+from edged.ocpp.masking import ENTRIES, PRIVATE, masked
 
 SECRET = "correct-horse-battery"
 
@@ -91,7 +91,8 @@ def test_any_text_is_shown_in_some_way(text: str) -> None:
 )
 def test_a_frame_without_a_password_says_the_same(payload: Any) -> None:
     frame = json.dumps([2, "1", "DataTransfer", payload])
-    if "://" not in frame:
+    private = any(f'"{name}"' in frame.casefold() for name in (*ENTRIES, *PRIVATE))
+    if "://" not in frame and not private:
         assert json.loads(masked(frame)) == json.loads(frame)
 
 
@@ -141,3 +142,23 @@ def test_what_opens_a_modem_or_a_tunnel_is_not_shown(entry: dict[str, Any]) -> N
         shown = masked(frame)
         assert "hush" not in shown and "7391" not in shown
         assert "csms.example.com" in shown or "characters that may" in shown
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("CustomerInformation", {"requestId": 30, "customerIdentifier": "hush"}),
+        ("CustomerInformation", {"requestId": 30, "CUSTOMERIDENTIFIER": ["hush"]}),
+        (
+            "RequestStartTransaction",
+            {"remoteStartId": 30, "idToken": {"idToken": "X", "additionalInfo": [{"additionalIdToken": "hush"}]}},
+        ),
+    ],
+)
+def test_who_a_customer_is_and_what_else_a_token_has_is_not_shown(action: str, payload: Any, *, escaped: bool) -> None:
+    frame = call(action, payload)
+    if escaped:
+        frame = frame.replace('"additional', '"\\u0061dditional').replace('"customer', '"\\u0063ustomer')
+    shown = masked(frame)
+    assert "hush" not in shown and ":30" in shown
