@@ -10,6 +10,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -208,13 +209,12 @@ def spoilt(draw: st.DrawFn, payload: dict[str, Any]) -> dict[str, Any]:
         match way:
             case "extra":
                 there = draw(st.sampled_from(objects(payload)))
-                there[draw(st.sampled_from(["extra", "", "é", "\ud800", "x" * 300, "connectorId"]))] = draw(
-                    st.sampled_from(JUNK)
-                )
+                name = draw(st.sampled_from(["extra", "", "é", "\ud800", "x" * 300, "connectorId"]))
+                there[name] = deepcopy(draw(st.sampled_from(JUNK)))
             case kind if found := places(payload):
                 node, key = draw(st.sampled_from(found))
                 if kind == "junk":
-                    node[key] = draw(st.sampled_from(JUNK))
+                    node[key] = deepcopy(draw(st.sampled_from(JUNK)))
                 elif kind == "drop":
                     del node[key]
                 elif kind == "again" and isinstance(node, dict):
