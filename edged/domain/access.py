@@ -177,25 +177,23 @@ def use_key(draft: Draft, key_id: str) -> None:
 
 
 def _order(draft: Draft, way: Way, what: str) -> None:
-    """Try another way. What worked last is kept beside it, and earlier orders that have not failed yet."""
+    """Try another way, or the same anew. What worked last is kept beside it, and earlier orders that have not failed
+    yet."""
     access = draft.station.access
-    here = [one for one in access.ordered[access.turn :] if one != way and one.place == way.place]
-    others = tuple(here) or (access.way,)
+    earlier = (*access.ordered[access.turn :], access.way)
+    others = routes.once(one for one in earlier if one != way and one.place == way.place)
     if len(others) >= MAX_WAYS:
         others = (*others[: MAX_WAYS - 2], others[-1])
-    draft.update(
-        access=Access(
-            way=way,
-            former=others[0],
-            further=others[1:],
-            number=access.number + 1,
-            site_digest=draft.station.rules.credentials_digest,
-            until_s=draft.now.monotonic_s + TRIAL_S,
-            home=access.home,
-        )
+    ordered = Access(
+        way=way,
+        number=access.number + 1,
+        site_digest=draft.station.rules.credentials_digest,
+        until_s=draft.now.monotonic_s + TRIAL_S,
+        home=access.home,
     )
-    elsewhere = tuple(one for one in _row(draft.station) if one.place != way.place)
-    draft.update(access=replace(draft.station.access, further=(*others[1:], *elsewhere)))
+    draft.update(access=ordered)
+    behind = (*others, *(one for one in _row(draft.station) if one.place != way.place))
+    draft.update(access=replace(ordered, former=behind[0] if behind else None, further=behind[1:]))
     note(draft, SecurityEvent.RECONFIGURATION, what)
 
 

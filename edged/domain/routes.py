@@ -69,14 +69,15 @@ def priority(station: Station) -> tuple[int, ...]:
 
 
 def row(station: Station) -> tuple[Way, ...]:
-    """Every way in its order, each once: the priority's, and behind them the site's own, with what shows who we are now
-    and as the installer wrote it. Only the way in use where no CSMS has written another one."""
+    """Every way in its order, each once: the priority's, and behind them the site's own, with what shows who we are
+    now, as it last worked, and as the installer wrote it. Only the way in use where no CSMS has written another one."""
     if not station.network:
         return (in_use(station),)
     chosen = [way_to(station, slot) for slot in priority(station)]
     last = in_use(station) if in_use(station).slot is None else way_to(replace(station, network={}), SITE_SLOT)
+    home = in_use(station) if in_use(station).slot is None else station.access.home
     lowest = profile_of(station, in_use(station))
-    found = [way for way in (*chosen, last, Way()) if way is not None and profile_of(station, way) >= lowest]
+    found = [way for way in (*chosen, last, home, Way()) if way is not None and profile_of(station, way) >= lowest]
     return once(found)
 
 

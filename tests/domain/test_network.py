@@ -364,6 +364,37 @@ def test_a_new_password_holds_for_every_place() -> None:
     assert slot(site) == 1 and site.station.access.way.password is not None
 
 
+def test_the_first_csms_is_still_found_with_the_password_that_it_knows() -> None:
+    """It was given one, and so was the next; then the next is gone."""
+    site = built()
+    site.set("AuthorizationKey", "the first one's password")
+    site.do(LinkDown("cut", site.station.access.number))
+    online(site)
+    moved(site)
+    online(site)
+    site.set("AuthorizationKey", NEW_PASSWORD)
+    site.do(LinkDown("cut", site.station.access.number))
+    online(site)
+    site.do(LinkDown("cut", site.station.access.number))
+    tried = set()
+    for _ in range(4):
+        fails(site)
+        way = site.station.access.way
+        tried.add((way.slot, None if way.password is None else way.password.value))
+    assert {(None, "the first one's password"), (None, NEW_PASSWORD), (None, None), (2, NEW_PASSWORD)} == tried
+
+
+def test_the_same_password_once_more_is_no_second_way() -> None:
+    site = built()
+    for _ in range(2):
+        site.set("AuthorizationKey", NEW_PASSWORD)
+        number = site.station.access.number
+        site.do(LinkDown("cut", number))
+        online(site)
+    site.set("AuthorizationKey", NEW_PASSWORD)
+    assert site.station.access.number > number and site.station.access.former is None
+
+
 def test_an_installer_who_writes_another_address_is_believed_more_than_every_csms() -> None:
     site = moved(built())
     online(site)
