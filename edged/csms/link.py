@@ -185,7 +185,6 @@ class Link:
         self._show_on_wire("<-", frame)
         unasked = self.session.counters.unasked
         for event in self.session.receive(frame, self._monotonic()):
-            self._proof.heard(event, self._station)
             match event:
                 case CallReceived():
                     self._called(event)
@@ -196,6 +195,7 @@ class Link:
                 case _:
                     _log.warning("%s: a frame of the CSMS is refused: %s", self._station.identity.id, event)
                     self._suspicions.note(SecurityEvent.INVALID_MESSAGES, event.reason)
+            self._proof.heard(event, self._station, self._outcomes.registration)
         if self.session.counters.unasked > unasked:
             self._suspicions.note(SecurityEvent.REPLAY, "an answer to something that was not asked")
         self._pump()
