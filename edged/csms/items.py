@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.domain.effects import Ask, AskAuthorization, NoticeKind, Notify, ReportPage
+from edged.domain.effects import Ask, AskAuthorization, NoticeKind, Notify, ReportKind, ReportPage
 from edged.ocpp.dialect import StatusReport
 from edged.ocpp.outbox import OutboxRow
 from edged.ocpp.rpc import Request
@@ -49,8 +49,9 @@ class InquiryItem:
 
     @property
     def triggered(self) -> bool:
-        """Reports are what the CSMS has asked for."""
-        return isinstance(self.inquiry.question, ReportPage)
+        """What a CSMS that has not accepted the station yet may ask for: variables, no other report (2.x B02.FR.02)."""
+        question = self.inquiry.question
+        return isinstance(question, ReportPage) and question.kind is ReportKind.VARIABLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,3 +293,18 @@ def test_a_start_in_another_version_than_the_last_run_spoke_names_what_nobody_wi
     wire.site.fresh = replace(wire.site.fresh, policy=POLICY_16)
     wire.site.restart(continued=continued)
     assert {one.external_ref for one in wire.site.station.transactions.values()} == {-1}
+
+
+# --- before the CSMS has accepted the station
+
+
+@pytest.mark.req("B02.FR.01", "B02.FR.02")
+def test_while_pending_only_variables_are_reported_and_the_rest_once_the_station_is_accepted() -> None:
+    wire = Wire(dialect=VERSIONS[1])
+    wire.up()
+    wire.boot("Pending", interval=10)
+    wire.ask("CustomerInformation", {"requestId": 3, "report": True, "clear": False, "customerIdentifier": "me"})
+    wire.ask("GetBaseReport", {"requestId": 4, "reportBase": "SummaryInventory"})
+    assert wire.answer_all() == ["NotifyReport"]
+    wire.wait(10)
+    assert "NotifyCustomerInformation" in wire.answer_all()
