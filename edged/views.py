@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edged.domain.access import security_profile
-from edged.domain.display import shown
+from edged.domain.display import shown, to_begin
 from edged.domain.displays import Bill
 from edged.domain.events import Event
 from edged.domain.files import FirmwareUpdate, LogUpload
@@ -39,6 +39,8 @@ def visible(station: Station) -> tuple[object, ...]:
         station.connectors,
         station.reservations,
         station.transactions,
+        station.display_messages,
+        station.bills,
         station.configuration,
         station.link,
         station.access,
@@ -51,15 +53,18 @@ def visible(station: Station) -> tuple[object, ...]:
 
 @dataclass(slots=True)
 class Watcher:
-    """A mirror that hands the station on when anything that can be seen of it has changed: the clock alone cannot."""
+    """A mirror that hands the station on when anything that can be seen of it has changed. The clock alone does that
+    only for messages that begin."""
 
     tell: Callable[[Station, Now], None]
     _last: tuple[object, ...] = field(default=(), init=False)
+    _to_come: int = field(default=0, init=False)
 
     def show(self, station: Station, now: Now) -> None:
-        seen = visible(station)
-        if len(seen) != len(self._last) or any(new is not old for new, old in zip(seen, self._last, strict=True)):
-            self._last = seen
+        seen, to_come = visible(station), to_begin(station, station.clock)
+        same = len(seen) == len(self._last) and all(new is old for new, old in zip(seen, self._last, strict=True))
+        if not same or to_come != self._to_come:
+            self._last, self._to_come = seen, to_come
             self.tell(station, now)
 
 

@@ -129,12 +129,15 @@ def refresh(draft: Draft) -> None:
 
 
 def shown(station: Station, number: int, now: Now) -> tuple[DisplayMessage, ...]:
-    """What a display at a connector shows in turn: an AlwaysFront alone, else those in front, else the others."""
+    """What a display at a connector shows in turn: an AlwaysFront alone, else those in front, else the others. Nothing
+    while they are switched off."""
+    if not station.configuration.flag("DisplayMessagesEnabled"):
+        return ()
     running = station.running(number)
     current = [
         message
         for _, message in sorted(station.display_messages.items())
-        if (message.starts_at is None or (now.synchronized and now.utc >= message.starts_at))
+        if _begun(message, now)
         and message.state in (None, state_of(station, number))
         and (message.transaction_id is None or (running is not None and message.transaction_id == running.id))
     ]
@@ -143,6 +146,15 @@ def shown(station: Station, number: int, now: Now) -> tuple[DisplayMessage, ...]
         if chosen:
             return chosen
     return ()
+
+
+def _begun(message: DisplayMessage, now: Now) -> bool:
+    return message.starts_at is None or (now.synchronized and now.utc >= message.starts_at)
+
+
+def to_begin(station: Station, now: Now) -> int:
+    """How many messages are shown only later."""
+    return sum(not _begun(message, now) for message in station.display_messages.values())
 
 
 def state_of(station: Station, number: int) -> MessageState:

@@ -118,6 +118,14 @@ def test_a_message_of_a_transaction_is_shown_there_and_goes_with_it(site: Site) 
     assert not site.station.display_messages
 
 
+def test_nothing_is_shown_while_messages_are_switched_off(site: Site) -> None:
+    put(site, message(1))
+    site.set("DisplayMessagesEnabled", "false")
+    assert shown(site) == [] and site.station.display_messages
+    site.set("DisplayMessagesEnabled", "true")
+    assert shown(site) == [1]
+
+
 def test_a_message_of_a_state_is_shown_in_it_alone(site: Site) -> None:
     put(site, *(message(n, state=state) for n, state in enumerate(MessageState)))
     states = list(MessageState)

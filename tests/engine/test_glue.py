@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,13 +18,14 @@ from edged.chargers.line import LineKind
 from edged.desks import LOCAL, LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
 from edged.dialects.v16 import Ocpp16
 from edged.domain.commands import ReserveNow
+from edged.domain.displays import Bill, DisplayMessage, MessagePriority
 from edged.domain.effects import Reply
 from edged.domain.events import Event
 from edged.domain.files import FirmwareOrder, FirmwareStatus, FirmwareUpdate
 from edged.domain.hardware import Capability, ChargerState, Measurand
 from edged.domain.journal import Direction, Entry, Journal, SecurityEntry, TransferEntry
 from edged.domain.station import Boot, Station
-from edged.domain.types import IdToken, Now, RequestRef, Stamp
+from edged.domain.types import IdToken, Now, PersonalMessage, RequestRef, Stamp
 from edged.mqtt.ledger import KeptReply
 from edged.mqtt.names import Names
 from edged.mqtt.topics import CsmsView
@@ -196,6 +197,25 @@ def test_a_watcher_is_told_of_a_station_once():
     for station in (one, one, other, other):
         watcher.show(station, NOW)
     assert told == [one, other]
+
+
+def test_a_watcher_is_told_of_messages_and_costs_and_when_a_message_begins():
+    told: list[Station] = []
+    watcher = Watcher(lambda station, now: told.append(station))
+    later = DisplayMessage(
+        id=1,
+        priority=MessagePriority.NORMAL,
+        content=PersonalMessage("Hello", "UTF8"),
+        starts_at=NOW.utc + timedelta(seconds=60),
+    )
+    known = replace(fresh(), clock=replace(NOW, synchronized=True))
+    waiting = replace(known, display_messages={1: later})
+    billed = replace(waiting, bills={1: Bill(total=1.0)})
+    begun = replace(billed, clock=replace(known.clock, utc=later.starts_at))
+    seen = (known, waiting, billed, replace(billed, tickets=1), begun, replace(begun, tickets=2))
+    for station in seen:
+        watcher.show(station, NOW)
+    assert told == [known, waiting, billed, begun]
 
 
 def test_the_status_document_is_json_and_shows_no_whole_token():
