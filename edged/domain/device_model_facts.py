@@ -30,7 +30,7 @@ MONITORS_PER_MESSAGE = 100
 CLEAR_ITEMS_PER_MESSAGE = 300
 """What one ClearVariableMonitoring may carry."""
 PAGE_BYTES = 128 * 1024
-"""No page of a report is longer."""
+"""No page of a report is longer, nor may a request for one be."""
 REPORTING_VALUE_CHARS = 2500
 LOCK = "ConnectorPlugRetentionLock"
 LOCKS = frozenset({Capability.UNLOCK, Capability.LOCK_SENSE, Capability.LOCK_CONTROL})
@@ -264,6 +264,7 @@ FACTS: tuple[Definition, ...] = (
         maximum=48,
         constant=True,
     ),
+    _const("SecurityCtrlr", "AllowCSMSTLSWildcards", True),
     _const("SmartChargingCtrlr", "ACPhaseSwitchingSupported", False),
     _fact("SmartChargingCtrlr", "Available", DataType.BOOLEAN, _charges_smartly),
     _fact(

@@ -15,7 +15,7 @@ from edged.dialects.v201.words import status_info, with_info
 from edged.domain import device_model
 from edged.domain.answers import Reason
 from edged.domain.configuration import Mutability
-from edged.domain.device_model_facts import BYTES_PER_MESSAGE, REPORTING_VALUE_CHARS
+from edged.domain.device_model_facts import BYTES_PER_MESSAGE, PAGE_BYTES, REPORTING_VALUE_CHARS
 from edged.domain.device_model_terms import Entry
 from edged.domain.effects import Reply, ReportPage
 from edged.domain.events import Event
@@ -85,12 +85,12 @@ def _read_attribute(told: Payload) -> Attribute | None:
 # --- what the CSMS asks
 
 
-def too_long(payload: Payload) -> CallRefused | None:
+def too_long(payload: Payload, most: int = BYTES_PER_MESSAGE) -> CallRefused | None:
     """B06.FR.17, B08.FR.18."""
     size = len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass"))
-    if size <= BYTES_PER_MESSAGE:
+    if size <= most:
         return None
-    return CallRefused(ErrorCode.FORMAT, f"longer than {BYTES_PER_MESSAGE} bytes")
+    return CallRefused(ErrorCode.FORMAT, f"longer than {most} bytes")
 
 
 def _get_variables(payload: Payload, request: RequestRef) -> Event | CallRefused:
@@ -122,7 +122,7 @@ def _get_report(payload: Payload, request: RequestRef) -> Event | CallRefused:
     criteria = frozenset(Criterion(word) for word in payload.get("componentCriteria", ()))
     wanted = tuple(read_filter(one) for one in payload.get("componentVariable", ()))
     event = GetReport(request=request, request_id=payload["requestId"], criteria=criteria, wanted=wanted)
-    return too_long(payload) or event
+    return too_long(payload, PAGE_BYTES) or event
 
 
 def read_filter(told: Payload) -> VariableFilter:
