@@ -16,7 +16,7 @@ from edged.domain.hardware import Measurand, Meter, Phases
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector, Station, Transaction
 from edged.domain.transition import Draft
-from edged.domain.types import Now, Stamp
+from edged.domain.types import Now
 
 STALE_AFTER_S = 15.0
 KEEP_ENERGY_WH = 250.0
@@ -302,20 +302,8 @@ def lost_end(station: Station, transaction: Transaction) -> tuple[Sample, ...]:
     """What is known of the end of a transaction that was interrupted, where an end has no register of its own."""
     if not station.policy.begin_in_start or Measurand.ENERGY not in _named(station, *IN_END):
         return ()
-    meter_wh, at = last_known(transaction)
-    return (Sample(at, SampleContext.END, _single(Measurand.ENERGY, meter_wh)),)
-
-
-def last_known(transaction: Transaction) -> tuple[float, Stamp]:
-    """The highest register value that is kept of a transaction, in Wh, and when it was read: beside the one that was
-    kept for this, those that were collected for its end."""
-    collected = [
-        (value.value, one.at)
-        for one in transaction.samples
-        for value in one.values
-        if value.measurand is Measurand.ENERGY
-    ]
-    return max(((transaction.kept_meter_wh, transaction.kept_at), *collected), key=lambda known: known[0])
+    values = _single(Measurand.ENERGY, transaction.kept_meter_wh)
+    return (Sample(transaction.kept_at, SampleContext.END, values),)
 
 
 def edge_samples(station: Station, number: int, context: SampleContext, now: Now, *keys: str) -> tuple[Sample, ...]:

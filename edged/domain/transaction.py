@@ -289,7 +289,7 @@ def end(
         number,
         transaction_id=None,
         authorization=None,
-        spent=True,
+        spent=transaction.connected,
         held_for=_held_for(draft.station, connector, transaction, reason),
         note=note,
         settling_until_s=None,
@@ -301,15 +301,13 @@ def end(
 def end_lost(draft: Draft, transaction: Transaction, reason: StopReason) -> None:
     """End a transaction that a power cut interrupted, with what was kept of it (16-TX-11): not before what was told of
     it last."""
-    meter_wh, read_at = metering.last_known(transaction)
-    at = read_at
+    at = transaction.kept_at
     if transaction.told_at is not None and draft.station.true_time(transaction.told_at) > draft.station.true_time(at):
         at = transaction.told_at
-    ending = Ending(at=at, meter_wh=meter_wh, reason=reason)
+    ending = Ending(at=at, meter_wh=transaction.kept_meter_wh, reason=reason)
     connector = draft.station.connectors.get(transaction.connector)
     if connector is not None and connector.transaction_id == transaction.id:
-        floor_wh = max(connector.energy_kept_wh or 0.0, meter_wh)
-        draft.change(transaction.connector, transaction_id=None, spent=True, energy_kept_wh=floor_wh)
+        draft.change(transaction.connector, transaction_id=None, spent=True)
     samples = (*transaction.samples, *metering.lost_end(draft.station, transaction))
     _close(draft, transaction, ending, Trigger.ABNORMAL_CONDITION, samples)
 

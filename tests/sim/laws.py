@@ -26,6 +26,7 @@ from edged.domain.effects import (
     Perform,
     Record,
     RecordKind,
+    StopReason,
     TransactionRecord,
     lane_of,
 )
@@ -58,6 +59,8 @@ CLOCK_MARGIN_S = 10.0
 SWITCH_S = 5.0
 CALM_S = 15.0
 RELOADED = 0.01
+REASONS_16 = {StopReason.MASTER_PASS: "Local", StopReason.TIMEOUT: "Other", StopReason.STOPPED_BY_EV: "Other"}
+"""What 1.6 has no word for, and what it says instead."""
 ENDED = {"reservation.used", "reservation.expired", "reservation.cancelled", "reservation.removed"}
 
 
@@ -495,7 +498,7 @@ def _tells(message: Message, record: Record, names: Mapping[str, int]) -> bool:
     if record.kind is RecordKind.ENDED:
         wanted = {
             "meterStop": round(record.meter_wh or 0.0),
-            "reason": record.reason.value if record.reason else None,
+            "reason": REASONS_16.get(record.reason, record.reason.value) if record.reason else None,
             "idTag": record.id_token.value if record.id_token else None,
         }
         return message.action == "StopTransaction" and all(told.get(k) == v for k, v in wanted.items())
