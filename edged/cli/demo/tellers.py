@@ -157,12 +157,17 @@ def photograph(stage: Stage, status: Mapping[str, Any] | None, *, elapsed_s: flo
         queued=None if status is None else status.get("queued"),
         elapsed_s=elapsed_s,
         speed=stage.options.speed,
+        version="" if status is None else str(status["csms"].get("version") or ""),
     )
 
 
 def _shown(stage: Stage, place: Place, status: str, told: Mapping[str, Any] | None) -> PlaceShown:
     point = stage.point(place)
-    reserved = [f"#{one['id']}" for one in (told or {}).get("reservations", []) if one["connector"] == place.connector]
+    reserved = [
+        f"#{one['id']}"
+        for one in (told or {}).get("reservations", [])
+        if one["connector"] == place.connector or one["evse"] == place.evse
+    ]
     lock = "closed" if point.lock_closed else "open"
     if point.spec.cable is Cable.TETHERED:
         lock = "-"

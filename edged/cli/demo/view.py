@@ -34,7 +34,8 @@ class PlaceShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The site at one moment. `broker` None: there is none. `queued` None: the daemon does not say."""
+    """The site at one moment. `broker` None: there is none. `queued` None: the daemon does not say. `version`: what the
+    line speaks, as in `ocpp1.6`; "" while nobody says."""
 
     places: tuple[PlaceShown, ...]
     csms_up: bool
@@ -43,6 +44,7 @@ class Picture:
     queued: int | None
     elapsed_s: float
     speed: float
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def render(picture: Picture, telling: Telling, *, columns: int, rows: int, ink: 
 
 def header(picture: Picture, columns: int, ink: Ink) -> str:
     count = len(picture.places)
-    title = f"edged demo: {count} chargers, one OCPP station"
+    spoken = f"OCPP {picture.version.removeprefix('ocpp')}".strip()
+    title = f"edged demo: {count} chargers, one station that speaks {spoken}"
     clock = f"{picture.elapsed_s:.0f} s, physics {picture.speed:g} times faster"
     return ink.paint(fit(title, columns - len(clock) - 1), Color.BOLD) + " " + ink.paint(clock, Color.DIM)
 
