@@ -88,8 +88,8 @@ def test_a_wide_terminal_shows_the_site_beside_the_story() -> None:
 
 def test_the_version_that_is_spoken_is_at_the_head() -> None:
     spoken = replace(PICTURE, version="ocpp2.0.1")
-    assert "speaks OCPP 2.0.1 " in render(spoken, Telling(), columns=110, rows=23, ink=PLAIN)[0]
-    assert "speaks OCPP  " in render(PICTURE, Telling(), columns=110, rows=23, ink=PLAIN)[0]
+    assert "one OCPP 2.0.1 station" in render(spoken, Telling(), columns=110, rows=23, ink=PLAIN)[0]
+    assert "one OCPP station" in render(PICTURE, Telling(), columns=110, rows=23, ink=PLAIN)[0]
 
 
 def test_what_is_away_is_said() -> None:

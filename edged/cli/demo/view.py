@@ -76,7 +76,7 @@ def render(picture: Picture, telling: Telling, *, columns: int, rows: int, ink: 
 def header(picture: Picture, columns: int, ink: Ink) -> str:
     count = len(picture.places)
     spoken = f"OCPP {picture.version.removeprefix('ocpp')}".strip()
-    title = f"edged demo: {count} chargers, one station that speaks {spoken}"
+    title = f"edged demo: {count} chargers, one {spoken} station"
     clock = f"{picture.elapsed_s:.0f} s, physics {picture.speed:g} times faster"
     return ink.paint(fit(title, columns - len(clock) - 1), Color.BOLD) + " " + ink.paint(clock, Color.DIM)
 
