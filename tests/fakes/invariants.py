@@ -32,6 +32,7 @@ from edged.domain.places import capable_places, counted, free_places, guaranteed
 from edged.domain.station import Reservation, Station
 from edged.domain.transition import Transition
 from edged.domain.types import Now, Phase, RequestRef, same_group
+from tests.fakes.device_invariants import Alerts
 from tests.fakes.order_invariants import Orders
 from tests.fakes.profile_invariants import check_profiles
 
@@ -226,10 +227,12 @@ class Witness:
     gone: set[int] = field(default_factory=set)
     restarts: int = 0
     orders: Orders = field(default_factory=Orders)
+    alerts: Alerts = field(default_factory=Alerts)
 
     def saw(self, before: Station, event: Event, transition: Transition, now: Now) -> None:
         check_step(before, event, transition, now)
         self.orders.saw(before, event, transition, now)
+        self.alerts.saw(before, event, transition.station, transition.effects)
         asked = _request_of(event)
         if asked is not None:
             assert asked not in self.waiting and asked not in self.answered, "the test asks twice under one name"

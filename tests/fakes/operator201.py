@@ -103,7 +103,7 @@ class Operator201:
         """Any place, any with a connector type, or one EVSE, with a type or without."""
         number = self.place()
         kinds = {one.number: one.connector_type for one in self.world.plan.layouts}
-        kind = self.some(None, None, "cType2", kinds.get(number), "cCCS2")
+        kind = self.some(None, None, None, kinds.get(number), kinds.get(number, "cType2"), "cCCS2")
         seconds = self.random.uniform(-5, 600)
         self.central.reserve(self.random.randrange(1, 5), number, self.some(*TOKENS), seconds, kind=kind)
 

@@ -91,7 +91,8 @@ class Life:
 
     def token(self) -> None:
         """At the charger's own reader, or at one that is nobody's."""
-        token = self.random.choice(TOKENS)
+        modern = self.world.central.version == V201
+        token = self.random.choice((*TOKENS, "MASTER") if modern else TOKENS)
         if self.random.random() < 0.4:
             self._box().card = token
         else:

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edged.csms.endpoint import ConnectionSettings
-from edged.domain.answers import CertificateStatus, FileStatus, ListStatus, ProfileStatus
+from edged.domain.answers import (
+    CertificateStatus,
+    DisplayStatus,
+    FileStatus,
+    ListStatus,
+    NetworkProfileStatus,
+    ProfileStatus,
+)
 from edged.domain.charging_commands import SetChargingProfile
 from edged.domain.commands import (
     AcceptSignedChain,
@@ -20,6 +27,8 @@ from edged.domain.commands import (
     InstallCertificate,
     SendLocalList,
     SetConfiguration,
+    SetDisplayMessage,
+    SetNetworkProfile,
     UpdateFirmware,
 )
 from edged.domain.configuration import ConfigurationStatus
@@ -27,9 +36,11 @@ from edged.domain.credentials import Way
 from edged.domain.effects import Effect, FirmwareRecord, LogRecord, Record, Reply, SecurityRecord
 from edged.domain.events import Event, LinkProven, RecordGivenUp
 from edged.domain.journal import Journal
+from edged.domain.monitors import MonitorStatus, SetMonitors
 from edged.domain.pending import PendingCertificate, PendingOrder, PendingSigning
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
+from edged.domain.variables import SetVariables
 from edged.store.port import JOURNAL_MAX
 from tests.fakes.central import NOTICES, V201
 from tests.fakes.door import OWN_PASSWORD, Key, key_of
@@ -46,11 +57,13 @@ OWED_S = 45.0
 
 @dataclass
 class Orders:
-    """`dead`: ways that a proven one has replaced, until they are ordered anew."""
+    """`dead`: ways that a proven one has replaced, until they are ordered anew. `roaming`: the CSMS has written other
+    ways to go, and with them none is dead."""
 
     laws: Laws
     asked: dict[RequestRef, Command] = field(default_factory=dict)
     dead: set[Key] = field(default_factory=set)
+    roaming: bool = False
     kept_within_s: dict[int, float] = field(default_factory=dict)
     looked: int = 0
 
@@ -69,9 +82,10 @@ class Orders:
         self._follow_the_way(before, event, after)
 
     def _follow_the_way(self, before: Station, event: Event, after: Station) -> None:
+        self.roaming = self.roaming or bool(after.network)
         if before.access is after.access:
             return
-        if isinstance(event, SetConfiguration):
+        if isinstance(event, SetConfiguration | SetVariables):
             self.dead -= {_key(after, way) for way in after.access.ways}
         if isinstance(event, LinkProven) and before.access.former is not None and after.access.former is None:
             self.dead |= {_key(after, way) for way in before.access.ways}
@@ -81,7 +95,7 @@ class Orders:
         self.asked.clear()
 
     def attempted(self, settings: ConnectionSettings) -> None:
-        assert key_of(settings) not in self.dead, "a way that a proven one has replaced is used again"
+        assert self.roaming or key_of(settings) not in self.dead, "a way that a proven one has replaced is used again"
 
     # --- seconds
 
@@ -146,6 +160,14 @@ def what_is_accepted_is_there(asked: Command, reply: Reply, after: Station) -> N
             assert any(one.chain == asked.chain for one in after.client_certificates.values())
         case SetConfiguration(key="AuthorizationKey") if reply.status is ConfigurationStatus.ACCEPTED:
             assert after.access.way.password is not None and after.access.way.password.value == asked.value
+        case SetNetworkProfile() if reply.status is NetworkProfileStatus.ACCEPTED:
+            assert after.network[asked.slot] == asked.profile
+        case SetDisplayMessage() if reply.status is DisplayStatus.ACCEPTED:
+            over = asked.message.ends_at is not None and asked.message.ends_at <= after.clock.utc
+            assert over or after.display_messages[asked.message.id] == asked.message
+        case SetMonitors() if reply.data is not None:
+            numbers = [one.id for one in reply.data if one.status is MonitorStatus.ACCEPTED]
+            assert all(number in after.monitors for number in numbers), "an accepted monitor is not there"
         case SetConfiguration(key="SecurityProfile") if reply.status is ConfigurationStatus.ACCEPTED:
             assert after.access.way.security_profile == int(asked.value)
         case _:

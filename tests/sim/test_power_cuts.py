@@ -18,6 +18,7 @@ from edged.domain.station import SiteRules
 from tests.fakes import site as builder
 from tests.fakes.central import Moods
 from tests.fakes.world import Plan, World
+from tests.sim.chapters201 import CHAPTERS_201, plan_201
 from tests.sim.laws import Laws
 from tests.sim.life import calm_down, recover
 
@@ -51,6 +52,7 @@ PLAN = Plan(
     mirror=False,
 )
 TIMELESS = replace(PLAN, battery=False, ntp_after_s=None, rules=replace(PLAN.rules, time_from_csms=False))
+PLAN_201 = plan_201(PLAN)
 STATION = 0
 
 
@@ -390,14 +392,26 @@ def tell(chapter: Callable[[World], None], plan: Plan, way: str, number: int) ->
 @pytest.mark.parametrize("way", ["killed", "power", "refused"])
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.__name__)
 async def test_a_chapter_survives_a_cut_at_every_call(chapter: Callable[[World], None], way: str) -> None:
-    calls, commits = tell(chapter, PLAN, way, 0)
+    sweep(chapter, PLAN, way)
+
+
+def sweep(chapter: Callable[[World], None], plan: Plan, way: str, *, first: int = 1, every: int = 1) -> None:
+    calls, commits = tell(chapter, plan, way, 0)
     last = commits if way == "refused" else calls
     assert last > 1, "the chapter does nothing"
-    for number in range(1, last + 1):
+    for number in range(first, last + 1, every):
         try:
-            tell(chapter, PLAN, way, number)
+            tell(chapter, plan, way, number)
         except AssertionError as error:
             raise AssertionError(f"{chapter.__name__}, {way} at {number} of {last}: {error}") from error
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS_201, ids=lambda chapter: chapter.__name__)
+async def test_a_chapter_in_2_0_1_survives_a_cut_at_every_call(chapter: Callable[[World], None]) -> None:
+    """Killed and without power in turns, and every refused commit."""
+    sweep(chapter, PLAN_201, "killed", first=1, every=2)
+    sweep(chapter, PLAN_201, "power", first=2, every=2)
+    sweep(chapter, PLAN_201, "refused")
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.__name__)
