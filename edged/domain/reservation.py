@@ -22,12 +22,14 @@ from edged.domain.places import capable_places, counted, fits, free_places, guar
 from edged.domain.places import shown_reserved as shown_reserved
 from edged.domain.station import Connector, Reservation, Station
 from edged.domain.transition import Draft, drop, put
-from edged.domain.types import IdToken, Now, Phase, same_group
+from edged.domain.types import IdToken, Now, Phase, RequestRef, same_group
 
 MAX_RESERVATIONS = 256
 CANNOT_WITHHOLD = "the charger cannot withhold energy, so a reservation could not be enforced"
 MAX_ID = 2**31 - 1
 CLOCK_STEP_S = 1.0
+CSMS = "csms"
+"""The channel of the CSMS's reservations."""
 
 # --- who may have a connector
 
@@ -101,6 +103,7 @@ def reserve(draft: Draft, event: ReserveNow) -> None:
     _release_drivers(draft, reservation_id)
     draft.reply(event.request, ReserveStatus.ACCEPTED, data=reservation_id)
     if before is not None:
+        _tell_maker(draft, before, event.request)
         draft.announce("reservation.cancelled", before.target.connector, **_told(before), cause="replaced")
     draft.announce("reservation.made", event.target.connector, **_told(reservation))
 
@@ -211,6 +214,7 @@ def cancel(draft: Draft, event: CancelReservation) -> None:
     draft.update(reservations=drop(draft.station.reservations, reservation.id))
     _release_drivers(draft, reservation.id)
     draft.reply(event.request, Verdict.ACCEPTED)
+    _tell_maker(draft, reservation, event.request)
     draft.announce("reservation.cancelled", reservation.target.connector, **_told(reservation), cause="cancelled")
 
 
@@ -290,10 +294,21 @@ def _taken(station: Station, connector: Connector) -> bool:
 def _end(draft: Draft, reservation: Reservation, outcome: ReservationEnd) -> None:
     draft.update(reservations=drop(draft.station.reservations, reservation.id))
     _release_drivers(draft, reservation.id)
-    if draft.station.policy.reservation_records:
-        draft.enqueue(ReservationRecord(reservation.id, outcome))
+    _record(draft, reservation, outcome)
     kind = "reservation.expired" if outcome is ReservationEnd.EXPIRED else "reservation.removed"
     draft.announce(kind, reservation.target.connector, **_told(reservation))
+
+
+def _tell_maker(draft: Draft, reservation: Reservation, request: RequestRef) -> None:
+    """A reservation of the CSMS that somebody else has taken away is not pending any more, as the CSMS believes."""
+    if request.channel != CSMS:
+        _record(draft, reservation, ReservationEnd.REMOVED)
+
+
+def _record(draft: Draft, reservation: Reservation, outcome: ReservationEnd) -> None:
+    """Of a reservation that was made here the CSMS knows nothing."""
+    if reservation.source == CSMS and draft.station.policy.reservation_records:
+        draft.enqueue(ReservationRecord(reservation.id, outcome))
 
 
 def _told(reservation: Reservation) -> dict[str, Any]:

@@ -307,7 +307,7 @@ def end_lost(draft: Draft, transaction: Transaction, reason: StopReason) -> None
     ending = Ending(at=at, meter_wh=transaction.kept_meter_wh, reason=reason)
     connector = draft.station.connectors.get(transaction.connector)
     if connector is not None and connector.transaction_id == transaction.id:
-        draft.change(transaction.connector, transaction_id=None, spent=True)
+        draft.change(transaction.connector, transaction_id=None, spent=transaction.connected)
     samples = (*transaction.samples, *metering.lost_end(draft.station, transaction))
     _close(draft, transaction, ending, Trigger.ABNORMAL_CONDITION, samples)
 

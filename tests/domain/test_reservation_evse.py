@@ -590,6 +590,54 @@ def test_what_ends_without_a_line_is_told_when_it_is_back(power_lost: bool) -> N
 
 
 @pytest.mark.req("H04.FR.01")
+@pytest.mark.parametrize("how", ["expires", "cancelled", "fault"])
+def test_of_a_reservation_that_was_made_here_the_csms_is_told_nothing(how: str) -> None:
+    site = build()
+    site.do(_made_here(site, 7))
+    if how == "expires":
+        site.wait(61)
+    elif how == "fault":
+        site.look(1, ChargerState.FAULTED)
+    else:
+        site.do(CancelReservation(site.ref("cancel_reservation", "mqtt:bms"), 7))
+    assert (set(site.station.reservations), ends(site)) == (set(), [])
+
+
+def _made_here(site: Site, id: int) -> ReserveNow:
+    return ReserveNow(
+        request=site.ref("reserve_now", "mqtt:bms"),
+        reservation_id=id,
+        target=Target(connector=1),
+        id_token=IdToken("MUM"),
+        group=None,
+        expires_at=site.now.utc + timedelta(seconds=60),
+    )
+
+
+@pytest.mark.req("H04.FR.01", "H02.FR.02")
+@pytest.mark.parametrize("how", ["cancelled", "replaced"])
+def test_what_is_taken_away_here_is_removed_for_the_csms(how: str) -> None:
+    site = build()
+    reserve(site, evse=1)
+    if how == "cancelled":
+        site.do(CancelReservation(site.ref("cancel_reservation", "mqtt:bms"), 7))
+    else:
+        site.do(_made_here(site, 7))
+    assert ends(site) == [(7, ReservationEnd.REMOVED)]
+    (record,) = (r for r in site.outbox.values() if isinstance(r, ReservationRecord))
+    assert isinstance(encode_end(record, site.station), Request)
+
+
+@pytest.mark.req("H02.FR.02")
+def test_what_the_csms_takes_away_it_is_not_told_again() -> None:
+    site = build()
+    reserve(site, evse=1)
+    reserve(site, "BOB", evse=1)
+    site.cancel(7)
+    assert ends(site) == []
+
+
+@pytest.mark.req("H04.FR.01")
 def test_the_end_of_a_reservation_whose_id_is_in_use_again_is_not_told() -> None:
     site = build()
     reserve(site, evse=1, lasts_s=60)

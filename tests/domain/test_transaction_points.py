@@ -22,6 +22,7 @@ from edged.domain.effects import NoticeKind, RecordKind, Reply, StopReason, Tran
 from edged.domain.events import RecordDelivered
 from edged.domain.hardware import Capability, ChargerState, LockState
 from edged.domain.policy import Trigger
+from edged.domain.status import availability_state
 from edged.domain.types import AuthorizationStatus, IdTokenInfo, Phase
 from tests.fakes.site import FULL, POLICY, Site, layout
 
@@ -431,6 +432,23 @@ def test_a_token_without_a_cable_times_out_over_a_restart_too() -> None:
     assert not site.records(RecordKind.ENDED)
     site.wait(60)
     assert ended(site).reason is StopReason.TIMEOUT
+
+
+@pytest.mark.req("E03.FR.05", "G01.FR.03")
+@pytest.mark.parametrize("how", ["time", "csms", "power"])
+def test_a_connector_that_no_cable_was_in_is_never_told_as_occupied(how: str) -> None:
+    site = open_site("Authorized", "Authorized")
+    begin(site)
+    site.wait(59, looks=False)
+    if how == "time":
+        site.wait(1, looks=False)
+    elif how == "csms":
+        site.do(_stop(site))
+    else:
+        site.restart()
+    assert site.records(RecordKind.ENDED)
+    assert site.connector(1).phase is Phase.IDLE
+    assert availability_state(site.station, 1) == ("Unavailable" if how == "power" else "Available")
 
 
 @pytest.mark.req("E03.FR.05", "E09.FR.01")

@@ -10,6 +10,7 @@ from edged.dialects.v201.words import read_token, with_info
 from edged.domain.commands import CancelReservation, ReserveNow, Target
 from edged.domain.effects import Reply, ReservationRecord
 from edged.domain.events import Event
+from edged.domain.reservation import CSMS
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.ocpp.dialect import CallRefused, Inexpressible, Payload
@@ -40,9 +41,10 @@ def _answer(reply: Reply, _station: Station) -> Payload:
 
 
 def encode_end(record: ReservationRecord, station: Station) -> Request | Inexpressible:
-    """ReservationStatusUpdate (H04.FR.01, H01.FR.16). Not where the id is another reservation's by now: whoever reads
-    it would take the new one for ended."""
-    if record.reservation_id in station.reservations:
+    """ReservationStatusUpdate (H04.FR.01, H01.FR.16). Not where the CSMS has given the id to another one by now: it
+    would take the new one for ended."""
+    namesake = station.reservations.get(record.reservation_id)
+    if namesake is not None and namesake.source == CSMS:
         return Inexpressible()
     payload = {"reservationId": record.reservation_id, "reservationUpdateStatus": record.outcome.value}
     return Request("ReservationStatusUpdate", payload)
