@@ -74,6 +74,8 @@ def connection_settings(
     csms, way, profile = settings.csms, access.way_of(station), access.security_profile(station)
     own = None if csms.password is None else csms.password.reveal()
     password = own if way.password is None else way.password.value
+    literal = way.password is not None and way.password.literal
+    encoding = PasswordEncoding.TEXT if literal else csms.password_encoding
     key_id = access.client_key(station) if profile == access.HIGHEST_PROFILE else None
     certificate, signed = csms.client_certificate, station.client_certificates.get(key_id or "")
     return ConnectionSettings(
@@ -81,7 +83,7 @@ def connection_settings(
         identity=settings.id,
         subprotocols=subprotocols,
         security_profile=profile,
-        password=None if password is None else password_bytes(password, csms.password_encoding),
+        password=None if password is None else password_bytes(password, encoding),
         ca_file=csms.ca_file,
         roots=trusted(station),
         # the site's own way may rest on them; a root for later must not lock the station out

@@ -146,8 +146,18 @@ def change_password(draft: Draft, password: str) -> str | None:
     """From the next line on. Returns why not (A01.FR.01)."""
     if not usable(draft.station, password):
         return "not a password"
-    _order(draft, replace(draft.station.access.way, password=SecretText(password)), "AuthorizationKey")
+    _use_password(draft, SecretText(password))
     return None
+
+
+def change_literal_password(draft: Draft, password: str) -> None:
+    """The same for one that is its characters (2.x A00.FR.205), and known to be of the right kind and length: one of
+    hexadecimal digits is no other bytes then, whatever the site's own is."""
+    _use_password(draft, SecretText(password, literal=draft.station.rules.hex_password))
+
+
+def _use_password(draft: Draft, password: SecretText) -> None:
+    _order(draft, replace(draft.station.access.way, password=password), "AuthorizationKey")
 
 
 def change_profile(draft: Draft, value: str) -> str | None:

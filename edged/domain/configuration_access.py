@@ -81,6 +81,13 @@ def put_value(draft: Draft, key: ConfigKey, value: str, *, changed_by: str) -> O
     return Outcome(ConfigurationStatus.REBOOT_REQUIRED) if key.reboot else _ACCEPTED
 
 
+def put_literal_password(draft: Draft, value: str, *, changed_by: str) -> Outcome:
+    """A password in 2.x's words, which has been found to be one."""
+    access.change_literal_password(draft, value)
+    _announce(draft, REGISTRY[PASSWORD.casefold()], value, changed_by)
+    return _ACCEPTED
+
+
 def _change_access(draft: Draft, key: ConfigKey, value: str, changed_by: str) -> Outcome:
     """Accepted means kept: the CSMS believes in the new password from then on."""
     change_way = access.change_password if key.name == PASSWORD else access.change_profile

@@ -110,9 +110,11 @@ class IdToken:
 
 @dataclass(frozen=True, slots=True)
 class SecretText:
-    """A text that nobody is shown: no log, no topic, no archive and no answer."""
+    """A text that nobody is shown: no log, no topic, no archive and no answer. `literal`: it is its characters, also
+    where the site writes bytes in hexadecimal."""
 
     value: str
+    literal: bool = False
 
     def __repr__(self) -> str:
         return "SecretText(...)"

@@ -14,7 +14,7 @@ from typing import assert_never
 from edged.domain import device_model, reporting
 from edged.domain.answers import Reason
 from edged.domain.configuration import ConfigKey, ConfigurationStatus, Mutability
-from edged.domain.configuration_access import Outcome, put_value
+from edged.domain.configuration_access import PASSWORD, Outcome, put_literal_password, put_value
 from edged.domain.device_model_facts import ITEMS_PER_MESSAGE
 from edged.domain.device_model_terms import Entry
 from edged.domain.effects import ReportKind
@@ -128,7 +128,9 @@ def _write(draft: Draft, change: VariableChange, changed_by: str) -> VariableRes
     if key is None or device_model.mutability(draft.station, found) is Mutability.READ_ONLY:
         return _result(change, VariableStatus.REJECTED, reason=Reason.READ_ONLY, detail="the variable is read-only")
     outcome = _own_flaw(draft.station, found, key, change.value)
-    if outcome is None:
+    if outcome is None and key.name == PASSWORD:
+        outcome = put_literal_password(draft, change.value, changed_by=changed_by)
+    elif outcome is None:
         outcome = put_value(draft, key, change.value, changed_by=changed_by)
     return _result(change, _STATUSES[outcome.status], reason=outcome.reason, detail=outcome.detail)
 

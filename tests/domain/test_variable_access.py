@@ -18,6 +18,7 @@ from edged.domain.effects import Announce, Ask, Reply, ReportPage
 from edged.domain.events import PageTaken, QuestionAnswered
 from edged.domain.hardware import ChargerState, Fault, FaultCode
 from edged.domain.station import SiteRules
+from edged.domain.types import SecretText
 from edged.domain.variable_access import fits
 from edged.domain.variables import (
     Attribute,
@@ -461,3 +462,15 @@ def test_a_report_ends_with_the_line() -> None:
     site.do(GetBaseReport(site.ref("GetBaseReport"), 7, ReportBase.FULL))
     assert len(pages(site, taken=False)) == 1
     assert not site.station.pending
+
+
+@pytest.mark.req("A00.FR.205", "A01.FR.01")
+@pytest.mark.parametrize("password", ["0123456789abcdef" * 2, "plain-characters-16"])
+def test_a_password_is_its_characters_also_where_the_site_writes_bytes_in_hexadecimal(password: str) -> None:
+    site = Site.build(1, rules=SiteRules(hex_password=True, has_password=True, security_profile=1))
+    (result,) = put(site, VariableChange(*PASSWORD, password))
+    assert result.status is ACCEPTED
+    assert site.station.access.way.password == SecretText(password, literal=True)
+    assert not any(password in repr(effect) for effect in site.history)
+    site.restart()
+    assert site.station.access.way.password == SecretText(password, literal=True)

@@ -46,6 +46,14 @@ def test_what_the_csms_has_set_wins_over_the_sites_own_word():
     assert (made.security_profile, made.password, made.access) == (2, b"as the CSMS has it", 4)
 
 
+@pytest.mark.req("A00.FR.205")
+@pytest.mark.parametrize(("literal", "expected"), [(True, b"00ff" * 8), (False, b"\x00\xff" * 8)])
+def test_a_literal_password_is_no_bytes_in_hexadecimal(literal: bool, expected: bytes):
+    csms = replace(CSMS, security_profile=1, password=Secret("11" * 16), password_encoding=PasswordEncoding.HEX)
+    way = Way(password=SecretText("00ff" * 8, literal=literal))
+    assert goes(csms, rules=SiteRules(security_profile=1), access=Access(way=way)).password == expected
+
+
 @pytest.mark.req("A05.FR.06")
 @pytest.mark.parametrize(
     ("url", "secure_url", "profile", "expected"),
