@@ -9,7 +9,7 @@ import json
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -37,9 +37,12 @@ def now() -> str:
 
 class Tyrant:
     """`calls`: how often the station called what; `payloads`: its newest calls; `answers`: how many each of our CALLs
-    got; `connections`: how many lines it opened."""
+    got; `connections`: how many lines it opened. `versions`: what the station is told to offer, `speaks` the one that
+    the next line gets."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None, versions: Sequence[str] = ("ocpp1.6",)) -> None:
+        self.versions = versions
+        self.speaks = versions[0]
         self.calls: Counter[str] = Counter()
         self.payloads: deque[tuple[str, dict[str, Any]]] = deque(maxlen=KEPT)
         self.answers: Counter[str] = Counter()
@@ -58,7 +61,8 @@ class Tyrant:
             "127.0.0.1",
             0,
             ssl=self._tls,
-            subprotocols=[Subprotocol("ocpp1.6")],
+            subprotocols=[Subprotocol(version) for version in self.versions],
+            select_subprotocol=self._choose,
             compression=None,
             ping_interval=None,
             close_timeout=1,
@@ -71,6 +75,9 @@ class Tyrant:
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
+
+    def _choose(self, line: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return next((version for version in offered if version == self.speaks), None)
 
     @property
     def url(self) -> str:
@@ -158,7 +165,7 @@ def _well(action: str) -> Answering:
     usual: dict[str, dict[str, Any]] = {
         "Heartbeat": {"currentTime": now()},
         "BootNotification": {"status": "Accepted", "currentTime": now(), "interval": 1},
-        "Authorize": {"idTagInfo": {"status": "Accepted"}},
+        "Authorize": {"idTagInfo": {"status": "Accepted"}, "idTokenInfo": {"status": "Accepted"}},
         "StartTransaction": {"transactionId": 1, "idTagInfo": {"status": "Accepted"}},
         "DataTransfer": {"status": "Accepted"},
         "SignCertificate": {"status": "Accepted"},
@@ -167,6 +174,13 @@ def _well(action: str) -> Answering:
 
 
 # --- and who suffers it
+
+_HEARTBEAT = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+INQUIRIES: Mapping[str, tuple[str, dict[str, object], str]] = {
+    "ocpp1.6": ("GetConfiguration", {"key": ["HeartbeatInterval"]}, "configurationKey"),
+    "ocpp2.0.1": ("GetVariables", {"getVariableData": [_HEARTBEAT]}, "getVariableResult"),
+}
+"""What a station in service answers, and by what, in each version."""
 
 
 class Victim:
@@ -183,19 +197,20 @@ class Victim:
 
     async def unharmed(self, *, same_line: bool = True, growth_bytes: int = GROWTH_BYTES) -> None:
         """It answers its CSMS and its installer, sees its charger, owes nothing, and is no heavier, roughly."""
-        await self.edged.until(self._in_service, "it serves its CSMS")
+        await self.edged.until(self.in_service, "it serves its CSMS")
         await self.edged.knows(lambda s: s["connectors"][0]["online"] and s["queued"] == 0)
         assert self.edged.running.returncode is None and self.edged.running.pid == self.pid
         assert self.edged.resident_bytes < self.weight + growth_bytes
         assert not same_line or self.csms.connections == self.lines, "it has hung up"
         assert "Traceback" not in self.edged.log, self.edged.log[-4000:]
 
-    async def _in_service(self) -> bool:
+    async def in_service(self) -> bool:
+        action, payload, telling = INQUIRIES[self.csms.speaks]
         try:
-            answer = await self.csms.call("GetConfiguration", {"key": ["HeartbeatInterval"]}, timeout_s=5.0)
+            answer = await self.csms.call(action, payload, timeout_s=5.0)
         except (ConnectionClosed, TimeoutError):
             return False
-        return bool(answer[0] == 3 and answer[2]["configurationKey"][0]["key"] == "HeartbeatInterval")
+        return bool(answer[0] == 3 and telling in answer[2])
 
     @contextlib.asynccontextmanager
     async def alive_meanwhile(self) -> AsyncIterator[None]:
@@ -248,7 +263,10 @@ async def suffering(
         csms = csms or await stack.enter_async_context(Tyrant())
         chargers = {"box": charger("phoenix-charx-sec", site.endpoint("box"))}
         document = site_file(chargers, csms=csms.url, keys=keys, level=more.pop("level", "info"))
-        document["stations"][0]["csms"].update(more.pop("station_csms", {}))
+        document["stations"][0]["csms"].update({"versions": list(csms.versions), **more.pop("station_csms", {})})
+        document["stations"][0].update(more.pop("station", {}))
+        document["stations"] += more.pop("stations", [])
+        document["chargers"] |= more.pop("chargers", {})
         edged.configure({**document, **more})
         stack.push_async_callback(edged.close)
         await edged.up()
