@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edged.domain import access, routes
@@ -67,6 +67,7 @@ def go(site: Site, move: tuple[object, ...]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example([("password", 2), ("come",), ("password", 2)])
 @given(st.lists(MOVE, max_size=25))
 def test_ways_stay_few_and_what_has_worked_is_never_lowered(moves: list[tuple[object, ...]]) -> None:
     site = built()
