@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edged.dialects.times import format_time, parse_time
+from edged.dialects.fields import Unreadable, read_bound, read_whole
+from edged.dialects.times import format_time
 from edged.domain.answers import ClearStatus, ProfileStatus, Verdict
 from edged.domain.charging import (
     ChargingProfile,
@@ -48,15 +49,15 @@ def read_profile(told: Mapping[str, Any], place: str) -> ChargingProfile | CallR
     """A profile as the schema has let it in. A time that cannot be read is refused, with its `place`."""
     schedule = told["chargingSchedule"]
     try:
-        valid_from = _time(told, "validFrom", place)
-        valid_to = _time(told, "validTo", place)
-        start = _time(schedule, "startSchedule", f"{place}.chargingSchedule")
-    except _Unreadable as error:
+        valid_from = read_bound(told, "validFrom", f"{place}.")
+        valid_to = read_bound(told, "validTo", f"{place}.")
+        start = read_bound(schedule, "startSchedule", f"{place}.chargingSchedule.")
+    except Unreadable as error:
         return error.refused
     kind = ProfileKind(told["chargingProfileKind"])
     purpose = PURPOSES[told["chargingProfilePurpose"]]
     periods = tuple(_period(period) for period in schedule["chargingSchedulePeriod"])
-    duration_s = _whole(schedule, "duration")
+    duration_s = read_whole(schedule, "duration")
     if kind is ProfileKind.RELATIVE:
         start = None
     elif kind is ProfileKind.ABSOLUTE and start is None:
@@ -85,30 +86,8 @@ def read_profile(told: Mapping[str, Any], place: str) -> ChargingProfile | CallR
 
 def _period(told: Mapping[str, Any]) -> SchedulePeriod:
     return SchedulePeriod(
-        start_s=int(told["startPeriod"]), limit=float(told["limit"]), phases=_whole(told, "numberPhases")
+        start_s=int(told["startPeriod"]), limit=float(told["limit"]), phases=read_whole(told, "numberPhases")
     )
-
-
-def _whole(fields: Mapping[str, Any], name: str) -> int | None:
-    """A whole number, which may be written as 3.0."""
-    return int(fields[name]) if name in fields else None
-
-
-class _Unreadable(Exception):
-    """A time that is none. Never leaves this module."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(field)
-        self.refused = CallRefused(ErrorCode.TYPE, f"{field}: type dateTime")
-
-
-def _time(fields: Mapping[str, Any], name: str, place: str) -> datetime | None:
-    if name not in fields:
-        return None
-    moment = parse_time(fields[name])
-    if moment is None:
-        raise _Unreadable(f"{place}.{name}")
-    return moment
 
 
 # --- commands
@@ -123,7 +102,7 @@ def _set(payload: Payload, request: RequestRef) -> Event | CallRefused:
         request=request,
         connector=int(payload["connectorId"]),
         profile=profile,
-        external_ref=_whole(told, "transactionId"),
+        external_ref=read_whole(told, "transactionId"),
     )
 
 
@@ -131,10 +110,10 @@ def _clear(payload: Payload, request: RequestRef) -> Event:
     purpose = payload.get("chargingProfilePurpose")
     return ClearChargingProfile(
         request=request,
-        profile_id=_whole(payload, "id"),
-        connector=_whole(payload, "connectorId"),
+        profile_id=read_whole(payload, "id"),
+        connector=read_whole(payload, "connectorId"),
         purpose=None if purpose is None else PURPOSES[purpose],
-        stack_level=_whole(payload, "stackLevel"),
+        stack_level=read_whole(payload, "stackLevel"),
     )
 
 

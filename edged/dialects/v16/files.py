@@ -10,14 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from edged.dialects.file_fields import (
-    Unreadable,
-    read_bound,
-    read_interval_s,
-    read_location,
-    read_moment,
-    read_retries,
-)
+from edged.dialects.fields import Unreadable, read_bound, read_moment
+from edged.dialects.file_fields import read_interval_s, read_location, read_retries
 from edged.domain import firmware, log_upload
 from edged.domain.answers import FileStatus
 from edged.domain.commands import GetLog, UpdateFirmware

@@ -8,10 +8,10 @@ such a car can choose, the core hears how many there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, Final
 
-from edged.dialects.times import format_time, parse_time
+from edged.dialects.fields import Unreadable, read_bound, read_whole
+from edged.dialects.times import format_time
 from edged.dialects.v201.words import with_info
 from edged.domain.answers import ClearStatus, ProfileStatus, Reason, ReportStatus, Verdict
 from edged.domain.charging import (
@@ -52,10 +52,10 @@ def read_profile(told: Payload, where: str) -> ChargingProfile | CallRefused:
     schedules = told["chargingSchedule"]
     first = schedules[0]
     try:
-        valid_from = _time(told, "validFrom", where)
-        valid_to = _time(told, "validTo", where)
-        start = _time(first, "startSchedule", f"{where}.{SCHEDULE}")
-    except _Unreadable as error:
+        valid_from = read_bound(told, "validFrom", f"{where}.")
+        valid_to = read_bound(told, "validTo", f"{where}.")
+        start = read_bound(first, "startSchedule", f"{where}.{SCHEDULE}.")
+    except Unreadable as error:
         return error.refused
     recurrency = told.get("recurrencyKind")
     return ChargingProfile(
@@ -71,7 +71,7 @@ def read_profile(told: Payload, where: str) -> ChargingProfile | CallRefused:
             id=int(first["id"]),
             unit=RateUnit(first["chargingRateUnit"]),
             periods=tuple(_period(period) for period in first["chargingSchedulePeriod"]),
-            duration_s=_whole(first, "duration"),
+            duration_s=read_whole(first, "duration"),
             start=start,
             min_rate=None if "minChargingRate" not in first else float(first["minChargingRate"]),
         ),
@@ -82,31 +82,9 @@ def _period(told: Mapping[str, Any]) -> SchedulePeriod:
     return SchedulePeriod(
         start_s=int(told["startPeriod"]),
         limit=float(told["limit"]),
-        phases=_whole(told, "numberPhases"),
-        phase_to_use=_whole(told, "phaseToUse"),
+        phases=read_whole(told, "numberPhases"),
+        phase_to_use=read_whole(told, "phaseToUse"),
     )
-
-
-def _whole(fields: Mapping[str, Any], name: str) -> int | None:
-    """A number that may be missing."""
-    return int(fields[name]) if name in fields else None
-
-
-class _Unreadable(Exception):
-    """A time that is none. Never leaves this module."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(field)
-        self.refused = CallRefused(ErrorCode.TYPE, f"{field}: type dateTime")
-
-
-def _time(fields: Mapping[str, Any], name: str, where: str) -> datetime | None:
-    if name not in fields:
-        return None
-    moment = parse_time(fields[name])
-    if moment is None:
-        raise _Unreadable(f"{where}.{name}")
-    return moment
 
 
 # --- commands
@@ -127,10 +105,10 @@ def _clear(payload: Payload, request: RequestRef) -> Event:
     criteria = payload.get("chargingProfileCriteria", {})
     return ClearChargingProfile(
         request=request,
-        profile_id=_whole(payload, "chargingProfileId"),
-        evse=_whole(criteria, "evseId"),
+        profile_id=read_whole(payload, "chargingProfileId"),
+        evse=read_whole(criteria, "evseId"),
         purpose=_purpose(criteria),
-        stack_level=_whole(criteria, "stackLevel"),
+        stack_level=read_whole(criteria, "stackLevel"),
     )
 
 
@@ -149,9 +127,9 @@ def _report(payload: Payload, request: RequestRef) -> Event:
     return GetChargingProfiles(
         request=request,
         request_id=int(payload["requestId"]),
-        evse=_whole(payload, "evseId"),
+        evse=read_whole(payload, "evseId"),
         purpose=_purpose(criterion),
-        stack_level=_whole(criterion, "stackLevel"),
+        stack_level=read_whole(criterion, "stackLevel"),
         ids=tuple(int(number) for number in criterion.get("chargingProfileId", ())),
         sources=tuple(LimitSource(source) for source in criterion.get("chargingLimitSource", ())),
     )
