@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from edged.domain import metering
 from edged.domain.answers import Reason, Verdict
 from edged.domain.charging import (
     ChargingProfile,
@@ -83,12 +84,12 @@ def _clear(draft: Draft, evse_id: int) -> None:
 
 
 def refresh(draft: Draft) -> None:
-    """Tell the CSMS, while it listens, what has changed since it was told."""
+    """Tell the CSMS, while it listens and takes what it is told, what has changed since it was told."""
     station = draft.station
     if not station.policy.limit_records or not station.link.serving:
         return
     for number, one in station.charging_profiles.items():
-        if one.profile.purpose is not ProfilePurpose.EXTERNAL:
+        if one.profile.purpose is not ProfilePurpose.EXTERNAL or draft.station.queued >= metering.MAX_QUEUED:
             continue
         schedule = one.profile.schedule
         limit_a = schedule.periods[0].limit

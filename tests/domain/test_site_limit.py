@@ -48,6 +48,17 @@ def told(site: Site) -> list[tuple[int, float | None]]:
     return [(one.evse_id, one.schedule.periods[0].limit if one.schedule else None) for one in records]
 
 
+def test_a_csms_that_takes_nothing_is_told_of_no_more_limits_than_the_queue_can_bear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site.build(1, policy=TELLING)
+    monkeypatch.setattr(metering, "MAX_QUEUED", site.station.queued + 4)
+    for ampere in (10, None, 12, None, 14, 20, 30, None, 16):
+        limit(site, ampere)
+    assert len(told(site)) == 4
+    assert given(site) == [16.0]
+
+
 @pytest.mark.req("K11.FR.02", "K12.FR.02", "K13.FR.01")
 def test_a_limit_holds_is_told_and_goes() -> None:
     site = charging(1, connectors=2)
