@@ -60,8 +60,17 @@ def way_to(station: Station, slot: int) -> Way | None:
         )
     if slot != SITE_SLOT:
         return None
-    home = current if current.slot is None else station.access.home
+    home = _home(station)
     return replace(home, password=home.password if current.password is None else current.password)
+
+
+def _home(station: Station) -> Way:
+    """The site's own way as it last worked, with the key that is in use: an earlier one may be gone by now."""
+    current = in_use(station)
+    if current.slot is None:
+        return current
+    home = station.access.home
+    return home if current.key_id is None else replace(home, key_id=current.key_id)
 
 
 def priority(station: Station) -> tuple[int, ...]:
@@ -75,9 +84,10 @@ def row(station: Station) -> tuple[Way, ...]:
         return (in_use(station),)
     chosen = [way_to(station, slot) for slot in priority(station)]
     last = in_use(station) if in_use(station).slot is None else way_to(replace(station, network={}), SITE_SLOT)
-    home = in_use(station) if in_use(station).slot is None else station.access.home
     lowest = profile_of(station, in_use(station))
-    found = [way for way in (*chosen, last, home, Way()) if way is not None and profile_of(station, way) >= lowest]
+    found = [
+        way for way in (*chosen, last, _home(station), Way()) if way is not None and profile_of(station, way) >= lowest
+    ]
     return once(found)
 
 

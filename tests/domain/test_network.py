@@ -12,11 +12,13 @@ from edged.domain import access, routes
 from edged.domain.answers import NetworkProfileStatus, Reason
 from edged.domain.commands import SetNetworkProfile
 from edged.domain.configuration import ConfigurationStatus
-from edged.domain.credentials import CertificateUse, InstalledCertificate, LinkFailure, NetworkProfile
+from edged.domain.credentials import CertificateUse, InstalledCertificate, LinkFailure, NetworkProfile, Way
 from edged.domain.effects import NoticeKind, Notify
 from edged.domain.events import BootAnswered, LinkDown, LinkFailed, LinkProven, LinkUp, Registration
 from edged.domain.network import url_problem
 from edged.domain.station import SiteRules
+from edged.domain.types import SecretText
+from edged.store import records
 from tests.fakes.site import START, Site
 
 ACCEPTED, REJECTED = NetworkProfileStatus.ACCEPTED, NetworkProfileStatus.REJECTED
@@ -382,6 +384,22 @@ def test_the_first_csms_is_still_found_with_the_password_that_it_knows() -> None
         way = site.station.access.way
         tried.add((way.slot, None if way.password is None else way.password.value))
     assert {(None, "the first one's password"), (None, NEW_PASSWORD), (None, None), (2, NEW_PASSWORD)} == tried
+
+
+def test_whatever_place_is_tried_shows_the_key_that_is_kept() -> None:
+    """The former one goes once its successor has worked, wherever that was."""
+    site = built()
+    used = Way(password=SecretText(NEW_PASSWORD), key_id="former")
+    site.station = replace(
+        site.station, access=replace(site.station.access, way=used, home=used, site_digest="as installed")
+    )
+    site.disk.commit("TEST", records.writes(built().station, site.station, ()), site.now.utc)
+    moved(site)
+    online(site)
+    assert site.station.access.home == used
+    way = replace(site.station.access.way, key_id="renewed")
+    renewed = replace(site.station, access=replace(site.station.access, way=way))
+    assert {way.key_id for way in routes.row(renewed) if way != Way()} == {"renewed"}
 
 
 def test_the_same_password_once_more_is_no_second_way() -> None:
