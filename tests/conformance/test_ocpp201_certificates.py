@@ -35,7 +35,7 @@ async def listed(scene: Scene201, *uses: str) -> list[dict[str, Any]]:
 
 @pytest.mark.req("TC_M_01_CS", "TC_M_02_CS", "TC_M_12_CS", "TC_M_13_CS", "TC_M_17_CS", "TC_M_18_CS", "TC_M_19_CS")
 @pytest.mark.req("M03.FR.01", "M03.FR.02", "M03.FR.03", "M03.FR.04", "M05.FR.01", "M05.FR.02", "M05.FR.17")
-async def test_TC_M_01_CS_TC_M_02_CS_TC_M_12_CS_to_TC_M_19_CS_roots_are_installed_and_listed(
+async def test_TC_M_01_CS_TC_M_02_CS_TC_M_12_CS_TC_M_13_CS_TC_M_17_CS_TC_M_18_CS_TC_M_19_CS_roots_installed(
     open_scene201: OpenScene201,
 ) -> None:
     scene = await open_scene201()
