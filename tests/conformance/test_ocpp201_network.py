@@ -90,7 +90,7 @@ async def value_at(csms: Csms, variable: str, component: str = "OCPPCommCtrlr", 
 
 
 @pytest.mark.req("TC_B_43_CS", "TC_A_22_CS", "B09.FR.02", "B09.FR.04", "B09.FR.05", "B10.FR.02")
-async def test_TC_B_43_CS_a_profile_that_cannot_be_or_lowers_the_security_is_rejected(
+async def test_TC_B_43_CS_TC_A_22_CS_a_profile_that_cannot_be_or_lowers_the_security_is_rejected(
     open_scene201: OpenScene201, pki: Pki
 ) -> None:
     scene = await open_scene201(
@@ -161,7 +161,7 @@ async def believes(scene: Scene201, authority: Authority) -> None:
 
 
 @pytest.mark.req("TC_B_50_CS", "TC_A_19_CS", "M05.FR.13", "A05.FR.04", "A05.FR.05", "A05.FR.06")
-async def test_TC_B_50_CS_a_csms_with_another_root_and_a_higher_security_profile_is_reached(
+async def test_TC_B_50_CS_TC_A_19_CS_another_root_and_a_higher_security_profile_are_reached(
     open_scene201: OpenScene201, pki: Pki
 ) -> None:
     scene = await opened(open_scene201)
