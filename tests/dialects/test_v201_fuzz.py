@@ -8,7 +8,7 @@ of their EVSEs here: whoever takes one for the other is found out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -257,6 +257,65 @@ def test_what_the_schema_allows_is_answered_once_by_what_the_schema_allows(actio
         if line.restarting:
             line = in_the_middle()
     line.finish_reports(lambda page: QuestionAnswered(page.ticket, PageTaken()))
+
+
+HEARTBEAT = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+UNKNOWN: Mapping[str, dict[str, Any]] = {
+    "UnknownComponent": {**HEARTBEAT, "component": {"name": "OCPPCommCtrl"}},
+    "UnknownComponent at an EVSE": {**HEARTBEAT, "component": {"name": "OCPPCommCtrlr", "evse": {"id": 1}}},
+    "UnknownComponent of an instance": {**HEARTBEAT, "component": {"name": "OCPPCommCtrlr", "instance": "x"}},
+    "UnknownComponent at no EVSE": {"component": {"name": "EVSE", "evse": {"id": 4}}, "variable": {"name": "Power"}},
+    "UnknownComponent at EVSE 0": {"component": {"name": "EVSE", "evse": {"id": 0}}, "variable": {"name": "Power"}},
+    "UnknownVariable": {**HEARTBEAT, "variable": {"name": "HeartbeatInterva"}},
+    "UnknownVariable of an instance": {**HEARTBEAT, "variable": {"name": "HeartbeatInterval", "instance": "x"}},
+    "UnknownVariable without a name": {**HEARTBEAT, "variable": {"name": ""}},
+    "NotSupportedAttributeType": {**HEARTBEAT, "attributeType": "Target"},
+}
+
+
+@pytest.mark.req("B05.FR.04", "B05.FR.05", "B06.FR.06", "B06.FR.07", "N04.FR.03", "N04.FR.04")
+def test_each_name_that_is_unknown_has_its_own_status_whatever_else_is_asked():
+    line = in_the_middle()
+    asked = [HEARTBEAT, *UNKNOWN.values(), HEARTBEAT]
+    written = [{**one, "attributeValue": "7"} for one in asked]
+    watched = [{"value": 1, "type": "Delta", "severity": 1, **one} for one in asked if "attributeType" not in one]
+    line.send("GetVariables", text_of([2, "get", "GetVariables", {"getVariableData": asked}]))
+    line.send("SetVariables", text_of([2, "set", "SetVariables", {"setVariableData": written}]))
+    line.send("SetVariableMonitoring", text_of([2, "watch", "SetVariableMonitoring", {"setMonitoringData": watched}]))
+    wanted = ["Accepted", *(name.partition(" ")[0] for name in UNKNOWN), "Accepted"]
+    assert [one["attributeStatus"] for one in line.results["get"]["getVariableResult"]] == wanted
+    assert [one["attributeStatus"] for one in line.results["set"]["setVariableResult"]] == wanted
+    found = [one["status"] for one in line.results["watch"]["setMonitoringResult"]]
+    assert found == [*(one for one in wanted[:-1] if one != "NotSupportedAttributeType"), "Duplicate"]
+    assert line.site.station.configuration.number("HeartbeatInterval") == 7
+
+
+@pytest.mark.req("B06.FR.16", "B08.FR.17")
+@pytest.mark.parametrize(
+    ("action", "payload", "code"),
+    [
+        ("GetVariables", {"getVariableData": [HEARTBEAT] * 101}, "OccurrenceConstraintViolation"),
+        (
+            "SetVariables",
+            {"setVariableData": [{**HEARTBEAT, "attributeValue": "7"}] * 400},
+            "OccurrenceConstraintViolation",
+        ),
+        ("SetVariables", {"setVariableData": [{**HEARTBEAT, "attributeValue": "7"}] * 1000}, "FormatViolation"),
+        (
+            "SetVariables",
+            {"setVariableData": [{**HEARTBEAT, "attributeValue": "7" * 100_000}]},
+            "PropertyConstraintViolation",
+        ),
+        ("SetVariables", {"setVariableData": [{**HEARTBEAT, "attributeValue": "7" * 1000}] * 60}, "FormatViolation"),
+        ("ClearVariableMonitoring", {"id": list(range(1000))}, "OccurrenceConstraintViolation"),
+        ("GetReport", {"requestId": 9, "componentVariable": [HEARTBEAT] * 41}, "OccurrenceConstraintViolation"),
+    ],
+)
+def test_more_than_the_station_says_that_it_takes_is_not_taken_at_all(action: str, payload: Any, code: str):
+    line = in_the_middle()
+    line.send(action, text_of([2, "many", action, payload]))
+    assert line.codes["many"] == code
+    assert line.site.station.configuration.number("HeartbeatInterval") != 7
 
 
 @pytest.mark.parametrize("action", SERVED)

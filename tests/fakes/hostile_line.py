@@ -91,7 +91,8 @@ RULES = SiteRules(
 
 @dataclass
 class Line:
-    """`answers`: how many came to each CALL; `codes`: the CALLERRORs by the ids of what they answer."""
+    """By the ids of CALLs: `answers`: how many came, `codes`: CALLERRORs, `results`: CALLRESULTs. `notices`: what the
+    CSMS was told and has not answered."""
 
     site: Site
     dialect: Dialect
@@ -101,6 +102,8 @@ class Line:
     asked: set[RequestRef] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     codes: dict[str, str] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+    notices: list[Notify] = field(default_factory=list)
     restarting: bool = False
     transaction: str = ""
 
@@ -153,6 +156,7 @@ class Line:
                     self._told(self.dialect.encode_question(effect.question, self.site.station))
                 case Notify():
                     self._told(self.dialect.encode_notice(effect, self.site.station, self.site.now))
+                    self.notices.append(effect)
                 case _:
                     pass
         self._read()
@@ -178,6 +182,8 @@ class Line:
             self.answers[ident] += 1
             if kind == 4:
                 self.codes[ident] = rest[0]
+            else:
+                self.results[ident] = rest[0]
 
     # --- what the others do
 
@@ -203,6 +209,12 @@ class Line:
                 case _:
                     pass
         self._take(chance)
+        notices, self.notices = self.notices[-5:], []
+        for notice in notices:
+            answer = chance.draw(self.version.hostile_answers(notice.kind.value))
+            meant = None if answer is None else self.dialect.decode_notice_answer(notice, answer)
+            if meant is not None:
+                self.do(meant)
 
     def _answer(self, question: Ask, chance: st.DataObject) -> None:
         """By a result, good or not, by a CALLERROR, or not at all."""

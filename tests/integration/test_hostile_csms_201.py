@@ -162,6 +162,8 @@ async def test_floods_of_every_kind_are_answered_call_by_call_and_keep_nobody_wa
                         lambda number, action=action, flood=flood: (action, json.dumps(flood(number))), HEAVY_MANY
                     )
                     assert verdicts.total() == HEAVY_MANY, action
+                    if action.endswith("Report"):
+                        await edged.until(lambda: _has_room(victim), "its reports have been told")
                 assert (await victim.csms.flood(_reserve, 1000)).total() == 1000
                 verdicts = await victim.csms.flood(_light, 2000)
             assert verdicts.total() == 2000 and len(verdicts) > 8
@@ -412,6 +414,7 @@ async def test_what_nobody_may_know_is_nowhere(edged: Edged):
             await until(lambda: bool(server.calls), "the archive has come")
             shown = {"log": edged.log, "status": json.dumps(await edged.status())}
             shown["reports"] = json.dumps([payload for name, payload in csms.payloads if name.startswith("Notify")])
+            assert all(f'"{action}"' in edged.log for action in ("SetNetworkProfile", "SendLocalList", "SetVariables"))
             for place, text in shown.items():
                 assert SECRET[:15] not in text, f"{place}: {text[max(0, text.find(SECRET[:15]) - 300) :][:400]}"
             archive = gzip.decompress(server.calls[-1].body).decode("utf-8", "replace")
