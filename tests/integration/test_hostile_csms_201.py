@@ -13,7 +13,7 @@ from typing import Any
 
 from edged.simulator.csms import Csms
 from tests.fakes.file_servers import WebServer, status
-from tests.integration.daemon import PATIENCE_S, Edged, charger
+from tests.integration.daemon import PATIENCE_S, Edged, charger, site_file
 from tests.integration.tyrant import Tyrant, Victim, now, suffering, until
 
 BOTH = ("ocpp2.0.1", "ocpp1.6")
@@ -172,6 +172,38 @@ async def test_floods_of_every_kind_are_answered_call_by_call_and_keep_nobody_wa
             await victim.unharmed()
             assert victim.csms.calls["SecurityEventNotification"] <= 24, "the outbox was flooded"
             assert len(friend.received("Heartbeat")) > beats and not friend.violations
+
+
+# --- a boot that is answered badly, or late
+
+
+async def test_calls_before_the_boot_is_answered_harm_nobody_and_change_nothing_of_the_boot(edged: Edged):
+    """It asks and asks, says what is no answer, and says its word about the boot at last."""
+    boots: list[str] = []
+
+    def keep_waiting(ident: str, payload: Json) -> list[object]:
+        boots.append(ident)
+        return []
+
+    async with Tyrant(versions=("ocpp2.0.1",)) as csms:
+        csms.answer("BootNotification", keep_waiting)
+        document = site_file({"box": charger("phoenix-charx-sec", "127.0.0.1:9")}, csms=csms.url)
+        document["stations"][0]["csms"]["versions"] = ["ocpp2.0.1"]
+        edged.configure(document)
+        await edged.up()
+        await until(lambda: bool(boots), "it has said that it is there")
+        assert (await csms.flood(_light, 500)).total() == 500
+        for action, flood in HEAVY.items():
+            await csms.call(action, flood(1))
+        for junk in ([3, "nobody", {"status": "Accepted"}], [3, boots[-1]], [2, boots[-1], "Reset", {}], [9], "x"):
+            await csms.line.send(json.dumps(junk))
+        await until(lambda: csms.answers["-1"] >= 2, "it has read that")
+        assert set(csms.calls) == {"BootNotification"}, "it spoke before it was accepted"
+        csms.answer_well("BootNotification")
+        await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
+        await csms.line.send(json.dumps([3, boots[-1], {"status": "Accepted", "currentTime": now(), "interval": 1}]))
+        await until(lambda: csms.calls["Heartbeat"] >= 1, "it is in service")
+        assert "Traceback" not in edged.log
 
 
 # --- reports that nobody takes
