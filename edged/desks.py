@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edged.domain.effects import Reply
 from edged.domain.events import Event
@@ -23,13 +23,15 @@ from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
 from edged.mqtt.desk import Desk, TellTransfers
 from edged.mqtt.ledger import KeptReply, Key
-from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.topics import CsmsView, Shown
 from edged.ports import Clock, StoreError
 from edged.store.port import SavedReply, Store
 from edged.views import EngineView
+
+if TYPE_CHECKING:
+    from edged.mqtt.mirror import MqttMirror
 
 _log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edged import __version__, certificates
 from edged.chargers.driver import ChargerDriver
@@ -34,7 +34,6 @@ from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine
 from edged.local.control import ControlServer
-from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
 from edged.mqtt.setup import options_from
 from edged.mqtt.topics import CsmsView, GatewayView, HealthView
@@ -54,6 +53,9 @@ from edged.views import Watcher, status_document
 from edged.words import back_off_policy, connection_settings
 from edged.workshop import Workshop
 from edged.yard import Yard
+
+if TYPE_CHECKING:
+    from edged.mqtt.mirror import MqttMirror
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +116,8 @@ class Gateway:
 
     def _build(self) -> None:
         if self.settings.mqtt is not None:
+            from edged.mqtt.mirror import MqttMirror  # two MiB that only a site with a broker needs
+
             self._mirror = MqttMirror(
                 options_from(self.settings.mqtt, gateway_id=self.settings.gateway.id),
                 self._view,
