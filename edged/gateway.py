@@ -70,6 +70,12 @@ BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 5.0
 
 
+def boot_id(run_id: str, utc: datetime) -> str:
+    """A name for a run that sorts behind those of the runs before it, and behind the bare run ids of former releases.
+    `utc`: as the run knows it, which is never earlier than what the store has seen."""
+    return f"t{int(utc.timestamp()):010d}-{run_id}"
+
+
 class Gateway:
     """One daemon. `run` returns the exit status that somebody asked for by `leave`."""
 
@@ -156,7 +162,7 @@ class Gateway:
         dialect, *others = versions_of(settings, self._opened.store.value(VERSION + settings.id))
         now = self._clock.now()
         floor = self._opened.store.last_wall() or now.utc
-        boot = Boot(id=self._run_id, floor=floor, started_s=now.monotonic_s)
+        boot = Boot(id=boot_id(self._run_id, now.utc), floor=floor, started_s=now.monotonic_s)
         fresh = fresh_station(
             settings,
             self.settings.gateway,

@@ -262,7 +262,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """This run of the daemon. `id` is new each time and never used again; it seeds transaction ids.
+    """This run of the daemon. `id` is new each time and never used again; it seeds transaction ids. Those of later
+    runs sort behind those of earlier ones: what is kept of the oldest goes first.
 
     `floor`: the last wall clock that the store had seen when this run began. `started_s`: monotonic.
     `reason`: why it started, in 1.6's/2.x's words where the last run left one (*kept* for the next run).

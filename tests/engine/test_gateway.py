@@ -6,6 +6,8 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,20 @@ import pytest
 import yaml
 
 from edged.domain.commands import ReserveNow
-from edged.domain.events import Event
+from edged.domain.events import Event, Tick
 from edged.domain.journal import Journal, SecurityEntry
+from edged.domain.provisioning import MAX_CORRECTIONS
+from edged.domain.step import step
 from edged.engine import Engine
-from edged.gateway import DATABASE, Gateway
+from edged.gateway import DATABASE, Gateway, boot_id
 from edged.local.control import ControlServer, ControlSocketError
 from edged.settings import SettingsErrors
 from edged.site import load_site
+from edged.store import loading, records
 from edged.store.opening import open_store
+from edged.store.port import Table, Writes
 from edged.system.notify import Notifier
-from tests.fakes.site import START
+from tests.fakes.site import START, station
 
 NOBODY = "127.0.0.1:9"
 """The discard port: refused at once."""
@@ -210,3 +216,21 @@ async def test_it_does_not_begin_where_another_listens(house: House):
         assert house.control.exists()
     house.gateway._opened.store.close()
     assert "READY=1" not in house.ear.heard
+
+
+@pytest.mark.parametrize("floor_s", [0, 1_790_000_000])
+def test_of_many_runs_without_a_clock_the_corrections_of_the_newest_are_kept(tmp_path: Path, floor_s: int) -> None:
+    """They come back from the disk in the order of their names, whatever the random part of those is."""
+    store = open_store(tmp_path / DATABASE, wall=START).store
+    store.commit("TEST", Writes(put={Table.CORRECTION: {"fa11": {"value": 1.0}}}), START)  # a name of a former release
+    runs: list[str] = []
+    for number in range(40):
+        utc = datetime.fromtimestamp(floor_s + 10 * number, UTC)
+        runs.append(boot_id(("c0ffee", "0ddba11", "f00d", "ab1e", "5eed")[number % 5], utc))
+        fresh = station(synchronized=False)
+        before = loading.load(store.load("TEST"), replace(fresh, boot=replace(fresh.boot, id=runs[-1]))).station
+        after = step(before, Tick(), replace(before.clock, synchronized=True)).station
+        store.commit("TEST", records.writes(before, after, ()), START)
+    found = loading.load(store.load("TEST"), station()).station.corrections
+    assert set(found) == set(runs[-MAX_CORRECTIONS:])
+    store.close()
