@@ -161,7 +161,8 @@ class Central:
             self._send([4, ident, "NotSupported", "no such message", {}])
             return
         if action != "BootNotification" and ident not in self.answers and random.random() < moods.rude:
-            self.refused.add(json.dumps(payload, sort_keys=True))
+            self.refused.add(_words(payload))
+            self.books.refused(action, payload)
             self._send([4, ident, "InternalError", "a bad moment", {}])
             return
         result = self._process(ident, action, payload)
@@ -204,9 +205,9 @@ class Central:
             return self._fresh(ident, action, payload)
         content = _content(payload)
         known = self.answers.get(ident)
-        words = json.dumps(payload, sort_keys=True)
+        words = _words(payload)
         if known is None and words in self.refused:  # it comes again under another id: told by what it says
-            twin = next((one for one in self.received if json.dumps(one.payload, sort_keys=True) == words), None)
+            twin = next((one for one in self.received if _words(one.payload) == words), None)
             if twin is not None:
                 return twin.answer
         if known is not None:
@@ -419,6 +420,11 @@ def energies(payload: dict[str, Any]) -> list[float]:
 def triggered(payload: dict[str, Any]) -> bool:
     """MeterValues that were asked for by TriggerMessage: perishable, none of the durable records."""
     return any(v.get("context") == "Trigger" for s in payload.get("meterValue", ()) for v in s["sampledValue"])
+
+
+def _words(payload: dict[str, Any]) -> str:
+    """Whether it is late may be said at the second time only."""
+    return json.dumps({key: value for key, value in payload.items() if key != "offline"}, sort_keys=True)
 
 
 def _content(payload: dict[str, Any]) -> str:

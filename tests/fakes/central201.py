@@ -196,6 +196,11 @@ class Books:
 
     # --- reports
 
+    def refused(self, action: str, payload: dict[str, Any]) -> None:
+        """A page that was refused does not come again: the next one does."""
+        if action in REPORTS:
+            self._page(action, payload)
+
     def _page(self, action: str, payload: dict[str, Any]) -> None:
         key = (action, payload["requestId"])
         due = self.pages.get(key, 0)

@@ -13,7 +13,7 @@ from edged.domain.effects import Effect, Enqueue, EventRecord, ReservationRecord
 from edged.domain.events import ConnectorObserved, Event, PresentToken, TokenAnswered
 from edged.domain.monitors import EventTrigger, Origin, SetMonitors
 from edged.domain.pending import PendingEvseReset, PendingReport
-from edged.domain.places import connectors_of, counted, free_places, guaranteed
+from edged.domain.places import connectors_of, counted, free_places, guaranteed, pinned_places
 from edged.domain.policy import StopPoint
 from edged.domain.station import Connector, Station
 from edged.domain.types import Phase
@@ -129,7 +129,7 @@ def _places(station: Station) -> dict[int, frozenset[str]]:
     waiting = {
         c.layout.evse_id: frozenset({c.layout.connector_type.casefold()})
         for c in station.connectors.values()
-        if _undecided(station, c) and all(one is c or one.phase is Phase.IDLE for one in station.siblings(c.number))
+        if _undecided(station, c) and all(_undecided(station, one) for one in station.siblings(c.number))
     }
     return {**waiting, **free_places(station)}
 
@@ -137,9 +137,9 @@ def _places(station: Station) -> dict[int, frozenset[str]]:
 def _undecided(station: Station, connector: Connector) -> bool:
     running = station.running(connector.number)
     driverless = running is None or (running.id_token is None and running.halted is None)
-    pinned = any(one.target.pinned for one in station.reservations.values())
+    kept = connector.layout.evse_id in pinned_places(station)
     in_order = station.effective(connector.number) and not connector.blocked and connector.scheduled is not False
-    return in_order and driverless and connector.authorization is None and not connector.spent and not pinned
+    return in_order and driverless and connector.authorization is None and not connector.spent and not kept
 
 
 def _same_chargers(before: Station, after: Station) -> bool:

@@ -113,7 +113,7 @@ class Operator201:
     def start(self) -> None:
         number, name = self.place(), self.some(*TOKENS)
         where: dict[str, Any] = {"evseId": self.world.evse_of(number)} if number else {}
-        if self.random.random() < 0.3:
+        if name in ("ALICE", "BOB") and self.random.random() < 0.5:
             where["groupIdToken"] = token("FAMILY", "Central")
         if self.random.random() < 0.3:
             profile = self.profile("TxProfile")

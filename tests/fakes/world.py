@@ -286,6 +286,9 @@ class World:
         self.keys_made = 0
         self.door = Door(self.plan.rules.security_profile)
         self.boxes = {one.number: Wallbox(one.number, self, one.capabilities) for one in self.plan.layouts}
+        if self.plan.version == V201 or self.plan.switches:
+            for box in self.boxes.values():
+                box.energy_wh += box.number  # 2.0.1 tells two connectors of an EVSE apart by their registers alone
         self.agreed = self.version_kept = self.plan.version
         self.given_up: set[int] = set()
         self.central = Central(self, version=self.agreed)

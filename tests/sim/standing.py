@@ -16,6 +16,7 @@ from edged.domain.effects import (
     MeterRecord,
     Record,
     RecordKind,
+    Reply,
     ReservationRecord,
     TransactionRecord,
 )
@@ -75,8 +76,8 @@ class Standing:
         quiet = station.queued == 0 and not world.committing and len(world.engine.inbox) == 0
         for number in station.connectors:
             running = station.running(number)
-            if running is None:
-                continue
+            if running is None or station.connectors[number].observed_at_s is None:
+                continue  # what its charger does nobody knows yet
             state = _state(station, number)
             known = self.since.get(running.id)
             if known is None or known[0] != state or not serving or not quiet:
@@ -146,11 +147,17 @@ def _of(record: Record, transaction_id: str) -> bool:
 def the_csms_is_told_of_each_reservation_that_ends_by_itself(
     before: Station, after: Station, effects: tuple[Effect, ...]
 ) -> None:
-    """Expired and Removed, and nothing else (H04.FR.01); not in a version that has no words for it."""
+    """Expired and Removed, of its own, and nothing else (H04.FR.01); not in a version that has no words for it. What
+    the site has taken away of the CSMS's is Removed too."""
     told = [e.record for e in effects if isinstance(e, Enqueue) and isinstance(e.record, ReservationRecord)]
-    ended = [
-        (e.data["reservation_id"], ENDINGS[e.kind]) for e in effects if isinstance(e, Announce) and e.kind in ENDINGS
-    ]
+    asked = {e.request.channel for e in effects if isinstance(e, Reply)}
+    ended = []
+    for effect in effects:
+        if isinstance(effect, Announce) and (effect.kind in ENDINGS or effect.kind == "reservation.cancelled"):
+            gone = before.reservations[effect.data["reservation_id"]]
+            own_hand = effect.kind == "reservation.cancelled" and asked == {"csms"}
+            if gone.source == "csms" and not own_hand:
+                ended.append((gone.id, ENDINGS.get(effect.kind, "Removed")))
     if not before.policy.reservation_records:
         assert not told or after.policy.reservation_records
         return
@@ -202,13 +209,12 @@ def what_ended_by_itself_was_told_in_order(laws: Laws) -> None:
     for seq, record in sorted(laws.records.items()):
         if not isinstance(record, ReservationRecord):
             continue
-        wanted = (record.reservation_id, record.outcome.value)
-        if position < len(told) and told[position] == wanted:
-            while position < len(told) and told[position] == wanted and seq not in laws.given_up:
-                position += 1
+        wanted, there = (record.reservation_id, record.outcome.value), position
+        while position < len(told) and told[position] == wanted:
+            position += 1
+            if told[position : position + 1] != [wanted] or seq not in laws.given_up:
                 break
-        else:
-            assert seq in laws.given_up, f"nobody was told that reservation {wanted} has ended"
+        assert position > there or seq in laws.given_up, f"nobody was told that reservation {wanted} has ended"
     assert position == len(told) or laws.given_up, f"invented: {told[position:]}"
 
 
