@@ -27,9 +27,10 @@ check: dev ## format, lint, types, import contracts, sizes
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
 
+# Four at a time on any machine: most tests wait for a line, a charger or a clock, and not for the processor.
 test: dev ## the tests
 	@tools/need.sh mosquitto mosquitto
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 4 $(PYTEST_ARGS)
 
 bench: dev ## measure: make bench ARGS="--quick"
 	$(BIN)/python -m benchmarks $(ARGS)
