@@ -14,7 +14,7 @@ from edged.domain.events import ConnectorObserved, Event, PresentToken, TokenAns
 from edged.domain.monitors import EventTrigger, Origin, SetMonitors
 from edged.domain.pending import PendingEvseReset, PendingReport
 from edged.domain.places import connectors_of, counted, free_places, guaranteed, pinned_places
-from edged.domain.policy import StopPoint
+from edged.domain.policy import ReservationUse, StopPoint
 from edged.domain.station import Connector, Station
 from edged.domain.types import Phase
 
@@ -103,6 +103,16 @@ def check_points(before: Station, event: Event, after: Station) -> None:
         assert not (dry and points == {StopPoint.ENERGY_TRANSFER}), "no energy flows any more, and it goes on"
     if isinstance(event, ARRIVALS):
         _check_promise(before, after)
+    if before.policy is after.policy and after.policy.reservation_used is ReservationUse.TOKEN_AUTHORIZED:
+        new = _let_in_for(after) - _let_in_for(before)
+        assert not new & after.reservations.keys(), "a driver was let in for a reservation that is still pending"
+
+
+def _let_in_for(station: Station) -> set[int | None]:
+    """The reservations of drivers who were let in: they wait, or charge."""
+    waiting = {c.authorization.reservation_id for c in station.connectors.values() if c.authorization is not None}
+    charging = {one.reservation_id for one in station.transactions.values() if one.active}
+    return {one for one in waiting | charging if one is not None}
 
 
 def _stop_points(station: Station) -> frozenset[StopPoint]:

@@ -321,8 +321,9 @@ def no_energy_for_a_token_that_does_not_match_a_reservation(laws: Laws) -> None:
     for number, box in world.boxes.items():
         entitled = not box.contactor
         if world.alive() and not box.unreachable and not entitled:
-            running = world.engine.station.charges(number)
-            entitled = running is not None and not _blocked(world, running.id)
+            running = world.engine.station.running(number)
+            named = running is not None and running.id_token is not None and running.halted is None
+            entitled = running is not None and named and not _blocked(world, running.id)
         unsteered = world.stalled and number not in world.engine.wanted  # it has not even begun
         if entitled or not world.alive() or box.unreachable or unsteered:
             laws.entitled_s[number] = world.elapsed_s
