@@ -136,11 +136,11 @@ def _check_promise(before: Station, after: Station) -> None:
 
 def _places(station: Station) -> dict[int, frozenset[str]]:
     """The free EVSEs, and those where a car stands whose driver nobody knows yet."""
-    waiting = {
-        c.layout.evse_id: frozenset({c.layout.connector_type.casefold()})
-        for c in station.connectors.values()
-        if _undecided(station, c) and all(_undecided(station, one) for one in station.siblings(c.number))
-    }
+    waiting: dict[int, frozenset[str]] = {}
+    for connector in station.connectors.values():
+        siblings = station.siblings(connector.number)
+        if all(_undecided(station, one) for one in siblings):
+            waiting[connector.layout.evse_id] = frozenset(one.layout.connector_type.casefold() for one in siblings)
     return {**waiting, **free_places(station)}
 
 
