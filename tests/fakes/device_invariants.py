@@ -175,7 +175,7 @@ class Alerts:
         check_device(after)
         check_points(before, event, after)
         if isinstance(event, SetMonitors):
-            self.passed &= {n for n, one in after.monitors.items() if one is before.monitors.get(n)}
+            self.passed &= {n for n, one in after.monitors.items() if one is before.monitors.get(n) or one.alerted}
         self.passed &= after.monitors.keys()
         for effect in effects:
             if isinstance(effect, Enqueue) and isinstance(effect.record, EventRecord):
