@@ -1,4 +1,4 @@
-"""The fields that orders of files share, whatever the version: addresses, retries.
+"""The fields that orders of files share, whatever the version: addresses, retries, and all of GetLog.
 
 Owns how they are read and bounded. Refuses to know whether an address is one of a file: the answer to one that is none
 differs by message, so that is the core's.
@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edged.dialects.fields import Unreadable
+from edged.dialects.fields import Unreadable, read_bound
+from edged.domain.commands import GetLog
+from edged.domain.files import LogKind, LogOrder
 from edged.domain.location import MAX_CHARS
+from edged.domain.types import RequestRef
+from edged.ocpp.dialect import CallRefused
 from edged.ocpp.rpc import ErrorCode
 
 MAX_RETRIES: Final = 100
@@ -34,3 +38,22 @@ def read_retries(payload: Mapping[str, Any]) -> int:
 
 def read_interval_s(payload: Mapping[str, Any]) -> int:
     return min(max(int(payload.get("retryInterval", INTERVAL_S)), 0), MAX_INTERVAL_S)
+
+
+def read_log(payload: Mapping[str, Any], request: RequestRef) -> GetLog | CallRefused:
+    """GetLog, which both versions word alike."""
+    wanted = payload["log"]
+    try:
+        order = LogOrder(
+            kind=LogKind(payload["logType"]),
+            location=read_location(wanted, "remoteLocation", "log."),
+            filename="",
+            oldest=read_bound(wanted, "oldestTimestamp", "log."),
+            latest=read_bound(wanted, "latestTimestamp", "log."),
+            retries=read_retries(payload),
+            retry_interval_s=read_interval_s(payload),
+            request_id=payload["requestId"],
+        )
+    except Unreadable as error:
+        return error.refused
+    return GetLog(request, order)

@@ -12,22 +12,19 @@ nothing: it tells what is so as soon as it may. It must not while
 A notification that is hard-wired heeds none of these, and no switch that ends monitoring.
 
 Invariants: of a threshold that is passed the CSMS hears once, and once that it no longer is, whatever restarts lie
-between (N07.FR.14) · the ids of events rise · at most `MAX_QUEUED` messages with `MAX_QUEUED_EVENTS` events wait for
-the CSMS, the least severe go · in the long run it is one message in `RECOVERY_S`, notifications apart.
+between (N07.FR.14) · in the long run it is one message in `RECOVERY_S`, notifications apart. How what is said becomes
+messages is `telling`'s.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from edged.domain import device_model
 from edged.domain.configuration import DAY_S
-from edged.domain.device_model_facts import LOCK, connectors_of
+from edged.domain.device_model_facts import connectors_of
 from edged.domain.device_model_terms import Entry
-from edged.domain.effects import EventRecord
-from edged.domain.hardware import Fault, FaultCode
 from edged.domain.monitoring import NUMERIC
 from edged.domain.monitors import (
     LOWEST_SEVERITY,
@@ -36,12 +33,12 @@ from edged.domain.monitors import (
     EventTally,
     EventTrigger,
     Monitor,
-    MonitorEvent,
     MonitorKind,
     Origin,
 )
 from edged.domain.own_monitors import prepare
 from edged.domain.station import Station
+from edged.domain.telling import Said, tell
 from edged.domain.transition import Draft
 from edged.domain.types import Now
 from edged.domain.variables import Component, Variable
@@ -51,11 +48,6 @@ MINUTE_S = 60.0
 BURST = 20
 RECOVERY_S = 5.0
 CRITICAL_SEVERITY = 3
-MAX_QUEUED = 1000
-MAX_QUEUED_EVENTS = 4000
-EVENTS_A_MESSAGE = 20
-LAST_EVENT_ID = 2**31 - 1
-PROBLEM = "Problem"
 
 
 def watch(draft: Draft) -> None:
@@ -97,17 +89,6 @@ class _Reading:
     number: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What a monitor says, before it has an id."""
-
-    monitor: Monitor
-    trigger: EventTrigger
-    text: str
-    cleared: bool
-    transaction_id: str | None
-
-
 class _Look:
     """One look; never leaves this module."""
 
@@ -117,7 +98,7 @@ class _Look:
         self.draft = draft
         self.station = draft.station
         self.read: dict[tuple[Component, Variable], _Reading | None] = {}
-        self.said: list[_Said] = []
+        self.said: list[Said] = []
         self.changed: dict[int, Monitor] = {}
         self.due: dict[int, float] = {}
         self.slots: dict[int, int] = {}
@@ -143,7 +124,7 @@ class _Look:
                 )
             )
         if self.said:
-            messages = _tell(self.draft, self.said)
+            messages = tell(self.draft, self.said)
             allowance = Allowance(left - messages, self.draft.now.monotonic_s)
             self.draft.update(watch=replace(self.draft.station.watch, allowance=allowance))
 
@@ -261,7 +242,7 @@ class _Look:
     ) -> None:
         if transaction_id is None:
             transaction_id = self._transaction(monitor.component)
-        self.said.append(_Said(monitor, trigger, text, cleared, transaction_id))
+        self.said.append(Said(monitor, trigger, text, cleared, transaction_id))
 
 
 def _worst_heard(station: Station) -> int:
@@ -331,78 +312,3 @@ def _slot(now: Now, period_s: float) -> int | None:
     midnight = now.utc.replace(hour=0, minute=0, second=0, microsecond=0)
     slots_a_day = math.ceil(DAY_S / period_s)
     return now.utc.toordinal() * slots_a_day + int((now.utc - midnight).total_seconds() // period_s)
-
-
-# --- telling
-
-
-def _tell(draft: Draft, said: list[_Said]) -> int:
-    """In how many messages. Notifications first: what else is wrong with that connector may follow from them."""
-    said.sort(key=lambda one: one.monitor.origin is not Origin.NOTIFICATION)
-    events: list[MonitorEvent] = []
-    last = draft.station.monitoring.last_event
-    for one in said:
-        last = last + 1 if last < LAST_EVENT_ID else 1
-        events.append(_event(draft.station, last, one, events))
-    draft.update(monitoring=replace(draft.station.monitoring, last_event=last))
-    at = draft.station.stamp(draft.now)
-    parts = [tuple(events[start : start + EVENTS_A_MESSAGE]) for start in range(0, len(events), EVENTS_A_MESSAGE)]
-    for part in parts:
-        _make_room(draft, len(part))
-        draft.enqueue(EventRecord(at, part))
-    return len(parts)
-
-
-def _event(station: Station, number: int, said: _Said, earlier: list[MonitorEvent]) -> MonitorEvent:
-    monitor = said.monitor
-    problem = monitor.variable.name == PROBLEM and said.text == "true"
-    fault = next(_faults(station, monitor.component), None) if problem else None
-    return MonitorEvent(
-        id=number,
-        trigger=said.trigger,
-        component=monitor.component,
-        variable=monitor.variable,
-        value=said.text,
-        origin=monitor.origin,
-        severity=monitor.severity,
-        monitor_id=None if monitor.origin is Origin.NOTIFICATION else monitor.id,
-        cleared=said.cleared,
-        transaction_id=said.transaction_id,
-        cause=_cause(monitor.component, earlier) if problem else None,
-        tech_code="" if fault is None else fault.vendor_code or fault.code.value,
-        tech_info="" if fault is None else f"{fault.code.value}: {fault.info}" if fault.info else fault.code.value,
-    )
-
-
-def _faults(station: Station, component: Component) -> Iterator[Fault]:
-    for connector in connectors_of(station, component):
-        for fault in connector.faults:
-            if component.name != LOCK or fault.code is FaultCode.CONNECTOR_LOCK:
-                yield fault
-
-
-def _cause(component: Component, earlier: list[MonitorEvent]) -> int | None:
-    """The lock that has failed in the same look, at this place or within it."""
-    for event in earlier:
-        at_it = component.evse in (None, event.component.evse)
-        if event.component.name == LOCK and at_it and not event.cleared and component.name != LOCK:
-            return event.id
-    return None
-
-
-def _make_room(draft: Draft, events: int) -> None:
-    """For one more message with so many events in the queue. Never the first of it: it may be under way."""
-    queue = draft.station.event_queue
-    held = sum(len(record.events) for record in queue.values())
-    full = len(queue) >= MAX_QUEUED or held + events > MAX_QUEUED_EVENTS
-    if full != draft.station.watch.dropping:
-        draft.update(watch=replace(draft.station.watch, dropping=full))
-        if full:
-            draft.announce("monitoring.events_dropped", None, reason="as many wait for the CSMS as there is room for")
-    while len(queue) >= MAX_QUEUED or (held + events > MAX_QUEUED_EVENTS and len(queue) > 1):
-        first = min(queue)
-        behind = (seq for seq in queue if seq != first)
-        seq = min(behind, key=lambda seq: (-draft.station.event_queue[seq].severity, seq))
-        held -= len(queue[seq].events)
-        draft.dequeue(seq, queue[seq])
-        queue = draft.station.event_queue

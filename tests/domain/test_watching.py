@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.domain import watching
+from edged.domain import telling, watching
 from edged.domain.effects import Dequeue, Enqueue, EventRecord
 from edged.domain.events import BootAnswered, LinkUp, RecordDelivered, Registration, VersionAgreed
 from edged.domain.hardware import ChargerState, Fault, FaultCode, LockState, Meter
@@ -282,7 +282,7 @@ def test_what_one_look_finds_is_told_in_one_message_with_ids_that_rise() -> None
     site.outbox.clear()
     draws(site, 500)
     (record,) = [one for one in site.outbox.values() if isinstance(one, EventRecord)]
-    assert len(record.events) == watching.EVENTS_A_MESSAGE
+    assert len(record.events) == telling.EVENTS_A_MESSAGE
     ids = [event.id for event in told(site)]
     assert ids == list(range(1, len(ids) + 1))
     site.restart()
@@ -292,7 +292,7 @@ def test_what_one_look_finds_is_told_in_one_message_with_ids_that_rise() -> None
 
 
 def test_there_is_an_end_to_the_queue_and_the_least_severe_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "MAX_QUEUED", 4)
+    monkeypatch.setattr(telling, "MAX_QUEUED", 4)
     site = open_site()
     loud = put(site, DELTA, 10.0, severity=2)
     put(site, MonitorKind.PERIODIC, 1.0, severity=8)
@@ -502,7 +502,7 @@ def test_chatter_does_not_keep_what_is_critical_from_being_told_at_once() -> Non
 
 
 def test_messages_with_many_events_fill_the_queue_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "MAX_QUEUED_EVENTS", 30)
+    monkeypatch.setattr(telling, "MAX_QUEUED_EVENTS", 30)
     site = open_site()
     for severity in range(10):
         put(site, DELTA, 10.0, severity=severity)

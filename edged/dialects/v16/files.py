@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from edged.dialects.fields import Unreadable, read_bound, read_moment
-from edged.dialects.file_fields import read_interval_s, read_location, read_retries
+from edged.dialects.file_fields import read_interval_s, read_location, read_log, read_retries
 from edged.domain import firmware, log_upload
 from edged.domain.answers import FileStatus
 from edged.domain.commands import GetLog, UpdateFirmware
@@ -99,27 +99,9 @@ def _diagnostics(payload: Payload, request: RequestRef) -> Event | CallRefused:
     return GetLog(request, order)
 
 
-def _log(payload: Payload, request: RequestRef) -> Event | CallRefused:
-    wanted = payload["log"]
-    try:
-        order = LogOrder(
-            kind=LogKind(payload["logType"]),
-            location=read_location(wanted, "remoteLocation", "log."),
-            filename="",
-            oldest=read_bound(wanted, "oldestTimestamp", "log."),
-            latest=read_bound(wanted, "latestTimestamp", "log."),
-            retries=read_retries(payload),
-            retry_interval_s=read_interval_s(payload),
-            request_id=payload["requestId"],
-        )
-    except Unreadable as error:
-        return error.refused
-    return GetLog(request, order)
-
-
 DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefused]]] = {
     "GetDiagnostics": _diagnostics,
-    "GetLog": _log,
+    "GetLog": read_log,
     "SignedUpdateFirmware": _signed_update,
     "UpdateFirmware": _update,
 }

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from edged.dialects.fields import Unreadable, read_bound, read_moment
-from edged.dialects.file_fields import read_interval_s, read_location, read_retries
+from edged.dialects.file_fields import read_interval_s, read_location, read_log, read_retries
 from edged.dialects.v201.words import with_info
 from edged.domain import firmware, log_upload
 from edged.domain.answers import FileStatus
-from edged.domain.commands import GetLog, UpdateFirmware
+from edged.domain.commands import UpdateFirmware
 from edged.domain.effects import FirmwareRecord, LogRecord, Reply
 from edged.domain.events import Event
-from edged.domain.files import FirmwareOrder, LogKind, LogOrder
+from edged.domain.files import FirmwareOrder
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.ocpp.dialect import CallRefused, Inexpressible, Payload
@@ -49,24 +49,6 @@ def _update(payload: Payload, request: RequestRef) -> Event | CallRefused:
     except Unreadable as error:
         return error.refused
     return UpdateFirmware(request, order)
-
-
-def _log(payload: Payload, request: RequestRef) -> Event | CallRefused:
-    wanted = payload["log"]
-    try:
-        order = LogOrder(
-            kind=LogKind(payload["logType"]),
-            location=read_location(wanted, "remoteLocation", "log."),
-            filename="",
-            oldest=read_bound(wanted, "oldestTimestamp", "log."),
-            latest=read_bound(wanted, "latestTimestamp", "log."),
-            retries=read_retries(payload),
-            retry_interval_s=read_interval_s(payload),
-            request_id=payload["requestId"],
-        )
-    except Unreadable as error:
-        return error.refused
-    return GetLog(request, order)
 
 
 # --- answers
@@ -116,7 +98,7 @@ def _status(action: str, status: str, request_id: int | None) -> Request:
 
 
 DECODERS: Final[Mapping[str, Callable[[Payload, RequestRef], Event | CallRefused]]] = {
-    "GetLog": _log,
+    "GetLog": read_log,
     "UpdateFirmware": _update,
 }
 ENCODERS: Final[Mapping[str, Callable[[Reply, Station], Payload | CallRefused]]] = {
