@@ -27,7 +27,6 @@ from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
 from edged.csms.link import Link
 from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
-from edged.domain import access
 from edged.domain.events import Started, SuspicionRaised
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
@@ -36,7 +35,7 @@ from edged.engine import Engine
 from edged.local.control import ControlServer
 from edged.mqtt.names import Names
 from edged.mqtt.setup import options_from
-from edged.mqtt.topics import CsmsView, GatewayView, HealthView
+from edged.mqtt.topics import GatewayView, HealthView
 from edged.ports import StoreError
 from edged.settings import Settings, StationSettings
 from edged.shape import fresh_station
@@ -49,7 +48,7 @@ from edged.system.clock import SystemClock
 from edged.system.host import SystemHost
 from edged.system.notify import Notifier
 from edged.unit import Begun, Unit
-from edged.views import Watcher, status_document
+from edged.views import Watcher
 from edged.words import back_off_policy, connection_settings
 from edged.workshop import Workshop
 from edged.yard import Yard
@@ -223,7 +222,7 @@ class Gateway:
         engine.attach(link)
         jobs.attach(engine.post)
         unit = Unit(settings, engine, link, connection, of_connector, jobs, begun)
-        self._view.add(settings.id, engine, self._csms_view(unit))
+        self._view.add(settings.id, engine, unit.csms_view())
         return unit
 
     def _keep_version(self, identity: str, subprotocol: str) -> None:
@@ -346,17 +345,8 @@ class Gateway:
             unit.showing.cancel()
             unit.showing = None
         if self._mirror is not None:
-            self._view.see(unit.settings.id, self._csms_view(unit))
+            self._view.see(unit.settings.id, unit.csms_view())
             self._mirror.show(unit.engine.station, self._clock.now())
-
-    def _csms_view(self, unit: Unit) -> CsmsView:
-        return CsmsView(
-            url=unit.connection.settings.url,
-            version=unit.link.subprotocol if unit.link.connected else None,
-            security_profile=access.security_profile(unit.engine.station),
-            state="connected" if unit.link.connected else "connecting",
-            reason=unit.link.reason or None,
-        )
 
     def _gateway_view(self) -> GatewayView:
         return GatewayView(
@@ -392,18 +382,5 @@ class Gateway:
             "store": self._store_condition(),
             "mqtt": None if self._mirror is None else {"connected": self._mirror.link.connected},
             "buses": {str(bus.spec): plain(bus.statistics) for bus in self._yard.buses},
-            "stations": [
-                status_document(
-                    unit.engine.station,
-                    degraded=unit.engine.degraded,
-                    link={
-                        "url": unit.connection.settings.url,
-                        "security_profile": access.security_profile(unit.engine.station),
-                        "version": unit.link.subprotocol,
-                        "connected": unit.link.connected,
-                        "reason": unit.link.reason or None,
-                    },
-                )
-                for unit in self._units.values()
-            ],
+            "stations": [unit.status() for unit in self._units.values()],
         }

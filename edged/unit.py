@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edged.chargers.driver import ChargerDriver
 from edged.csms.connection import Connection
 from edged.csms.link import Link
+from edged.domain import access
 from edged.domain.station import Station
 from edged.domain.types import Now
 from edged.engine import Engine
 from edged.jobs import StationJobs
+from edged.mqtt.topics import CsmsView
 from edged.settings import StationSettings
+from edged.views import status_document
 
 
 class Begun:
@@ -47,3 +51,27 @@ class Unit:
         """Not before the start has been thought through: it may lead to another CSMS than the last run."""
         await self.begun.wait()
         await self.connection.run()
+
+    def csms_view(self) -> CsmsView:
+        """The way to the CSMS as MQTT shows it."""
+        return CsmsView(
+            url=self.connection.settings.url,
+            version=self.link.subprotocol if self.link.connected else None,
+            security_profile=access.security_profile(self.engine.station),
+            state="connected" if self.link.connected else "connecting",
+            reason=self.link.reason or None,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `edged status` shows of it."""
+        return status_document(
+            self.engine.station,
+            degraded=self.engine.degraded,
+            link={
+                "url": self.connection.settings.url,
+                "security_profile": access.security_profile(self.engine.station),
+                "version": self.link.subprotocol,
+                "connected": self.link.connected,
+                "reason": self.link.reason or None,
+            },
+        )
