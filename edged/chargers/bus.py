@@ -15,7 +15,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from random import Random
-from time import perf_counter
 
 from edged.chargers.bus_statistics import BusStatistics, Recorder
 from edged.chargers.job_queue import Job, JobQueue, Priority, Words
@@ -31,6 +30,7 @@ from edged.chargers.modbus import (
     Table,
     Write,
 )
+from edged.chargers.moments import moment
 from edged.chargers.unit_health import UnitHealth, UnitState
 from edged.chargers.wire import Answer, Wire, wire_over
 from edged.ports import ChargerError, ChargerUnreachable
@@ -123,7 +123,7 @@ class Bus:
         return self._unit(unit_id).session
 
     def last_answer_at(self, unit_id: int) -> float | None:
-        """perf_counter of the unit's last valid frame."""
+        """The moment of the unit's last valid frame."""
         return self._unit(unit_id).last_answer_at
 
     def turnaround_s(self, unit_id: int) -> float:
@@ -169,7 +169,7 @@ class Bus:
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._run(), name=f"bus {self.spec}")
             self._worker.add_done_callback(self._worker_ended)
-        now = perf_counter()
+        now = moment()
         if self._wire is None and self._down_reason:
             raise LineDown(self._down_reason)
         if self._queue.is_full:
@@ -204,7 +204,7 @@ class Bus:
             if self._wire is None:
                 await self._open()
                 continue
-            now = perf_counter()
+            now = moment()
             self._drop_expired(now)
             lookahead = max(LOOKAHEAD_S, self.spec.silence_s + 0.001)
             job, at = self._queue.pick(now, self._ready_at, lookahead)
@@ -255,7 +255,7 @@ class Bus:
         unit = self._units[job.unit_id]
         try:
             await pause_until(at)
-            now = perf_counter()
+            now = moment()
             self._record.waited(job.priority, now - job.queued_at)
             self._check_alive(job, unit, now)
             if unit.state is UnitState.DEAD and job.priority > Priority.COMMAND:
@@ -304,7 +304,7 @@ class Bus:
     async def _attempt(self, job: Job, unit: UnitHealth) -> Answer:
         """One transaction, counted; afterwards the line may be used again from `_line_ready_at` on."""
         assert self._wire is not None
-        started = perf_counter()
+        started = moment()
         unit.requests += 1
         try:
             answer = await self._wire.exchange(job.unit_id, job.request, unit.timeout_s)
@@ -316,7 +316,7 @@ class Bus:
                 self._finished(unit, started)
                 raise NoAnswer(str(error)) from error
             self._silences = 0
-            unit.answered(perf_counter(), None)
+            unit.answered(moment(), None)
             self._finished(unit, started)
             raise
         except (NoAnswer, ProtocolError) as error:
@@ -330,7 +330,7 @@ class Bus:
             raise
         self._silences = 0
         self._silences_allowed = FEWEST_SILENCES
-        unit.answered(perf_counter(), answer.turnaround_s)
+        unit.answered(moment(), answer.turnaround_s)
         self._record.turnaround(answer.turnaround_s)
         self._log_wire(job, answer.words)
         self._finished(unit, started)
@@ -340,13 +340,13 @@ class Bus:
         self._silences += 1
         if not job.forgiving:
             was = unit.state
-            unit.failed(perf_counter())
+            unit.failed(moment())
             if unit.state is UnitState.DEAD and was is not UnitState.DEAD:
                 log.warning("%s: unit %d has fallen silent", self.spec, job.unit_id)
 
     def _keep_away(self, unit: UnitHealth) -> None:
         if self._wire is not None and not self._wire.tells_late_replies:
-            unit.ready_at = max(unit.ready_at, perf_counter() + unit.late_limit_s)
+            unit.ready_at = max(unit.ready_at, moment() + unit.late_limit_s)
 
     def _finished(self, unit: UnitHealth, started: float) -> None:
         assert self._wire is not None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import perf_counter
 
 from edged.chargers.job_queue import JobQueue, Priority
+from edged.chargers.moments import moment
 from edged.chargers.unit_health import UnitStatistics
 from edged.chargers.wire import Wire
 
@@ -46,7 +46,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.opened = self.lost = self.retries = self.expired = self.refused = 0
-        self._started_at = perf_counter()
+        self._started_at: float | None = None
         self._turnarounds: deque[float] = deque(maxlen=SAMPLES)
         self._busy: deque[tuple[float, float]] = deque(maxlen=8192)
         self._waits: dict[Priority, deque[float]] = {priority: deque(maxlen=SAMPLES) for priority in Priority}
@@ -55,6 +55,8 @@ class Recorder:
         self._turnarounds.append(seconds)
 
     def transaction(self, started: float, ended: float) -> None:
+        if self._started_at is None:
+            self._started_at = started
         self._busy.append((ended, ended - started))
 
     def waited(self, priority: Priority, seconds: float) -> None:
@@ -68,8 +70,9 @@ class Recorder:
         queue: JobQueue,
         units: Mapping[int, UnitStatistics],
     ) -> BusStatistics:
-        now = perf_counter()
-        span = min(WINDOW_S, max(1e-3, now - self._started_at))
+        now = moment()
+        began = now if self._started_at is None else self._started_at
+        span = min(WINDOW_S, max(1e-3, now - began))
         ordered = sorted(self._turnarounds)
         return BusStatistics(
             is_open=wire is not None,

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from time import perf_counter
 
 from edged.chargers.bus import Bus
 from edged.chargers.job_queue import Priority
 from edged.chargers.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ExceptionReply
+from edged.chargers.moments import moment
 from edged.chargers.planning import Block, address_of, longest_hole, plan, split, unit_of
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_terms import Firmware, GapScope, Register, WriteFunction
@@ -60,7 +60,7 @@ class RegisterDevice:
     def silent_for_s(self) -> float | None:
         """Seconds since the last valid frame; None before the first."""
         at = self.bus.last_answer_at(self.unit_id)
-        return None if at is None else perf_counter() - at
+        return None if at is None else moment() - at
 
     def forget(self, firmware: Firmware | None) -> None:
         """The device may be another one now: drop what was learned of it, take the registers of its firmware."""

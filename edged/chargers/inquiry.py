@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from time import perf_counter
 
 from edged.chargers.hearing import Heard, hear_mbap, hear_rtu
 from edged.chargers.line import INBOX_BYTES, BusSpec, Inbox, LineDown, LineKind, Pipe, open_pipe, pause_until
 from edged.chargers.modbus import GATEWAY_SILENT, ExceptionReply, NoAnswer, ProtocolError, Read, Table
+from edged.chargers.moments import moment
 from edged.chargers.wire import Wire, wire_over
 from edged.ports import ChargerError
 
@@ -54,7 +54,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class _Debt:
-    """A question that a unit may still answer until then (perf_counter)."""
+    """A question that a unit may still answer until then (`moments.moment`)."""
 
     question: Read
     until: float
@@ -135,14 +135,14 @@ class Inquiry:
         await pause_until(max(wire.quiet_at + max(self.spec.silence_s, gap_s), self._owing_until(unit_id, question)))
         words: tuple[int, ...] | None = None
         error: ChargerError | None = None
-        started = perf_counter()
+        started = moment()
         try:
             words = (await wire.exchange(unit_id, question, timeout_s)).words
         except ExceptionReply as refusal:
             error = refusal
         except (NoAnswer, ProtocolError, LineDown) as failure:
             error = failure
-        round_trip_s = perf_counter() - started
+        round_trip_s = moment() - started
         if isinstance(error, (NoAnswer, ProtocolError)):
             try:
                 async with asyncio.timeout(SETTLE_AT_MOST_S):
@@ -152,7 +152,7 @@ class Inquiry:
             except LineDown as lost:
                 error = lost
         if (error is not None and not isinstance(error, ExceptionReply)) or unit_id in self._owes:
-            self._owes[unit_id] = _Debt(question, perf_counter() + LATE_LIMIT_S)
+            self._owes[unit_id] = _Debt(question, moment() + LATE_LIMIT_S)
         heard = self._heard(tap)
         if isinstance(error, LineDown):
             self.hang_ups += 1

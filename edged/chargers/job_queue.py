@@ -1,7 +1,7 @@
 """What waits for the line, and who is next. No I/O and no clock of its own.
 
 Owns: priorities, the starvation guard, earliest deadline first among equals, a newer setpoint in place of a queued one.
-Refuses to know: how a job is done. Times are perf_counter seconds of the caller.
+Refuses to know: how a job is done. Times are moments of the caller.
 
 Invariants: at most `MAX_JOBS` wait; of two setpoints for one register only the newer is written, and both who asked
 hear of it; a job older than `PROMOTION_S` rises one class for each such span, but never above `COMMAND`.

@@ -18,11 +18,11 @@ import os
 import termios
 from dataclasses import dataclass
 from enum import StrEnum
-from time import perf_counter
 from typing import Protocol
 
 import serial
 
+from edged.chargers.moments import moment
 from edged.ports import ChargerUnreachable
 
 INBOX_BYTES = 4096
@@ -103,7 +103,7 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, data: bytes) -> None:
-        self.last_at = perf_counter()
+        self.last_at = moment()
         self.data += data
         if len(self.data) > INBOX_BYTES:
             del self.data[:-INBOX_BYTES]
@@ -116,10 +116,10 @@ class Inbox:
         self._wake()
 
     async def more(self, until: float) -> bool:
-        """Wait for further bytes; False when the time `until` (perf_counter) came first. Raises `LineDown`."""
+        """Wait for further bytes; False when the time `until` (`moments.moment`) came first. Raises `LineDown`."""
         if self.lost is not None:
             raise LineDown(self.lost)
-        delay = until - perf_counter()
+        delay = until - moment()
         if delay <= 0:
             return False
         loop = asyncio.get_running_loop()
@@ -145,20 +145,20 @@ def _expire(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-async def pause_until(moment: float) -> None:
-    """Wait until `moment` (perf_counter) to within half a millisecond.
+async def pause_until(until: float) -> None:
+    """Wait until that moment, to within half a millisecond.
 
     The loop's timers are rounded up to whole milliseconds, which at 19,200 baud is 3 % of a transaction. So the wait is
     in whole milliseconds and what is left, at most `SPIN_S`, is spun.
     """
-    remaining = moment - perf_counter()
+    remaining = until - moment()
     if remaining > SPIN_S:
         milliseconds = remaining * 1000
         whole = math.floor(milliseconds)
         await asyncio.sleep(remaining if milliseconds - whole > SPIN_S * 1000 else (whole - 0.05) / 1000)
-        remaining = moment - perf_counter()
+        remaining = until - moment()
     if 0 < remaining <= SPIN_S:
-        while perf_counter() < moment:
+        while moment() < until:
             pass
     elif remaining > 0:
         await asyncio.sleep(remaining)
@@ -205,14 +205,14 @@ class SerialPipe:
             self.inbox.lose("the serial port was lost: it has come to its end")
 
     async def write(self, data: bytes) -> None:
-        give_up_at = perf_counter() + 1.0
+        give_up_at = moment() + 1.0
         while data:
             if self._port is None or self.inbox.lost is not None:
                 raise LineDown(self.inbox.lost or "the serial port is closed")
             try:
                 data = data[os.write(self._fd, data) :]
             except BlockingIOError:
-                if perf_counter() > give_up_at:
+                if moment() > give_up_at:
                     raise LineDown("the serial port takes no bytes") from None
                 await asyncio.sleep(0.001)
             except OSError as error:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 
 from edged.chargers.factory import why_not
 from edged.chargers.fit import Answers, Fit, Verdict, is_state_known, judge
@@ -20,6 +19,7 @@ from edged.chargers.inquiry import SETTLE_AT_MOST_S, Inquiry, Told
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.meaning import shown
 from edged.chargers.modbus import Table
+from edged.chargers.moments import moment
 from edged.chargers.planning import plan, split
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_terms import Register, parse_firmware
@@ -338,12 +338,12 @@ class _Memory:
         self._unit_id = unit_id
         self._told: dict[tuple[Table, int, int], Told] = {}
         self._timeout_s = PATIENT_S
-        self._over_at = perf_counter() + IDENTIFY_S
+        self._over_at = moment() + IDENTIFY_S
 
     @property
     def is_over(self) -> bool:
         """Whether the time for this unit is spent."""
-        return perf_counter() > self._over_at
+        return moment() > self._over_at
 
     async def ask(self, table: Table, address: int, count: int) -> Told:
         key = (table, address, count)

@@ -1,7 +1,7 @@
 """Whether a unit on a line is alive, how long to wait for it, when to try again. No clock of its own.
 
 Owns: online -> suspect -> dead with back-off, the adaptive timeout, one unit's counters.
-Refuses to know: lines and requests. Times are perf_counter seconds of the caller.
+Refuses to know: lines and requests. Times are moments of the caller.
 
 Invariants: any valid frame, an exception reply included, makes the unit online; a dead unit is tried at most once per
 back-off interval (1 s doubling to 60 s, with jitter so that several do not come together).

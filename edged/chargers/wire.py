@@ -10,7 +10,6 @@ ever taken for the answer to another request; `quiet_at` is when the last byte o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Protocol
 
 from edged.chargers.line import BusSpec, LineDown, LineKind, Pipe
@@ -29,6 +28,7 @@ from edged.chargers.modbus import (
     rtu_reply_length,
     split_mbap,
 )
+from edged.chargers.moments import moment
 
 GARBAGE_PATIENCE_S = 0.03
 """When as many bytes have come as the reply has, and it is not among them: wait so long for more (USB pauses 16 ms)."""
@@ -78,7 +78,7 @@ class RtuWire:
         self._silence_s = spec.silence_s
         self._echo = spec.echo
         self._sent_at = 0.0
-        self.quiet_at = perf_counter()
+        self.quiet_at = moment()
         self.strays = 0
 
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
@@ -88,7 +88,7 @@ class RtuWire:
             inbox.data.clear()
         frame = rtu_frame(unit_id, request.pdu)
         expected = rtu_reply_length(request)
-        started = perf_counter()
+        started = moment()
         await self._pipe.write(frame)
         self._sent_at = self.quiet_at = started + len(frame) * self._character_s
         deadline = self._sent_at + timeout_s + expected * self._character_s
@@ -124,7 +124,7 @@ class RtuWire:
 
     async def settle(self, window_s: float) -> float | None:
         inbox = self._inbox
-        begun = perf_counter()
+        begun = moment()
         late_at: float | None = None
         quiet_from = max(begun, self._sent_at)
         while True:
@@ -152,13 +152,13 @@ class MbapWire:
         self._pipe = pipe
         self._inbox = pipe.inbox
         self._transaction_id = 0
-        self.quiet_at = perf_counter()
+        self.quiet_at = moment()
         self.strays = 0
 
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
         inbox = self._inbox
         self._transaction_id = self._transaction_id % 0xFFFF + 1
-        sent_at = perf_counter()
+        sent_at = moment()
         await self._pipe.write(mbap_frame(self._transaction_id, unit_id, request.pdu))
         deadline = sent_at + timeout_s
         while True:
@@ -169,7 +169,7 @@ class MbapWire:
             del inbox.data[:taken]
             if frame is None:
                 if not await inbox.more(deadline):
-                    self.quiet_at = perf_counter()
+                    self.quiet_at = moment()
                     if inbox.data:
                         raise ProtocolError(f"{len(inbox.data)} bytes of an unfinished reply came")
                     raise NoAnswer(f"unit {unit_id} did not answer")
