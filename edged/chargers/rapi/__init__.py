@@ -1,0 +1,1 @@
+"""OpenEVSE controllers: RAPI, their protocol of short ASCII lines over a serial port."""
