@@ -7,7 +7,7 @@ full disk would, and leave nothing behind.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,21 @@ from edged.domain.effects import Lane, Record
 from edged.domain.journal import Entry, Journal
 from edged.ports import StoreError
 from edged.store import records
-from edged.store.port import JOURNAL_MAX, PARKED_MAX, REPLIES_HOURS, REPLIES_MAX, ParkedRow, Rows, SavedReply, Writes
+from edged.store.port import (
+    JOURNAL_MAX,
+    PARKED_MAX,
+    REPLIES_HOURS,
+    REPLIES_MAX,
+    Overflow,
+    ParkedRow,
+    Rows,
+    SavedReply,
+    SpoolBounds,
+    SpooledEvent,
+    SpoolState,
+    Writes,
+)
+from edged.store.spool import ROW_OVERHEAD_BYTES
 
 
 class MemoryStore:
@@ -32,6 +46,8 @@ class MemoryStore:
         self._journals: dict[tuple[str, Journal], deque[tuple[datetime, str]]] = {}
         self._replies: deque[SavedReply] = deque(maxlen=REPLIES_MAX)
         self._values: dict[str, str] = {}
+        self._events: dict[int, SpooledEvent] = {}
+        self._delivered = 0
         self._closed = False
 
     def load(self, station_id: str) -> Rows:
@@ -66,6 +82,9 @@ class MemoryStore:
         for entry in writes.journal:
             journal = self._journals.setdefault((station_id, entry.kind), deque(maxlen=JOURNAL_MAX))
             journal.append((entry.at, records.to_text(entry.row)))
+        self.events_add(writes.events)
+        for reply in writes.replies:
+            self.reply_save(reply)
 
     def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:
         self._open()
@@ -133,6 +152,50 @@ class MemoryStore:
         else:
             self._values[name] = value
 
+    def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
+        self._open()
+        if any(event.seq in self._events for event in events):
+            raise StoreError("keep events: an event of that number is there already")
+        self._events.update({event.seq: event for event in events})
+        self._delivered = self._delivered if delivered is None else delivered
+
+    def events_load(self, after_seq: int, limit: int) -> list[SpooledEvent]:
+        self._open()
+        return [self._events[seq] for seq in sorted(self._events) if seq > after_seq][:limit]
+
+    def events_state(self) -> SpoolState:
+        self._open()
+        return SpoolState(
+            first=min(self._events, default=0),
+            last=max(self._events, default=0),
+            rows=len(self._events),
+            bytes=sum(_size(event) for event in self._events.values()),
+            delivered=self._delivered,
+        )
+
+    def events_trim(self, bounds: SpoolBounds, now: datetime) -> Overflow | None:
+        self._open()
+        oldest = now - timedelta(seconds=bounds.max_age_s)
+        gone = {seq for seq, event in self._events.items() if event.at < oldest}
+        order = sorted(
+            (event for event in self._events.values() if event.seq not in gone),
+            key=lambda event: (
+                event.seq > self._delivered,
+                event.rank if event.seq > self._delivered else 0,
+                event.seq,
+            ),
+        )
+        rows, size = len(order), sum(map(_size, order))
+        for event in order:
+            if rows <= bounds.max_rows and size <= bounds.max_bytes:
+                break
+            gone.add(event.seq)
+            rows, size = rows - 1, size - _size(event)
+        for seq in gone:
+            del self._events[seq]
+        lost = [seq for seq in gone if seq > self._delivered]
+        return Overflow(from_seq=min(lost), to_seq=max(lost), count=len(lost)) if lost else None
+
     def close(self) -> None:
         """A closed store refuses everything but being closed again."""
         self._closed = True
@@ -140,3 +203,7 @@ class MemoryStore:
     def _open(self) -> None:
         if self._closed:
             raise StoreError("Cannot operate on a closed database.")
+
+
+def _size(event: SpooledEvent) -> int:
+    return len(event.text.encode("utf-8", "surrogatepass")) + ROW_OVERHEAD_BYTES

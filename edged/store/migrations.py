@@ -59,5 +59,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             PRIMARY KEY (station, kind, number)
         ) STRICT, WITHOUT ROWID""",
     ),
+    # 3: what local watchers are told, in order; a new event is at the end of the last page
+    (
+        """CREATE TABLE events (
+            seq INTEGER PRIMARY KEY,
+            at TEXT NOT NULL,
+            rank INTEGER NOT NULL,
+            value TEXT NOT NULL
+        ) STRICT""",
+    ),
 )
 """Statements that take a database from version N to N+1, in order; version 0 is an empty file."""

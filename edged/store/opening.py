@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edged.ports import StoreError
+from edged.store.files import sync_directory, sync_file
 from edged.store.migrations import MIGRATIONS, Migration
-from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error, sync_directory, sync_file
+from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error
 
 APPLICATION_ID = 0x65644744
 PAGE_BYTES = 4096

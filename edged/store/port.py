@@ -5,7 +5,7 @@ Knows neither SQL nor how a station becomes rows (records) nor how rows become d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -84,10 +84,64 @@ class Parked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledEvent:
+    """Something that happened, as it is told to local watchers: under its number, whole, in the watchers' own words.
+
+    `rank`: what goes first where there is no more room, the lowest first. `text`: the document as JSON.
+    """
+
+    seq: int
+    at: datetime
+    rank: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolBounds:
+    """How much of the past is kept for watchers."""
+
+    max_rows: int = 50_000
+    max_bytes: int = 32 * 1024 * 1024
+    max_age_s: float = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolState:
+    """What lies in the spool. Numbers are 0 where there is none; `delivered`: up to here the broker has them."""
+
+    first: int = 0
+    last: int = 0
+    rows: int = 0
+    bytes: int = 0
+    delivered: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overflow:
+    """Events that had to go although nobody had been told them yet."""
+
+    from_seq: int
+    to_seq: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedReply:
+    """What a command over MQTT was answered, so that a repeat gets the same answer."""
+
+    actor: str
+    command: str
+    id: str
+    payload: str = field(repr=False)
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Writes:
     """One step's difference, for one commit. Falsy when there is nothing to write.
 
-    `put` and `delete` never name the same row, nor do `enqueue` and `dequeue`.
+    `put` and `delete` never name the same row, nor do `enqueue` and `dequeue`. `events` come in the order of their
+    numbers; `replies` are answers to local commands that this step has carried out.
     """
 
     put: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
@@ -96,9 +150,12 @@ class Writes:
     dequeue: frozenset[int] = frozenset()
     parked: tuple[Parked, ...] = ()
     journal: tuple[Journaled, ...] = ()
+    events: tuple[SpooledEvent, ...] = ()
+    replies: tuple[SavedReply, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.put or self.delete or self.enqueue or self.dequeue or self.parked or self.journal)
+        facts = self.put or self.delete or self.enqueue or self.dequeue
+        return bool(facts or self.parked or self.journal or self.events or self.replies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,17 +181,6 @@ class Loaded:
     dropped: tuple[Reservation, ...] = ()
     forgotten: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedReply:
-    """What a command over MQTT was answered, so that a repeat gets the same answer."""
-
-    actor: str
-    command: str
-    id: str
-    payload: str = field(repr=False)
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +237,18 @@ class Store(Protocol):
 
     def replies_load(self, limit: int = REPLIES_MAX) -> list[SavedReply]:
         """The latest answers, oldest first."""
+
+    def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
+        """Keep events that belong to no station's step, and how far they were delivered; either may be nothing."""
+
+    def events_load(self, after_seq: int, limit: int) -> list[SpooledEvent]:
+        """The oldest events after that number, in order."""
+
+    def events_state(self) -> SpoolState: ...
+
+    def events_trim(self, bounds: SpoolBounds, now: datetime) -> Overflow | None:
+        """Let go of what is beyond the bounds: what was delivered first, the oldest before the younger; then what
+        was not, by rank and age, which is told."""
 
     def value(self, name: str) -> str | None:
         """A small value of the gateway itself."""

@@ -15,7 +15,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,18 +25,24 @@ from edged.domain.journal import Entry, Journal
 from edged.ports import StoreDamaged, StoreError
 from edged.store import records
 from edged.store.codec import Unreadable
+from edged.store.files import remove_quietly, sync_directory, sync_file
 from edged.store.port import (
     JOURNAL_MAX,
     PARKED_MAX,
     REPLIES_HOURS,
     REPLIES_MAX,
     Journaled,
+    Overflow,
     Parked,
     ParkedRow,
     Rows,
     SavedReply,
+    SpoolBounds,
+    SpooledEvent,
+    SpoolState,
     Writes,
 )
+from edged.store.spool import SpoolTable
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +99,7 @@ class SqliteStore:
         self._path = path
         self._lock_fd = lock_fd
         self._lock = threading.Lock()
+        self._spool = SpoolTable()
 
     @property
     def path(self) -> Path:
@@ -119,6 +126,9 @@ class SqliteStore:
                 self._commit_parked(db, station_id, writes.parked, wall)
             if writes.journal:
                 self._commit_journal(db, station_id, writes.journal)
+            self._spool.add(db, writes.events)
+            for reply in writes.replies:
+                self._save_reply(db, reply)
 
     def _commit_facts(self, db: sqlite3.Connection, station_id: str, writes: Writes, wall: datetime) -> None:
         for table, keys in writes.delete.items():
@@ -243,19 +253,19 @@ class SqliteStore:
     # --- the gateway's own
 
     def reply_save(self, reply: SavedReply) -> None:
+        with self._writing("keep a reply") as db:
+            self._save_reply(db, reply)
+
+    def _save_reply(self, db: sqlite3.Connection, reply: SavedReply) -> None:
         at = reply.at.astimezone(UTC)
         oldest = (at - timedelta(hours=REPLIES_HOURS)).isoformat()
-        with self._writing("keep a reply") as db:
-            db.execute(
-                "INSERT INTO replies (actor, command, id, at, payload) VALUES (?, ?, ?, ?, ?)",
-                (
-                    *(json.dumps(t) for t in (reply.actor, reply.command, reply.id)),
-                    at.isoformat(),
-                    storable(reply.payload),
-                ),
-            )
-            db.execute("DELETE FROM replies WHERE number <= (SELECT max(number) FROM replies) - ?", (REPLIES_MAX,))
-            db.execute("DELETE FROM replies WHERE at < ?", (oldest,))
+        names = (json.dumps(name) for name in (reply.actor, reply.command, reply.id))
+        db.execute(
+            "INSERT INTO replies (actor, command, id, at, payload) VALUES (?, ?, ?, ?, ?)",
+            (*names, at.isoformat(), storable(reply.payload)),
+        )
+        db.execute("DELETE FROM replies WHERE number <= (SELECT max(number) FROM replies) - ?", (REPLIES_MAX,))
+        db.execute("DELETE FROM replies WHERE at < ?", (oldest,))
 
     def replies_load(self, limit: int = REPLIES_MAX) -> list[SavedReply]:
         with self._reading("read the replies") as db:
@@ -279,6 +289,26 @@ class SqliteStore:
                 db.execute("DELETE FROM gateway WHERE name = ?", (name,))
             else:
                 db.execute("INSERT OR REPLACE INTO gateway (name, value) VALUES (?, ?)", (name, storable(value)))
+
+    # --- what watchers are told
+
+    def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
+        with self._writing("keep events") as db:
+            self._spool.add(db, events)
+            if delivered is not None:
+                self._spool.deliver(db, delivered)
+
+    def events_load(self, after_seq: int, limit: int) -> list[SpooledEvent]:
+        with self._reading("read events") as db:
+            return self._spool.load(db, after_seq, limit)
+
+    def events_state(self) -> SpoolState:
+        with self._reading("count the events") as db:
+            return self._spool.state(db)
+
+    def events_trim(self, bounds: SpoolBounds, now: datetime) -> Overflow | None:
+        with self._writing("let go of old events") as db:
+            return self._spool.trim(db, bounds, now)
 
     # --- the file
 
@@ -340,6 +370,7 @@ class SqliteStore:
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
+                self._spool.uncertain()
                 raise store_error(error, doing) from error
             finally:
                 self._roll_back()
@@ -348,6 +379,7 @@ class SqliteStore:
         """End a transaction that did not come to its commit. SQLite has often done so itself."""
         try:
             if self._db.in_transaction:
+                self._spool.uncertain()
                 self._db.rollback()
         except sqlite3.Error as error:
             log.warning("the failed write could not be rolled back, the next one will be refused: %s", error)
@@ -371,29 +403,3 @@ def _name(text: str) -> str:
         return str(json.loads(text))
     except ValueError:
         return text
-
-
-def sync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_directory(path: Path) -> None:
-    """Make names durable: a rename is not until its directory is flushed."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def remove_quietly(path: Path) -> None:
-    """Remove a draft that is in nobody's way if it stays."""
-    for name in (path, path.with_name(f"{path.name}-journal"), path.with_name(f"{path.name}-wal")):
-        try:
-            name.unlink(missing_ok=True)
-        except OSError:
-            continue
