@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from edged.chargers.job_queue import JobQueue, Priority
+from edged.chargers.job_queue import Priority
 from edged.chargers.moments import moment
 from edged.chargers.unit_health import UnitStatistics
-from edged.chargers.wire import Wire
 
 WINDOW_S = 60.0
 SAMPLES = 256
+
+
+class OpenLine(Protocol):
+    """A line that is open, whatever is spoken on it."""
+
+    @property
+    def strays(self) -> int: ...
+
+
+class Waiting(Protocol):
+    """What waits for the line."""
+
+    @property
+    def superseded(self) -> int: ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +81,9 @@ class Recorder:
     def snapshot(
         self,
         *,
-        wire: Wire | None,
+        wire: OpenLine | None,
         down_reason: str,
-        queue: JobQueue,
+        queue: Waiting,
         units: Mapping[int, UnitStatistics],
     ) -> BusStatistics:
         now = moment()
