@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edged import __version__, certificates
+from edged import __version__, certificates, ports
 from edged.chargers.driver import ChargerDriver
 from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
@@ -32,6 +32,7 @@ from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine
+from edged.happenings import TellingStore, open_spool
 from edged.local.control import ControlServer
 from edged.mqtt.names import Names
 from edged.mqtt.setup import options_from
@@ -102,6 +103,7 @@ class Gateway:
         self._view = StationsView(self._names, self._id_token_policy(), history)
         self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status)
         self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self.status)
+        self._keeper = open_spool(settings, self._opened.store, self._executor, self._clock, run_id=self._run_id)
 
     # --- putting together
 
@@ -179,7 +181,9 @@ class Gateway:
         if loaded.repairs:
             self._opened.store.commit(settings.id, loaded.repairs, now.utc)
         station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
-        store = StationStore(self._opened.store, settings.id)
+        store: ports.StationStore = StationStore(self._opened.store, settings.id)
+        if self._keeper is not None:
+            store = TellingStore(store, self._keeper.log, settings.id)
         of_connector = {
             connector.number: drivers[connector.layout.charger]
             for connector in station.connectors.values()
@@ -270,6 +274,8 @@ class Gateway:
         tasks = [asyncio.create_task(unit.engine.run(), name=f"engine {id}") for id, unit in self._units.items()]
         tasks += [asyncio.create_task(unit.connect(), name=f"csms {id}") for id, unit in self._units.items()]
         tasks += [asyncio.create_task(self._housekeeping(), name="housekeeping")]
+        if self._keeper is not None:
+            tasks += [asyncio.create_task(self._keeper.run(), name="spool")]
         for unit in self._units.values():
             self._show(unit)
         if self._mirror is not None:

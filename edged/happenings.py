@@ -1,0 +1,217 @@
+"""The composition root's happenings: what a station's step is worth telling goes into the very commit that keeps it.
+
+Glue between the engine's store, the event log (mqtt) and the spool (store), which may not know each other. Decides
+only this: what matters is on the disk before the step is seen; what matters little waits for the next commit, at most
+`FLUSH_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from edged.domain.effects import Effect, Lane, Record
+from edged.domain.events import Event
+from edged.domain.station import Station
+from edged.mqtt.event_log import EventLog, LoggedEvent, Tell
+from edged.mqtt.events import Happening, Rank, happenings
+from edged.mqtt.names import slug_of
+from edged.mqtt.options import IdTokenPolicy
+from edged.ports import Clock, StationStore, StoreError
+from edged.settings import Settings
+from edged.store.port import SpoolBounds, SpooledEvent, Store, Writes
+
+_log = logging.getLogger(__name__)
+
+FLUSH_S = 0.5
+TRIM_EVERY = 200
+"""Events between two looks at the spool's bounds."""
+TRIM_EVERY_S = 3600.0
+DELIVERED_EVERY = 20
+"""Acknowledged events that may be told again after a crash: as many as are under way at once."""
+DELIVERED_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step's writes with the events that go with it; falsy when there is nothing to write."""
+
+    writes: Writes
+    events: tuple[LoggedEvent, ...]
+    deferred: tuple[LoggedEvent, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.writes)
+
+
+class TellingStore:
+    """A station's store (`ports.StationStore`) that puts what happened into the same commit."""
+
+    def __init__(self, inner: StationStore, log: EventLog, station_id: str) -> None:
+        self._inner = inner
+        self._log = log
+        self._slug = slug_of(station_id)
+
+    def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> _Step:
+        writes: Writes = self._inner.difference(before, after, effects, event)
+        found = happenings(before, after, effects, slug=self._slug, source=source_of(event))
+        events = self._log.number(found)
+        if not writes and all(one.rank is not Rank.HIGH for one in events):
+            self._log.defer(events)
+            return _Step(writes, (), ())
+        deferred = self._log.take_deferred()
+        return _Step(replace(writes, events=tuple(map(spooled, (*deferred, *events)))), events, deferred)
+
+    def commit(self, difference: Any, wall: datetime) -> None:
+        try:
+            self._inner.commit(difference.writes, wall)
+        except StoreError:
+            self._log.give_back(difference.deferred)
+            raise
+        self._log.kept((*difference.deferred, *difference.events))
+
+    def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
+        return self._inner.outbox(lane, after_seq, limit)
+
+
+class SpoolKeeper:
+    """Brings to the disk what waits in memory, keeps the spool within its bounds, reads it for the mirror."""
+
+    def __init__(self, store: Store, log: EventLog, executor: Executor, clock: Clock, bounds: SpoolBounds) -> None:
+        self.log = log
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._bounds = bounds
+        self._delivered_kept = log.delivered_seq
+        self._delivered_at_s = 0.0
+        self._untrimmed = TRIM_EVERY
+        self._trimmed_at_s = 0.0
+        self._complained = False
+
+    def note(self, kind: str, **data: Any) -> None:
+        """Something happened to the gateway itself."""
+        self.tell(kind, None, data)
+
+    def tell(self, kind: str, source: str | None, data: dict[str, Any]) -> None:
+        """Something happened to the gateway, or was done by `source`, that is no station's step."""
+        now = self._clock.now()
+        happening = Happening(kind=kind, at=now.utc, synchronized=now.synchronized, source=source, data=data)
+        self.log.defer(self.log.number([happening]))
+
+    async def run(self) -> None:
+        """For ever; whatever the disk does, it tries again."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self, *, last: bool = False) -> None:
+        """Keep what waits. `last`: the daemon stops, so how far the broker has it is kept too."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        delivered = self.log.delivered_seq
+        news = delivered - self._delivered_kept
+        due = news and (last or news >= DELIVERED_EVERY or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
+        events = self.log.take_deferred()
+        if not events and not due:
+            await self._trim(now_s)
+            return
+        keep = partial(self._keep, events, delivered if news else None)
+        if await loop.run_in_executor(self._executor, keep):
+            self._delivered_kept, self._delivered_at_s = delivered, now_s
+        await self._trim(now_s)
+
+    def _keep(self, events: tuple[LoggedEvent, ...], delivered: int | None) -> bool:
+        try:
+            self._store.events_add(tuple(map(spooled, events)), delivered)
+        except StoreError as error:
+            self.log.give_back(events)
+            if not self._complained:
+                self._complained = True
+                _log.warning("what happened is not kept for MQTT: %s", error)
+            return False
+        self._complained = False
+        self.log.kept(events)
+        self._untrimmed += len(events)
+        return True
+
+    async def _trim(self, now_s: float) -> None:
+        if self._untrimmed < TRIM_EVERY and now_s - self._trimmed_at_s < TRIM_EVERY_S:
+            return
+        self._untrimmed, self._trimmed_at_s = 0, now_s
+        loop, now = asyncio.get_running_loop(), self._clock.now()
+        trim = partial(self._store.events_trim, self._bounds, now.utc)
+        try:
+            overflow = await loop.run_in_executor(self._executor, trim)
+            state = await loop.run_in_executor(self._executor, self._store.events_state)
+        except StoreError as error:
+            _log.warning("the spool of events was not trimmed: %s", error)
+            return
+        self.log.first_seq = state.first
+        if overflow is not None:
+            _log.warning("%d events had to go before MQTT was told of them", overflow.count)
+            self.note(
+                "gateway.spool_overflow", from_seq=overflow.from_seq, to_seq=overflow.to_seq, count=overflow.count
+            )
+
+    # --- mqtt.event_log.EventReader
+
+    def read(self, after_seq: int, limit: int, tell: Tell) -> None:
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(
+                self._executor, self._store.events_load, after_seq, limit
+            )
+        except RuntimeError:  # the daemon has let go of its store
+            tell(None)
+        else:
+            reading.add_done_callback(partial(_read, tell))
+
+
+def _read(tell: Tell, reading: asyncio.Future[list[SpooledEvent]]) -> None:
+    try:
+        found = reading.result()
+    except (StoreError, asyncio.CancelledError) as error:
+        _log.warning("the spool of events cannot be read: %s", error)
+        tell(None)
+    else:
+        tell([LoggedEvent(seq=one.seq, at=one.at, rank=Rank(one.rank), text=one.text) for one in found])
+
+
+def spooled(event: LoggedEvent) -> SpooledEvent:
+    return SpooledEvent(seq=event.seq, at=event.at, rank=int(event.rank), text=event.text)
+
+
+def source_of(event: Event) -> str | None:
+    """Who asked for what the event does; None where nobody did."""
+    request = getattr(event, "request", None)
+    return getattr(request, "channel", None)
+
+
+def open_spool(
+    settings: Settings, store: Store, executor: Executor, clock: Clock, *, run_id: str
+) -> SpoolKeeper | None:
+    """Where what happens is kept for MQTT, as a former run has left it; None without a broker. Raises `StoreError`."""
+    mqtt = settings.mqtt
+    if mqtt is None:
+        return None
+    state = store.events_state()
+    log = EventLog(
+        run_id,
+        policy=IdTokenPolicy(mqtt.id_tokens.value),
+        salt=settings.gateway.id,
+        first_seq=state.first,
+        last_seq=max(state.last, state.delivered),
+        delivered_seq=state.delivered,
+    )
+    bounds = SpoolBounds(
+        max_rows=mqtt.spool.max_rows,
+        max_bytes=mqtt.spool.max_mb * 1024 * 1024,
+        max_age_s=mqtt.spool.max_age_d * 86_400.0,
+    )
+    return SpoolKeeper(store, log, executor, clock, bounds)
