@@ -14,7 +14,7 @@ from edged.domain import access
 from edged.domain.certificate import trusted
 from edged.domain.hardware import Action, Capability
 from edged.domain.station import Station
-from edged.settings import ChargerSettings, Line, SerialLine, StationSettings, TcpLine
+from edged.settings import ChargerSettings, Line, ResetRelay, SerialLine, StationSettings, TcpLine
 from edged.settings.model import CsmsSettings, PasswordEncoding
 from edged.shape import DEFAULT_MAX_MA, DEFAULT_MIN_MA, ChargerFacts
 
@@ -62,7 +62,7 @@ def _reset_marks(settings: ChargerSettings, profile: DeviceProfile) -> Mapping[A
         steps = profile.actions.get(action.value)
         if steps is not None and steps.affects_all_points:
             marks[action] |= {f"{settings.line} {settings.unit_id}"}
-    if settings.reset_relay is not None:
+    if isinstance(settings.reset_relay, ResetRelay):
         marks[Action.RESET_HARD] |= {f"{settings.reset_relay.charger} {settings.reset_relay.output}"}
     return marks
 

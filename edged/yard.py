@@ -1,7 +1,7 @@
-"""The composition root's yard: the chargers of a site on their lines, and the relay boards that can cut their power.
+"""The composition root's yard: the chargers of a site on their lines, and what can cut their power.
 
-It decides nothing; what stands where is the installer's word. Boards begin with `start`: they answer for outputs that a
-run before this one may have left switched.
+It decides nothing; what stands where is the installer's word. Boards and GPIO lines begin with `start`: they answer for
+outputs that a run before this one may have left switched.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from edged.chargers.bus import Bus
 from edged.chargers.driver import ACTION_DEADLINE_S, ChargerDriver
 from edged.chargers.factory import BusPool, build_board, build_charger, spec_for_point
+from edged.chargers.gpio_output import GpioOutput
 from edged.chargers.library import load_profile, load_relay
-from edged.chargers.power_cycle import PowerCycledCharger
+from edged.chargers.power_cycle import PowerCycledCharger, PowerOutput
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.relay_board import RelayBoard
 from edged.ports import Charger, Clock
-from edged.settings import ResetRelay, Settings
+from edged.settings import ResetLine, ResetRelay, Settings
+from edged.settings.model import Level
 from edged.shape import ChargerFacts
 from edged.words import bus_spec, charger_facts
 
@@ -31,6 +33,7 @@ class Yard:
         self._pool = BusPool()
         self._profiles: dict[str, DeviceProfile] = {}
         self._boards: dict[str, RelayBoard] = {}
+        self._lines: list[GpioOutput] = []
 
     @property
     def buses(self) -> tuple[Bus, ...]:
@@ -57,10 +60,17 @@ class Yard:
         deadline_s = ACTION_DEADLINE_S
         relay = settings.reset_relay
         if relay is not None:
-            charger = cycled = PowerCycledCharger(modbus, self._board(relay).use(relay.output), off_s=relay.off_s)
+            charger = cycled = PowerCycledCharger(modbus, self._output(relay), off_s=relay.off_s)
             deadline_s = cycled.longest_action_s
         self.facts[name] = charger_facts(settings, profile, charger.capabilities)
         return ChargerDriver(charger, self._clock, action_deadline_s=deadline_s)
+
+    def _output(self, relay: ResetRelay | ResetLine) -> PowerOutput:
+        if isinstance(relay, ResetRelay):
+            return self._board(relay).use(relay.output)
+        line = GpioOutput(relay.gpio, relay.line, active_high=relay.active is Level.HIGH)
+        self._lines.append(line)
+        return line
 
     def _board(self, relay: ResetRelay) -> RelayBoard:
         board = self._boards.get(relay.charger)
@@ -76,9 +86,13 @@ class Yard:
         """Bring every output that is used to rest, soon. Needs a running loop."""
         for board in self._boards.values():
             board.start()
+        for line in self._lines:
+            line.start()
 
     async def close(self) -> None:
         """After the drivers have stopped: they bring what they hold to rest."""
         for board in self._boards.values():
             await board.stop()
+        for line in self._lines:
+            await line.stop()
         await self._pool.close()

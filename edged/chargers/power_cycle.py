@@ -14,9 +14,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Protocol
 
 from edged.chargers.modbus_charger import ModbusCharger
-from edged.chargers.relay_board import RESTORE_S, RelayOutput
+from edged.chargers.relay_board import RESTORE_S
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, Desired, Measurand, Observation
 from edged.ports import ChargerError, ChargerRefused
 
@@ -31,13 +32,23 @@ UNLOAD_S, LOOK_FOR_LOAD_S = 10.0, 0.2
 BY_RELAY = frozenset({Capability.RESET_HARD, Capability.POWER_CYCLE})
 
 
+class PowerOutput(Protocol):
+    """What cuts the power while it is held: an output of a relay board, a GPIO line."""
+
+    async def hold(self, seconds: float) -> None:
+        """Cut it. `release` must follow, whatever comes of it. Raises `ChargerError`."""
+
+    async def release(self) -> bool:
+        """Give it back. False: it is not yet known to be back. Ends in time, also for somebody who is cancelled."""
+
+
 class PowerCycledCharger:
     """The same charger, with a Hard reset that always works."""
 
     def __init__(
         self,
         charger: ModbusCharger,
-        output: RelayOutput,
+        output: PowerOutput,
         *,
         off_s: float,
         return_s: float = RETURN_S,

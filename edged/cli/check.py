@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from edged.cli import output
 from edged.cli.options import add_config, add_json
 from edged.domain.hardware import Capability
-from edged.settings import ResetRelay, Settings, SettingsErrors, StationSettings
+from edged.settings import ResetLine, ResetRelay, Settings, SettingsErrors, StationSettings
 
 SUMMARY = "check the configuration and say what each connector can do"
 
@@ -81,7 +81,7 @@ def reports(settings: Settings, station: StationSettings) -> Iterator[ConnectorR
             )
 
 
-def abilities(can: Collection[Capability], relay: ResetRelay | None) -> dict[str, Ability]:
+def abilities(can: Collection[Capability], relay: ResetRelay | ResetLine | None) -> dict[str, Ability]:
     """What a CSMS and a local operator may expect of a connector, in words."""
     return {
         "reset": _reset(can, relay),
@@ -109,10 +109,14 @@ def _profiles(can: Collection[Capability]) -> Ability:
     return Ability(False, "its charger can neither be limited nor stopped: SetChargingProfile is answered NotSupported")
 
 
-def _reset(can: Collection[Capability], relay: ResetRelay | None) -> Ability:
+def _reset(can: Collection[Capability], relay: ResetRelay | ResetLine | None) -> Ability:
     kinds = [word for word, each in (("soft", Capability.RESET_SOFT), ("hard", Capability.RESET_HARD)) if each in can]
     if relay is not None:
-        where = f"relay {relay.output} of {relay.charger}, which cuts its power for {relay.off_s:g} s"
+        if isinstance(relay, ResetLine):
+            what = f"GPIO line {relay.line} of {relay.gpio}, active {relay.active}"
+        else:
+            what = f"relay {relay.output} of {relay.charger}"
+        where = f"{what}, which cuts its power for {relay.off_s:g} s"
         kinds.append(f"if that does not help by {where}" if Capability.RESET_HARD in can else f"hard by {where}")
     if kinds:
         return Ability(True, ", ".join(kinds))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edged.chargers.profile import DeviceProfile
     from edged.chargers.silence import Silence
     from edged.domain.hardware import Meter, Phases
-    from edged.settings import ResetRelay
+    from edged.settings import ResetLine, ResetRelay
 
 SUMMARY = "ask one charger directly: who it is, every register, what is missing"
 TOP_EVIDENCE = 6
@@ -49,7 +49,7 @@ class Target:
     spec: BusSpec
     unit_id: int
     point: int
-    relay: ResetRelay | None = None
+    relay: ResetRelay | ResetLine | None = None
 
     @property
     def asked(self) -> int:

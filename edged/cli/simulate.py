@@ -109,7 +109,7 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
     from edged.chargers.profile import Points
     from edged.chargers.profile_terms import PointsBy
     from edged.chargers.relay_profile import RelayProfile
-    from edged.settings import SerialLine
+    from edged.settings import ResetRelay, SerialLine
     from edged.simulator.site import SimulatedCharger
 
     devices: dict[tuple[str, int | None], list[ChargerSettings]] = {}
@@ -136,7 +136,7 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
             cuts={
                 charger.reset_relay.output: device_of[charger.name]
                 for charger in settings.chargers.values()
-                if charger.reset_relay is not None
+                if isinstance(charger.reset_relay, ResetRelay)
                 and charger.reset_relay.charger == chargers[0].name
                 and charger.name in device_of
             },

@@ -24,6 +24,7 @@ PROFILES_FOLDER = "profiles.d"
 DEFAULT_VENDOR = "edged"
 DEFAULT_MODEL = "Gateway"
 DEFAULT_OFF_S = 5.0
+MAX_GPIO_LINES = 1024
 KNOWN_VERSIONS = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 """Every subprotocol that a configuration may name, newest first; which are built in is an argument of `load`."""
 
@@ -117,6 +118,23 @@ class ResetRelay:
     off_s: float = DEFAULT_OFF_S
 
 
+class Level(StrEnum):
+    """Of a GPIO line: with which one it cuts the power."""
+
+    HIGH = "high"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetLine:
+    """A line of a GPIO chip of this computer that cuts a charger's power for `off_s`. `line` counts from 0."""
+
+    gpio: str
+    line: int
+    active: Level = Level.HIGH
+    off_s: float = DEFAULT_OFF_S
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerSettings:
     """One thing on a wire.
@@ -136,7 +154,7 @@ class ChargerSettings:
     max_current_ma: int | None = None
     phases: int | None = None
     voltage_v: float = 230.0
-    reset_relay: ResetRelay | None = None
+    reset_relay: ResetRelay | ResetLine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from edged.settings.model import (
     DEFAULT_VENDOR,
     ConnectorSettings,
     EvseSettings,
+    ResetRelay,
     StationSettings,
 )
 from edged.settings.section import Pattern, Section, as_flag, hint
@@ -65,7 +66,8 @@ def read_stations(
         stations.append(station)
     if root.is_empty("stations"):
         root.error("stations", "is empty: write at least one station with its id, its csms and its evses")
-    relays = {wired.settings.reset_relay.charger for wired in chargers.values() if wired.settings.reset_relay}
+    actuators = (wired.settings.reset_relay for wired in chargers.values())
+    relays = {relay.charger for relay in actuators if isinstance(relay, ResetRelay)}
     for name in chargers.keys() - seats.keys() - relays:
         section = chargers[name].section
         root.report.warning(section.line, section.path, "belongs to no EVSE and is nobody's relay: it does nothing")

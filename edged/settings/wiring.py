@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 
 from edged.settings.errors import SettingsError, shown
 from edged.settings.model import (
-    DEFAULT_OFF_S,
     ChargerSettings,
     Line,
     Parity,
     ProfileFacts,
-    ResetRelay,
+    ResetLine,
     RtuOverTcpLine,
     SerialLine,
     TcpLine,
 )
+from edged.settings.relays import read_reset_relay
 from edged.settings.section import Pattern, Report, Section, hint
 
 ProfileLookup = Callable[[str], ProfileFacts | Sequence[SettingsError] | None]
@@ -31,7 +31,6 @@ ProfileLookup = Callable[[str], ProfileFacts | Sequence[SettingsError] | None]
 MAX_BUSES = 32
 MAX_CHARGERS = 128
 MODBUS_TCP_PORT = 502
-LONGEST_OFF_S = 60.0
 NAME = Pattern(re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"), "use 1 to 32 letters, digits, _ and -")
 PROFILE_NAME = Pattern(re.compile(r"[a-z0-9][a-z0-9-]{0,47}"), "a profile's name has small letters, digits and -")
 PORT_PATH = Pattern(re.compile(r"/.+"), "write the whole path, like /dev/serial/by-id/usb-... or /dev/ttyUSB0")
@@ -161,7 +160,7 @@ def _charger(
         max_current_ma=None if amps is None else round(amps * 1000),
         phases=_phases(section),
         voltage_v=section.number("voltage_v", 230.0, low=100, high=300, unit="volt to neutral"),
-        reset_relay=_reset_relay(section),
+        reset_relay=read_reset_relay(section),
     )
 
 
@@ -178,20 +177,6 @@ def _point(section: Section, facts: ProfileFacts) -> int:
         has = "one charging point" if facts.points == 1 else f"{facts.points} charging points"
         section.error("point", f"is {point}, but this profile has {has}")
     return point
-
-
-def _reset_relay(section: Section) -> ResetRelay | None:
-    if "reset_relay" not in section:
-        section.node("reset_relay")
-        return None
-    relay = section.section("reset_relay")
-    charger = relay.text("charger", required="the name of the charger that is a relay board")
-    if "output" not in relay:
-        relay.error("output", "is missing: write the number of the relay, from 1")
-    output = relay.integer("output", 1, low=1, high=64)
-    off_s = relay.number("off_s", DEFAULT_OFF_S, low=1, high=LONGEST_OFF_S, unit="seconds")
-    relay.close()
-    return None if charger is None else ResetRelay(charger=charger, output=output, off_s=off_s)
 
 
 def _line(
@@ -308,9 +293,16 @@ def _check_places(chargers: dict[str, Wired]) -> None:
 def _check_relays(chargers: dict[str, Wired]) -> None:
     """Each relay is an output that there is, and cuts the power of one charger only."""
     outputs: dict[tuple[str, int], str] = {}
+    lines: dict[tuple[str, int], str] = {}
     for name, wired in chargers.items():
         relay = wired.settings.reset_relay
         if relay is None:
+            continue
+        if isinstance(relay, ResetLine):
+            first = lines.setdefault((os.path.realpath(relay.gpio), relay.line), name)
+            if first != name:
+                sentence = f"is the line of {first} already: a reset would cut the power of both"
+                wired.section.error("reset_relay", sentence)
             continue
         if relay.charger == name:
             wired.section.error("reset_relay", "names the charger itself: name the relay board that cuts its power")

@@ -10,6 +10,7 @@ import pytest
 
 from edged.chargers.driver import ChargerDriver
 from edged.chargers.factory import build_board, build_charger, open_bus
+from edged.chargers.gpio_output import GpioOutput
 from edged.chargers.library import load_profile, load_relay
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus_charger import ModbusCharger
@@ -103,6 +104,48 @@ async def test_energy_is_off_before_the_contact_opens(yard: Yard, monkeypatch: p
     monkeypatch.setattr(yard.box, "cut_power", look_and_cut)
     assert await cycled.perform(HARD) is ActionOutcome.DONE
     assert loaded == [False]
+
+
+class CuttingChip:
+    """A GPIO chip whose line, while it is high, cuts the power of the simulated box."""
+
+    def __init__(self, yard: Yard, loop: asyncio.AbstractEventLoop) -> None:
+        self.box, self.loop, self.level = yard.box, loop, False
+        self.levels: list[bool] = []
+
+    def open(self, path: str, line: int, level: bool) -> CuttingChip:
+        assert not level, "the line is requested at rest"
+        return self
+
+    def read(self) -> bool:
+        return self.level
+
+    def write(self, level: bool) -> None:
+        if level is not self.level:
+            self.level = level
+            self.levels.append(level)
+            self.loop.call_soon_threadsafe(self.box.cut_power if level else self.box.give_power)
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_gpio_line_cuts_the_power_as_a_board_does(yard: Yard) -> None:
+    chip = CuttingChip(yard, asyncio.get_running_loop())
+    line = GpioOutput("/dev/gpiochip0", 17, opener=chip.open)
+    cycled = PowerCycledCharger(yard.charger, line, off_s=0.3, return_s=10.0)
+    await cycled.observe()
+    assert await cycled.perform(HARD) is ActionOutcome.DONE
+    assert chip.levels == [True, False] and yard.box.reachable
+    await line.stop()
+
+
+async def test_a_gpio_line_that_is_no_line_refuses_the_reset(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
+    line = GpioOutput("/dev/null", 17)
+    cycled = PowerCycledCharger(yard.charger, line, off_s=0.3, return_s=10.0)
+    assert await cycled.perform(HARD) is ActionOutcome.FAILED
+    assert "its power was not cut: /dev/null is no GPIO chip" in caplog.text
+    await line.stop()
 
 
 async def test_a_board_that_refuses_has_failed(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

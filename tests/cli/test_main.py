@@ -157,6 +157,15 @@ def test_a_relay_is_told_beside_the_register_or_in_its_place():
     assert beside.because == "hard, if that does not help by relay 3 of board, which cuts its power for 5 s"
 
 
+def test_a_gpio_line_is_told_with_its_chip_and_one_that_is_not_there_is_warned_of(edged, tmp_path):
+    path = tmp_path / "edged.yaml"
+    path.write_text(SITE.replace("/dev/ttyUSB0}", "/dev/ttyUSB0}, reset_relay: {gpio: /dev/gpiochip99, line: 17}"))
+    status, out, err = edged("check", "-c", path)
+    assert status == 0, err
+    assert "hard by GPIO line 17 of /dev/gpiochip99, active high, which cuts its power for 5 s" in out
+    assert "2: chargers.left.reset_relay.gpio: cannot be looked at on this computer" in err
+
+
 def test_a_charger_that_is_no_relay_board_cannot_be_one(edged, tmp_path):
     path = tmp_path / "edged.yaml"
     path.write_text(SITE.replace("/dev/ttyUSB0}", "/dev/ttyUSB0}, reset_relay: {charger: right, output: 3}"))

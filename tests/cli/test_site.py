@@ -88,7 +88,7 @@ def test_a_relay_board_is_no_charging_point_but_has_outputs(example):
         assert not facts.charges
         assert facts.relay_outputs > 0
     text = example.read_text()
-    example.write_text(text.replace("# reset_relay:", "reset_relay:").replace("  # relay-board:", "  relay-board:"))
+    example.write_text(text.replace("# reset_relay: {charger", "reset_relay: {charger").replace("  # relay-board:", "  relay-board:"))
     settings = load_site(example)
     relay = settings.chargers["right"].reset_relay
     assert relay is not None

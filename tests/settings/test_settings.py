@@ -14,12 +14,16 @@ from edged.settings import (
     MqttProtocol,
     Parity,
     PointMirror,
+    ResetLine,
+    ResetRelay,
     RtuOverTcpLine,
     SerialLine,
     Settings,
     TcpLine,
     TimeSource,
 )
+from edged.settings.model import Level
+from edged.settings.relays import flaw_of_chip
 from tests.fakes.pki import Authority
 
 FULL = """\
@@ -125,8 +129,37 @@ def test_what_a_charger_is_told_arrives(full):
     left = full.chargers["left"]
     assert (left.phases, left.voltage_v) == (None, 230.0)
     relay = full.chargers["mid"].reset_relay
-    assert relay is not None
+    assert isinstance(relay, ResetRelay)
     assert (relay.charger, relay.output, relay.off_s) == ("board", 3, 5.0)
+
+
+def test_a_line_of_the_computer_may_reset_a_charger_and_what_is_no_chip_is_warned_of(read, site):
+    def with_line(rest: str) -> Settings:
+        return read(site.replace("502\n", f"502\n    reset_relay: {{{rest}}}\n", 1))
+
+    settings = with_line("gpio: /dev/null, line: 17")
+    assert settings.chargers["right"].reset_relay == ResetLine(gpio="/dev/null", line=17, active=Level.HIGH, off_s=5.0)
+    assert "reset_relay.gpio: is no GPIO chip" in str(settings.warnings[0])
+    settings = with_line("gpio: /dev/gpiochip99, line: 0, active: low, off_s: 12")
+    assert settings.chargers["right"].reset_relay == ResetLine(
+        gpio="/dev/gpiochip99", line=0, active=Level.LOW, off_s=12.0
+    )
+    (warning,) = settings.warnings
+    assert "13: chargers.right.reset_relay.gpio: cannot be looked at on this computer (No such file" in str(warning)
+    (warning,) = with_line("gpio: /etc/passwd, line: 0").warnings
+    assert "reset_relay.gpio: is no GPIO chip: the charger cannot be reset by it" in str(warning)
+
+
+def test_a_device_of_the_kernel_s_gpio_is_a_chip(tmp_path, monkeypatch):
+    monkeypatch.setattr("edged.settings.relays.SYSTEM", str(tmp_path))
+    assert flaw_of_chip("/dev/null") is None, "the kernel does not say what it is"
+    (tmp_path / "dev/char/1:3").mkdir(parents=True)
+    subsystem = tmp_path / "dev/char/1:3/subsystem"
+    subsystem.symlink_to("../../../../bus/gpio")
+    assert flaw_of_chip("/dev/null") is None
+    subsystem.unlink()
+    subsystem.symlink_to("../../../../class/mem")
+    assert flaw_of_chip("/dev/null") == "is no GPIO chip"
 
 
 def test_a_protocol_without_addresses_has_no_unit_id(full):

@@ -94,6 +94,38 @@ MISTAKES = [
         r"17: chargers.third.reset_relay: is the relay of left already: a reset would cut the power of both",
     ),
     (
+        "502",
+        "502\n    reset_relay: {off_s: 5}",
+        r"13: chargers.right.reset_relay: has neither: write charger: and output: .*, or gpio: and line:",
+    ),
+    ("502", "502\n    reset_relay: {charger: left, output: 1, gpio: /dev/a}", r"13: .*reset_relay: has both: write"),
+    (
+        "502",
+        "502\n    reset_relay: {gpio: /dev/gpiochip0, line: 17, output: 1}",
+        r"13: chargers.right.reset_relay.output: is a key of a relay board: delete it",
+    ),
+    (
+        "502",
+        "502\n    reset_relay: {charger: left, output: 1, active: low}",
+        r"13: chargers.right.reset_relay.active: is a key of a GPIO line: delete it",
+    ),
+    ("502", "502\n    reset_relay: {gpio: /dev/gpiochip0}", r"13: .*reset_relay.line: is missing: write the number"),
+    (
+        "502",
+        "502\n    reset_relay: {gpio: gpiochip0, line: 1}",
+        r"13: .*reset_relay.gpio: cannot be 'gpiochip0': write",
+    ),
+    ("502", "502\n    reset_relay: {gpio: /dev/g, line: -1}", r"13: .*line: must be a whole number from 0 to 1023"),
+    ("502", "502\n    reset_relay: {gpio: /dev/g, line: 1, active: up}", r"13: .*active: must be one of high, low"),
+    ("502", "502\n    reset_relay: {gpio: /dev/g, line: 1, off_s: 0}", r"13: .*off_s: must be a number from 1 to 60"),
+    ("502", "502\n    reset_relay: /dev/gpiochip0", r"13: .*reset_relay: must hold keys with values"),
+    (
+        "    bus: yard",
+        "    bus: yard\n    reset_relay: {gpio: /dev/gpiochip0, line: 17}\n"
+        "  third:\n    profile: controller\n    tcp: 10.0.0.8\n    reset_relay: {gpio: //dev/gpiochip0, line: 17}",
+        r"14: chargers.third.reset_relay: is the line of left already: a reset would cut the power of both",
+    ),
+    (
         "profile: controller",
         "profile: relays",
         r"19: stations\[0\].evses\[1\].charger: right is a relay board, no charger: name it in reset_relay",
