@@ -1,0 +1,414 @@
+"""The line to one RAPI controller: every request goes through its one worker, every event is handed on at once.
+
+Owns: opening the line again, who asks next, sequence ids, which reply belongs to which request, whether the controller
+is alive, the line's statistics. Refuses to know: what a request means.
+
+Invariants: one request is outstanding; a reply counts only with the id of that request, so that a late one is never
+taken for another's; nothing without a right checksum counts; reads are repeated once, writes never; nobody waits longer
+than `PATIENCE_S` for a turn; whatever comes over the line, the worker goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+
+from edged.chargers.bus_statistics import BusStatistics, Recorder
+from edged.chargers.job_queue import Priority
+from edged.chargers.line import BusSpec, LineDown, LineKind, Pipe, open_pipe
+from edged.chargers.modbus import CrcError, NoAnswer, ProtocolError
+from edged.chargers.moments import moment
+from edged.chargers.rapi.frames import (
+    FIRST_SEQUENCE,
+    LAST_SEQUENCE,
+    Event,
+    Flaw,
+    Garbage,
+    Reply,
+    Request,
+    Splitter,
+    build,
+    parse,
+)
+from edged.chargers.unit_health import UnitHealth, UnitState
+from edged.ports import ChargerUnreachable
+
+log = logging.getLogger(__name__)
+wire_log = logging.getLogger("edged.wire")
+
+REPLY_TIMEOUT_S = 0.5
+"""What the controller's own firmware waits where it is the one who asks."""
+PATIENCE_S = 10.0
+MAX_WAITING = 64
+REOPEN_FIRST_S, REOPEN_LONGEST_S = 0.5, 5.0
+SILENCES_UNTIL_HALF_OPEN = 3
+LISTEN_S = 3600.0
+UNIT_ID = 0
+"""A controller has no address; its statistics need a number."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    request: Request
+    priority: Priority
+    number: int
+    queued_at: float
+    future: asyncio.Future[Reply]
+    forgiving: bool
+
+
+class _Waiting:
+    """What waits for the line."""
+
+    superseded = 0
+
+    def __init__(self) -> None:
+        self.jobs: list[_Job] = []
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def take(self) -> _Job:
+        job = min(self.jobs, key=lambda job: (job.priority, job.number))
+        self.jobs.remove(job)
+        return job
+
+
+class _Exchange:
+    """A request on its way, and what has come since."""
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.flaw: str | None = None
+        self.is_damaged = False
+
+    def forget(self) -> None:
+        """Nobody waits any more, also not for an error."""
+        if self.reply.done() and not self.reply.cancelled():
+            self.reply.exception()
+
+
+class Link:
+    """A line that is opened when first used, and opened again whenever it is lost, until `close`."""
+
+    def __init__(
+        self,
+        spec: BusSpec,
+        *,
+        connect: Callable[[BusSpec], Awaitable[Pipe]] = open_pipe,
+        rng: Random | None = None,
+    ) -> None:
+        self.spec = spec
+        self._connect = connect
+        self._rng = rng or Random()
+        is_network = spec.kind is not LineKind.SERIAL
+        self._unit = UnitHealth(self._rng, fixed_timeout_s=spec.timeout_s, is_network=is_network)
+        self._unit.response_timeout_s = REPLY_TIMEOUT_S
+        self._listeners: list[Callable[[Event], None]] = []
+        self._waiting = _Waiting()
+        self._numbers = 0
+        self._pipe: Pipe | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._ear: asyncio.Task[None] | None = None
+        self._something_new = asyncio.Event()
+        self._exchange: _Exchange | None = None
+        self._given_up: tuple[int, float] | None = None
+        self._sequence = 0
+        self._closed = False
+        self._down_reason = ""
+        self._silences = 0
+        self._reopen_s = 0.0
+        self._is_useful = False
+        self._record = Recorder()
+        self.strays = 0
+        """Replies that nobody waited for any more, and bytes that were no frame."""
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """From now on told of every event, in the order in which they come, from the event loop. Must not raise."""
+        self._listeners.append(listener)
+
+    async def ask(
+        self, name: str, *parameters: str, priority: Priority = Priority.STATUS, forgiving: bool = False
+    ) -> Reply:
+        """The controller's answer, `$OK` or `$NK`.
+
+        Raises `ChargerUnreachable`: no line, no answer, no valid answer, or silent and not due for a try (never for a
+        command). `ValueError` for what a controller could not take in. `forgiving`: silence is not held against it.
+        """
+        build(Request(name, parameters, LAST_SEQUENCE))
+        if self._closed:
+            raise LineDown("the line is closed")
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._run(), name=f"rapi {self.spec}")
+            self._worker.add_done_callback(self._worker_ended)
+        if self._pipe is None and self._down_reason:
+            raise LineDown(self._down_reason)
+        if len(self._waiting) >= MAX_WAITING:
+            self._record.refused += 1
+            raise ChargerUnreachable(f"{self.spec}: too many requests wait")
+        self._check_alive(priority)
+        self._numbers += 1
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        job = _Job(Request(name, parameters), priority, self._numbers, moment(), future, forgiving)
+        self._waiting.jobs.append(job)
+        self._something_new.set()
+        return await future
+
+    @property
+    def session(self) -> int:
+        """Changes whenever the controller may have lost what was written: the line was lost, or it was silent."""
+        return self._unit.session
+
+    @property
+    def last_answer_at(self) -> float | None:
+        """The moment of the last valid reply."""
+        return self._unit.last_answer_at
+
+    @property
+    def statistics(self) -> BusStatistics:
+        return self._record.snapshot(
+            wire=None if self._pipe is None else self,
+            down_reason=self._down_reason,
+            queue=self._waiting,
+            units={UNIT_ID: self._unit.statistics()},
+        )
+
+    async def close(self) -> None:
+        """Fail what waits, close the line."""
+        self._closed = True
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.cancel()
+            await asyncio.wait([worker])
+        await self._shut("the line is closed")
+
+    def _check_alive(self, priority: Priority) -> None:
+        """A silent controller is given one try per back-off interval, and every command; the rest fails at once."""
+        unit = self._unit
+        if unit.state is UnitState.DEAD and priority > Priority.COMMAND and moment() < unit.retry_at:
+            raise NoAnswer(f"the controller is silent, next try in {unit.retry_at - moment():.0f} s")
+
+    # --- the worker ---------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            if self._pipe is None:
+                await self._open()
+            elif self._pipe.inbox.lost is not None:
+                await self._lose(self._pipe.inbox.lost)
+            elif not self._waiting.jobs:
+                self._something_new.clear()
+                await self._something_new.wait()
+            else:
+                await self._serve(self._waiting.take())
+
+    async def _open(self) -> None:
+        try:
+            pipe = await self._connect(self.spec)
+        except LineDown as error:
+            if not self._down_reason:
+                log.warning("%s is down: %s", self.spec, error)
+            self._fail_all(str(error))
+            await self._back_off()
+            return
+        log.info("%s is open", self.spec)
+        self._pipe = pipe
+        self._down_reason = ""
+        if self._record.opened:
+            self._unit.line_reopened(forgiven=self._silences == 0 or self._reopen_s > 0)
+        self._record.opened += 1
+        self._is_useful = False
+        self._silences = 0
+        self._ear = asyncio.get_running_loop().create_task(self._hear(pipe), name=f"rapi ear {self.spec}")
+        self._ear.add_done_callback(self._ear_ended)
+
+    async def _back_off(self) -> None:
+        self._reopen_s = min(REOPEN_LONGEST_S, max(REOPEN_FIRST_S, 2 * self._reopen_s))
+        await asyncio.sleep(self._reopen_s * (1 - 0.2 * self._rng.random()))
+
+    async def _serve(self, job: _Job) -> None:
+        """Do a job that is no longer in the queue; whatever happens, whoever waits for it is told."""
+        now = moment()
+        if job.future.done() or now - job.queued_at > PATIENCE_S:
+            self._record.expired += 1
+            _fail(job, NoAnswer(f"{self.spec} was too busy for {PATIENCE_S:g} s"))
+            return
+        self._record.waited(job.priority, now - job.queued_at)
+        try:
+            self._check_alive(job.priority)
+            reply = await self._attempt_or_repeat(job)
+        except LineDown as error:
+            _fail(job, error)
+            await self._lose(str(error))
+        except ChargerUnreachable as error:
+            _fail(job, error)
+            if self._is_half_open():
+                await self._lose("nothing comes over the connection any more")
+        else:
+            if not job.future.done():
+                job.future.set_result(reply)
+        finally:
+            _fail(job, LineDown("the line was closed"))
+
+    async def _attempt_or_repeat(self, job: _Job) -> Reply:
+        """A read of a controller that was online is repeated once, at once; a write never is."""
+        may_repeat = job.request.name.startswith("G") and self._unit.state is UnitState.ONLINE and not job.forgiving
+        try:
+            return await self._attempt(job)
+        except (NoAnswer, ProtocolError):
+            if not may_repeat:
+                raise
+        self._record.retries += 1
+        return await self._attempt(job)
+
+    async def _attempt(self, job: _Job) -> Reply:
+        """One exchange, counted."""
+        assert self._pipe is not None
+        unit, started = self._unit, moment()
+        self._sequence = self._sequence % LAST_SEQUENCE + FIRST_SEQUENCE
+        exchange = self._exchange = _Exchange(self._sequence)
+        frame = build(Request(job.request.name, job.request.parameters, exchange.sequence))
+        unit.requests += 1
+        try:
+            await self._pipe.write(frame)
+            async with asyncio.timeout(unit.timeout_s + 2 * len(frame) * self.spec.character_s):
+                reply = await exchange.reply
+        except TimeoutError:
+            self._given_up = (exchange.sequence, started)
+            error = self._diagnose(exchange)
+            self._failed(job, error)
+            raise error from None
+        finally:
+            self._exchange = None
+            exchange.forget()
+            self._record.transaction(started, moment())
+        self._silences, self._reopen_s, self._is_useful = 0, 0.0, True
+        turnaround_s = moment() - started
+        unit.answered(moment(), turnaround_s)
+        unit.exceptions += not reply.is_ok
+        self._record.turnaround(turnaround_s)
+        self._log_wire(job, reply)
+        return reply
+
+    def _diagnose(self, exchange: _Exchange) -> ChargerUnreachable:
+        if exchange.flaw is None:
+            self._unit.timeouts += 1
+            return NoAnswer("the controller did not answer")
+        if exchange.is_damaged:
+            self._unit.crc_errors += 1
+            return CrcError(f"only damaged frames came back: {exchange.flaw}")
+        self._unit.protocol_errors += 1
+        return ProtocolError(exchange.flaw)
+
+    def _failed(self, job: _Job, error: ChargerUnreachable) -> None:
+        self._log_wire(job, error)
+        self._silences += 1
+        if job.forgiving:
+            return
+        was = self._unit.state
+        self._unit.failed(moment())
+        if self._unit.state is UnitState.DEAD and was is not UnitState.DEAD:
+            log.warning("%s: the controller has fallen silent", self.spec)
+
+    def _is_half_open(self) -> bool:
+        """Whether a TCP connection may be dead without anybody having told us."""
+        if self.spec.kind is LineKind.SERIAL or self._unit.state is UnitState.ONLINE:
+            return False
+        return self._silences >= SILENCES_UNTIL_HALF_OPEN
+
+    async def _lose(self, reason: str) -> None:
+        log.warning("%s was lost: %s", self.spec, reason)
+        self._record.lost += 1
+        await self._shut(reason)
+        if not self._is_useful:
+            await self._back_off()
+
+    async def _shut(self, reason: str) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.cancel()
+            await asyncio.wait([ear])
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        self._fail_all(reason)
+
+    def _fail_all(self, reason: str) -> None:
+        self._down_reason = reason
+        while self._waiting.jobs:
+            _fail(self._waiting.jobs.pop(), LineDown(reason))
+
+    # --- what comes in ------------------------------------------------------------------------------
+
+    async def _hear(self, pipe: Pipe) -> None:
+        """Everything that comes, until the line is lost. What was begun on another line ends here."""
+        inbox, splitter = pipe.inbox, Splitter()
+        try:
+            while True:
+                data = bytes(inbox.data)
+                inbox.data.clear()
+                discarded = splitter.discarded
+                for frame in splitter.feed(data):
+                    self._heard(parse(frame))
+                self.strays += splitter.discarded > discarded
+                await inbox.more(moment() + LISTEN_S)
+        except LineDown as error:
+            if self._exchange is not None and not self._exchange.reply.done():
+                self._exchange.reply.set_exception(error)
+            self._something_new.set()
+
+    def _heard(self, found: Reply | Event | Garbage) -> None:
+        match found:
+            case Event():
+                if wire_log.isEnabledFor(logging.DEBUG):
+                    wire_log.debug("%s says %s", self.spec, found)
+                for listener in self._listeners:
+                    listener(found)
+            case Reply():
+                self._replied(found)
+            case Garbage():
+                self.strays += 1
+                if self._exchange is not None and found.flaw is not Flaw.UNKNOWN:
+                    self._exchange.flaw = str(found)
+                    self._exchange.is_damaged = True
+
+    def _replied(self, reply: Reply) -> None:
+        exchange = self._exchange
+        if exchange is not None and reply.sequence == exchange.sequence and not exchange.reply.done():
+            exchange.reply.set_result(reply)
+            return
+        self.strays += 1
+        if self._given_up is not None and reply.sequence == self._given_up[0]:
+            self._unit.learned(moment() - self._given_up[1])
+            self._given_up = None
+        elif exchange is not None and reply.sequence is None and exchange.flaw is None:
+            exchange.flaw = f"{reply} came without its sequence id: a request that came damaged, or firmware before 3.0"
+
+    def _log_wire(self, job: _Job, outcome: object) -> None:
+        if wire_log.isEnabledFor(logging.DEBUG):
+            wire_log.debug("%s %s -> %s", self.spec, job.request, outcome)
+
+    def _ear_ended(self, ear: asyncio.Task[None]) -> None:
+        if ear.cancelled() or ear.exception() is None:
+            return
+        log.error("the ear of %s has ended by a bug", self.spec, exc_info=ear.exception())
+        if self._pipe is not None:
+            self._pipe.inbox.lose(f"the line has failed: {ear.exception()}")
+        self._something_new.set()
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        if worker.cancelled():
+            return
+        error = worker.exception()
+        log.error("the worker of %s has ended by a bug", self.spec, exc_info=error)
+        self._closed = True
+        self._fail_all(f"the line has failed: {error}")
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.future.done():
+        job.future.set_exception(error)
