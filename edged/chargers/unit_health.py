@@ -34,7 +34,11 @@ class UnitState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStatistics:
-    """One unit's counters since the bus was started; times in seconds, None before the first answer."""
+    """One unit's counters since the bus was started; times in seconds, None before the first answer.
+
+    `timeout_s`: how long it is waited for now. `backoff_s`: how long it is left alone between two tries, 0 unless dead;
+    `next_try_s`: until the next of them, None unless dead. `last_answer_s`: since its last valid frame.
+    """
 
     state: UnitState
     requests: int
@@ -46,6 +50,9 @@ class UnitStatistics:
     turnaround_p95_s: float | None
     timeout_s: float
     backoff_s: float
+    next_try_s: float | None = None
+    last_answer_s: float | None = None
+    retries: int = 0
 
 
 class UnitHealth:
@@ -139,7 +146,9 @@ class UnitHealth:
         """How long an unanswered request may still be answered: until then another one could get the wrong reply."""
         return max(LATE_LIMIT_S, 2 * self._slowest_s)
 
-    def statistics(self) -> UnitStatistics:
+    def statistics(self, now: float | None = None) -> UnitStatistics:
+        """`now` None: without what depends on the time."""
+        is_dead, last = self.state is UnitState.DEAD, self.last_answer_at
         return UnitStatistics(
             state=self.state,
             requests=self.requests,
@@ -150,5 +159,7 @@ class UnitHealth:
             turnaround_p50_s=self.percentile(0.5),
             turnaround_p95_s=self.percentile(0.95),
             timeout_s=self.timeout_s,
-            backoff_s=self._backoff_s if self.state is UnitState.DEAD else 0.0,
+            backoff_s=self._backoff_s if is_dead else 0.0,
+            next_try_s=max(0.0, self.retry_at - now) if is_dead and now is not None else None,
+            last_answer_s=None if last is None or now is None else max(0.0, now - last),
         )
