@@ -1,7 +1,8 @@
 """A line's bytes: what it is (`BusSpec`), how fast it is, and pipes over a serial port or a TCP connection.
 
 Owns: opening and closing, non-blocking reading into an inbox that knows when its last byte came, waiting to a point in
-time more exactly than the event loop's timers. Refuses to know: frames, requests, units.
+time more exactly than the event loop's timers. Refuses to know: frames, requests, units; why a line cannot be opened
+(`opening` has the sentences), when it is opened again (`outage`).
 Invariant: a pipe that is lost says so to whoever waits on it, at once, and to everyone after.
 
 ChargerUnreachable
@@ -15,7 +16,9 @@ import contextlib
 import fcntl
 import math
 import os
+import socket
 import termios
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -23,16 +26,27 @@ from typing import Protocol
 import serial
 
 from edged.chargers.moments import moment
+from edged.chargers.opening import Trouble, busy, reason, serial_trouble, tcp_trouble
+from edged.chargers.serial_ports import SerialPorts
 from edged.ports import ChargerUnreachable
 
 INBOX_BYTES = 4096
 CONNECT_TIMEOUT_S = 5.0
 SPIN_S = 0.0005
+WRITE_PATIENCE_S = 1.0
+_KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+"""Seconds, seconds, times: a line on which nobody asks is found dead after half a minute."""
+_UNCONFIRMED_MS = 20_000
+"""So long bytes may stay without the other computer's confirmation, then the connection is lost (RFC 5482)."""
 _PARITY = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
 
 class LineDown(ChargerUnreachable):
-    """The serial port or TCP connection cannot be opened, or was lost."""
+    """The serial port or TCP connection cannot be opened, or was lost; `trouble` says of which kind the first is."""
+
+    def __init__(self, message: str, *, trouble: Trouble = Trouble.OTHER) -> None:
+        super().__init__(message)
+        self.trouble = trouble
 
 
 class LineKind(StrEnum):
@@ -94,12 +108,16 @@ class BusSpec:
 
 
 class Inbox:
-    """Bytes that came and nobody has taken yet; the oldest are dropped beyond `INBOX_BYTES`."""
+    """Bytes that came and nobody has taken yet; the oldest are dropped beyond `INBOX_BYTES`.
+
+    `on_loss` is called once, when the line is gone: also where nobody waits.
+    """
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.last_at = 0.0
         self.lost: str | None = None
+        self.on_loss: Callable[[], object] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, data: bytes) -> None:
@@ -113,6 +131,8 @@ class Inbox:
         """The line is gone: whoever waits is told."""
         if self.lost is None:
             self.lost = reason
+            if self.on_loss is not None:
+                self.on_loss()
         self._wake()
 
     async def more(self, until: float) -> bool:
@@ -176,18 +196,24 @@ class Pipe(Protocol):
 
 
 class SerialPipe:
-    """A serial port, read when the loop says so; opened exclusively, so that a second master is refused."""
+    """A serial port, read when the loop says so; opened exclusively, so that a second master is refused.
 
-    def __init__(self, port: serial.Serial) -> None:
+    `device`: what its name led to. `latency_timer_ms`: how long the adapter keeps answers back, None where it does not.
+    """
+
+    def __init__(self, port: serial.Serial, *, device: str = "", latency_timer_ms: int | None = None) -> None:
         self.inbox = Inbox()
+        self.device = device
+        self.latency_timer_ms = latency_timer_ms
         self._port: serial.Serial | None = port
         self._fd: int = port.fileno()
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
     @classmethod
-    async def open(cls, spec: BusSpec) -> SerialPipe:
+    async def open(cls, spec: BusSpec, ports: SerialPorts | None = None) -> SerialPipe:
         """Raises `LineDown` with a sentence on what to do."""
-        return cls(await asyncio.to_thread(_open_port, spec))
+        port, device, timer_ms = await asyncio.to_thread(_open_port, spec, ports or SerialPorts())
+        return cls(port, device=device, latency_timer_ms=timer_ms)
 
     def _readable(self) -> None:
         try:
@@ -195,17 +221,19 @@ class SerialPipe:
         except BlockingIOError:
             return
         except OSError as error:
-            self._stop_reading()
-            self.inbox.lose(f"the serial port was lost: {error.strerror or error}")
+            self._lose(error.strerror or str(error))
             return
         if data:
             self.inbox.feed(data)
         else:
-            self._stop_reading()
-            self.inbox.lose("the serial port was lost: it has come to its end")
+            self._lose("it has come to its end")
+
+    def _lose(self, why: str) -> None:
+        self._stop_reading()
+        self.inbox.lose(f"the adapter is gone ({why}): plug it in again, edged opens it by itself")
 
     async def write(self, data: bytes) -> None:
-        give_up_at = moment() + 1.0
+        give_up_at = moment() + WRITE_PATIENCE_S
         while data:
             if self._port is None or self.inbox.lost is not None:
                 raise LineDown(self.inbox.lost or "the serial port is closed")
@@ -213,25 +241,30 @@ class SerialPipe:
                 data = data[os.write(self._fd, data) :]
             except BlockingIOError:
                 if moment() > give_up_at:
-                    raise LineDown("the serial port takes no bytes") from None
+                    raise LineDown("the serial port takes no bytes: unplug the adapter and plug it in again") from None
                 await asyncio.sleep(0.001)
             except OSError as error:
-                raise LineDown(f"the serial port was lost: {error.strerror or error}") from error
+                self._lose(error.strerror or str(error))
+                raise LineDown(str(self.inbox.lost)) from error
 
     def _stop_reading(self) -> None:
         if self._port is not None:
             asyncio.get_running_loop().remove_reader(self._fd)
 
     def close(self) -> None:
+        """At once: what is not sent yet is dropped, since closing would wait for it, and the whole daemon with it."""
         if self._port is not None:
             self._stop_reading()
             port, self._port = self._port, None
-            with contextlib.suppress(OSError, termios.error):
-                port.close()
+            for finish in (port.reset_output_buffer, port.close):
+                with contextlib.suppress(OSError, termios.error):
+                    finish()
         self.inbox.lose("the serial port is closed")
 
 
-def _open_port(spec: BusSpec) -> serial.Serial:
+def _open_port(spec: BusSpec, ports: SerialPorts) -> tuple[serial.Serial, str, int | None]:
+    """The port, the device that its name led to, and the adapter's latency timer."""
+    device = ports.device(spec.port)
     try:
         port = serial.Serial(
             port=spec.port,
@@ -244,25 +277,26 @@ def _open_port(spec: BusSpec) -> serial.Serial:
         )
     except termios.error as error:
         asked = f"{spec.baudrate} baud, parity {spec.parity}, stop bits {spec.stopbits}"
-        raise LineDown(f"{spec.port} refused {asked}: {error.args[-1]}") from error
+        raise LineDown(f"{spec.port} refused {asked} ({error.args[-1]}): write what this adapter can") from error
     except (OSError, ValueError) as error:
-        raise LineDown(f"{spec.port} cannot be opened: {_reason(error)}") from error
+        trouble, sentence = serial_trouble(spec.port, error, ports)
+        raise LineDown(sentence, trouble=trouble) from error
     try:
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         port.reset_input_buffer()
+        # Whoever opened the port before us without locking it can still read our answers away.
+        holders = ports.holders(spec.port)
+        if holders:
+            raise LineDown(busy(spec.port, holders), trouble=Trouble.BUSY)
+        with contextlib.suppress(OSError, ValueError):
+            port.set_low_latency_mode(True)  # a driver that knows it sets its timer to 1 ms, for whoever may open it
     except (OSError, termios.error) as error:
         port.close()
-        raise LineDown(f"{spec.port} cannot be opened: {error}") from error
-    return port
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """The operating system's own words: pyserial says number, port and text twice, asyncio the address once more.
-
-    The numbers of name resolution are negative; their words stand in the error.
-    """
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number and number > 0 else str(getattr(error, "strerror", None) or error)
+        raise LineDown(f"{spec.port} cannot be opened ({error}): unplug the adapter and plug it in again") from error
+    except LineDown:
+        port.close()
+        raise
+    return port, device, ports.latency_timer_ms(spec.port)
 
 
 def _is_pseudo_terminal(port: str) -> bool:
@@ -284,22 +318,25 @@ class TcpPipe(asyncio.Protocol):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, pipe = await loop.create_connection(cls, spec.host, spec.tcp_port)
-        except TimeoutError as error:
-            raise LineDown(f"{spec.host}:{spec.tcp_port} did not accept a connection in time") from error
-        except (OSError, ValueError) as error:
-            raise LineDown(f"{spec.host}:{spec.tcp_port} cannot be reached: {_reason(error)}") from error
+        except (OSError, ValueError) as error:  # TimeoutError is an OSError
+            trouble, sentence = tcp_trouble(spec.host, spec.tcp_port, error)
+            raise LineDown(sentence, trouble=trouble) from error
         return pipe
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            _find_dead_peers(connection)
 
     def data_received(self, data: bytes) -> None:
         self.inbox.feed(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self.inbox.lose(f"the connection was lost: {exc}" if exc else "the other side closed the connection")
+        broken = reason(exc) if isinstance(exc, OSError) else str(exc or "")
+        self.inbox.lose(f"the connection broke ({broken})" if exc else "the other side closed the connection")
 
     async def write(self, data: bytes) -> None:
         if self._transport is None:
@@ -311,6 +348,15 @@ class TcpPipe(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
         self.inbox.lose("the connection is closed")
+
+
+def _find_dead_peers(connection: socket.socket) -> None:
+    """Let the kernel notice a peer that is gone without a word (its power, its cable), also while nobody asks."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEP_ALIVE:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNCONFIRMED_MS)
 
 
 async def open_pipe(spec: BusSpec) -> Pipe:

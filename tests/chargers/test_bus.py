@@ -325,7 +325,7 @@ async def test_a_second_master_on_the_port_is_refused(pty_slave) -> None:
     pty_slave.units.registers[1] = {0: 1}
     async with bus_on(pty_slave.spec()) as bus, bus_on(pty_slave.spec()) as second:
         await bus.read(1, H, 0, 1)
-        with pytest.raises(LineDown, match="cannot be opened"):
+        with pytest.raises(LineDown, match="is held by another program"):
             await second.read(1, H, 0, 1)
 
 
@@ -342,7 +342,7 @@ async def test_a_port_that_refuses_its_parameters_is_explained(pty_slave, monkey
 
     monkeypatch.setattr(serial, "Serial", refuse)
     async with bus_on(pty_slave.spec(parity="even")) as bus:
-        with pytest.raises(LineDown, match=r"refused 115200 baud, parity even, .*: Invalid argument"):
+        with pytest.raises(LineDown, match=r"refused 115200 baud, parity even, .*Invalid argument"):
             await bus.read(1, H, 0, 1)
 
 
@@ -350,7 +350,7 @@ async def test_a_port_that_is_not_there_is_explained_and_tried_again(tmp_path, p
     pty_slave.units.registers[1] = {0: 1}
     link = tmp_path / "usb"
     async with bus_on(pty_slave.spec(port=str(link))) as bus:
-        with pytest.raises(LineDown, match=r"usb cannot be opened: No such file or directory$"):
+        with pytest.raises(LineDown, match=r"^there is no .*/usb: plug the adapter in"):
             await bus.read(1, H, 0, 1)
         link.symlink_to(pty_slave.port)
         await until(lambda: bus.statistics.is_open)
@@ -377,7 +377,7 @@ async def test_a_host_that_cannot_be_reached_is_explained(tcp_slave, host: str) 
         await tcp_slave.stop()
     async with bus_on(tcp_slave.spec(host=host or "127.0.0.1")) as bus:
         for _ in range(2):
-            with pytest.raises(LineDown, match="cannot be reached: ." if host else r"reached: Connection refused$"):
+            with pytest.raises(LineDown, match=r"is not known \(." if host else "refuses connections: is"):
                 await bus.read(1, H, 0, 1)
 
 
