@@ -76,7 +76,8 @@ def _announce(site: SimulatedSite, *, as_json: bool) -> None:
     else:
         for name, unit in site.units.items():
             points = f", {len(unit.points)} points" if len(unit.points) > 1 else ""
-            output.say(f"{name}: {unit.make}, unit {unit.unit_id}{points}, at {where[name]}")
+            number = "" if unit.unit_id is None else f", unit {unit.unit_id}"
+            output.say(f"{name}: {unit.make}{number}{points}, at {where[name]}")
         output.say(f"wire faults from --seed {site.seed}; stop with Ctrl-C")
     with contextlib.suppress(ValueError):
         print(end="", flush=True)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edged.domain.hardware import FaultCode
+from edged.simulator.device import SimulatedDevice
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Car, Impossible
 from edged.simulator.snapshot import snapshot
-from edged.simulator.unit import SimulatedUnit
 from edged.simulator.wire import WireFaults
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Refusal(Exception):
 class Target:
     """What a command is for: one point of one unit (points counted from 1)."""
 
-    unit: SimulatedUnit
+    unit: SimulatedDevice
     number: int
 
     @property
@@ -60,9 +60,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is run, and the arguments that it knows beside `charger`. `open_args`: any other argument is one too."""
+    """What is run, and the arguments that it knows beside `charger`. `open_args`: any other argument is one too.
+
+    `check` runs before, for every target of the request, and changes nothing.
+    """
 
     run: Callable[[Target, Args], object]
+    check: Callable[[Target, Args], object] = lambda target, args: None
     known: frozenset[str] = frozenset()
     open_args: bool = False
 
@@ -70,7 +74,7 @@ class Command:
 class Commands:
     """Carries out requests against units by name. `catch_up` brings the physics to the present first."""
 
-    def __init__(self, units: Mapping[str, SimulatedUnit], *, catch_up: Callable[[], None]) -> None:
+    def __init__(self, units: Mapping[str, SimulatedDevice], *, catch_up: Callable[[], None]) -> None:
         self._units = units
         self._catch_up = catch_up
 
@@ -112,8 +116,12 @@ class Commands:
             raise Refusal("invalid_args", f"{name} does not know {', '.join(unknown)}: {knows}")
         self._catch_up()
         if name in EVERYWHERE and "charger" not in args:
+            for target in self._targets().values():
+                command.check(target, rest)
             return {address: command.run(target, rest) for address, target in self._targets().items()}
-        return command.run(self._target(args.get("charger")), rest)
+        target = self._target(args.get("charger"))
+        command.check(target, rest)
+        return command.run(target, rest)
 
     def _targets(self) -> dict[str, Target]:
         return {
@@ -131,7 +139,7 @@ class Commands:
         if not isinstance(charger, str | int) or isinstance(charger, bool):
             raise Refusal("invalid_args", "charger must be a name, a unit id, or one of them with /POINT")
         name, _, number = str(charger).partition("/")
-        same_id = [unit for unit in self._units.values() if str(unit.unit_id) == name]
+        same_id = [unit for unit in self._units.values() if unit.unit_id is not None and str(unit.unit_id) == name]
         unit = self._units.get(name) or (same_id[0] if len(same_id) == 1 else None)
         if unit is None:
             raise Refusal("not_found", f"no charger {charger}; there are {', '.join(targets)}")
@@ -210,13 +218,20 @@ def _set(target: Target, args: Args) -> object:
     return get_state(target, args)
 
 
-def _wire(target: Target, args: Args) -> object:
-    values = {name: _number(args, name, low=0, high=60_000) for name in args}
+def _wire_faults(args: Args) -> WireFaults:
     try:
-        target.unit.wire = WireFaults(**values)
+        return WireFaults(**{name: _number(args, name, low=0, high=60_000) for name in args})
     except ValueError as error:
         raise Refusal("invalid_args", str(error)) from error
-    return values
+
+
+def _check_wire(target: Target, args: Args) -> None:
+    target.unit.check_wire(_wire_faults(args))
+
+
+def _wire(target: Target, args: Args) -> object:
+    target.unit.wire = _wire_faults(args)
+    return dict(args)
 
 
 def _reboot(target: Target, args: Args) -> object:
@@ -237,6 +252,7 @@ def get_state(target: Target, _args: Args) -> dict[str, object]:
         "silent": unit.silent,
         "requests": unit.requests,
         "requests_ignored": unit.ignored,
+        **unit.details(),
     }
 
 
@@ -251,20 +267,22 @@ def _simple(act: Callable[[PointModel], None]) -> Command:
 COMMANDS: Mapping[str, Command] = {
     "plug_in": Command(
         _plug_in,
-        frozenset({"battery_wh", "cable_only", "max_current_a", "paused", "phases", "soc_pct", "ventilation"}),
+        known=frozenset({"battery_wh", "cable_only", "max_current_a", "paused", "phases", "soc_pct", "ventilation"}),
     ),
     "plug_out": _simple(PointModel.plug_out),
     "pause": _simple(PointModel.pause),
     "resume": _simple(PointModel.resume),
-    "swipe": Command(_swipe, frozenset({"token"})),
-    "fault": Command(_fault, frozenset({"code"})),
+    "swipe": Command(_swipe, known=frozenset({"token"})),
+    "fault": Command(_fault, known=frozenset({"code"})),
     "clear_fault": _simple(PointModel.clear_fault),
-    "lock_jam": Command(_jam, frozenset({"on"})),
-    "silence": Command(_silence, frozenset({"on"})),
+    "lock_jam": Command(_jam, known=frozenset({"on"})),
+    "silence": Command(_silence, known=frozenset({"on"})),
     "reboot": Command(_reboot),
     "set": Command(_set, open_args=True),
     "get": Command(get_state),
-    "wire": Command(_wire, frozenset({"late_ms", "late", "drop", "corrupt", "truncate", "wrong_unit"})),
+    "wire": Command(
+        _wire, check=_check_wire, known=frozenset({"late_ms", "late", "drop", "corrupt", "truncate", "wrong_unit"})
+    ),
 }
 EVERYWHERE = frozenset({"get", "wire"})
 """Commands that, with no charger named, are for all of them; the result is then an object by charger."""

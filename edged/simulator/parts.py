@@ -12,6 +12,10 @@ WARNINGS = frozenset({FaultCode.POWER_METER, FaultCode.READER, FaultCode.WEAK_SI
 """Faults that do not stop a charge; all others open the contactor."""
 
 
+Value = int | str
+"""What a register, or a named value, of a charger reads."""
+
+
 class Impossible(EdgedError):
     """A person or a test asked for something that cannot be done to this charging point; the text says why."""
 

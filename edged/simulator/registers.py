@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edged.simulator.parts import Impossible
+from edged.simulator.parts import Impossible, Value
 from edged.simulator.pdu import ExceptionCode
-
-Value = int | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

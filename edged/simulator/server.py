@@ -1,22 +1,17 @@
-"""The lines that simulated units hang on: Modbus TCP, RTU over TCP, and RTU on a pseudo terminal.
+"""Modbus as a line's language: requests to the units by their id, replies in their time.
 
-Owns sockets, the pty and the timing of replies on the wire; knows units by their id only, and no register. A unit
-that is absent or silent says nothing. Lines bound what they hold: clients, request sizes, and how far a paced line
-may lag.
+Owns the framing of a talk (MBAP over TCP, RTU over everything else) and the timing of replies on a paced line; knows
+units by their id only, and no register. A unit that is absent or silent says nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import random
-import tty
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
 
+from edged.simulator.device import SimulatedDevice
+from edged.simulator.line import Language, Outlet, Talk, Way
 from edged.simulator.parts import Impossible
 from edged.simulator.pdu import MAX_PDU_BYTES, RtuRequests
 from edged.simulator.unit import SimulatedUnit
@@ -25,38 +20,32 @@ from edged.simulator.wire import Delivery, deliver
 log = logging.getLogger(__name__)
 wire_log = logging.getLogger("edged.wire")
 
-MAX_CLIENTS = 16
-SILENCE_S = 0.02
 MAX_LAG_S = 5.0
-MAX_OUTSTANDING = 1000
 BITS_A_CHARACTER = 11
+MBAP_BYTES = 7
 
 
-class Exchange:
+class Exchange(Language):
     """Asks the units of one line. `catch_up` brings the physics to the present before a unit is asked."""
 
-    def __init__(
-        self,
-        units: Mapping[int, SimulatedUnit],
-        *,
-        clock: Callable[[], float],
-        catch_up: Callable[[], None],
-        dice: random.Random,
-    ) -> None:
-        self._units = dict(units)
+    def __init__(self, *, clock: Callable[[], float], catch_up: Callable[[], None], dice: random.Random) -> None:
+        self._units: dict[int, SimulatedUnit] = {}
         self.clock = clock
         self._catch_up = catch_up
         self._dice = dice
 
-    def add(self, unit: SimulatedUnit) -> None:
-        """Hang a unit on the line. `Impossible` where its id is taken or no id of a unit."""
-        if not 1 <= unit.unit_id <= 255:
-            raise Impossible(f"{unit.name}: a unit id is between 1 and 255, not {unit.unit_id}")
-        if unit.unit_id in self._units:
-            raise Impossible(
-                f"{unit.name}: unit id {unit.unit_id} is taken on this line by {self._units[unit.unit_id].name}"
-            )
-        self._units[unit.unit_id] = unit
+    def add(self, device: SimulatedDevice) -> None:
+        """`Impossible` where its id is taken or no id of a unit, or it does not speak Modbus."""
+        if not isinstance(device, SimulatedUnit):
+            raise Impossible(f"{device.name}: a {device.make} does not speak Modbus, give it a line of its own")
+        if not 1 <= device.unit_id <= 255:
+            raise Impossible(f"{device.name}: a unit id is between 1 and 255, not {device.unit_id}")
+        first = self._units.setdefault(device.unit_id, device)
+        if first is not device:
+            raise Impossible(f"{device.name}: unit id {device.unit_id} is taken on this line by {first.name}")
+
+    def talk(self, outlet: Outlet) -> Talk:
+        return _MbapTalk(self, outlet) if outlet.way is Way.TCP else _RtuTalk(self, outlet)
 
     def ask(
         self, unit_id: int, pdu: bytes, *, transaction_id: int | None, arrived_s: float
@@ -73,237 +62,92 @@ class Exchange:
         delivery = deliver(reply, unit_id=unit_id, transaction_id=transaction_id, faults=unit.wire, dice=self._dice)
         return None if delivery is None else (unit, delivery)
 
-
-class Line(ABC):
-    """One line and the units on it. `endpoint` is where a master finds it, known once started."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        self._outstanding = 0
-
-    def _after(self, delay_s: float, send: Callable[[], None]) -> None:
-        """Send after a while; at once where that is now. What is too much to hold is lost, as on a choked line."""
-        if delay_s <= 0:
-            send()
-        elif self._outstanding < MAX_OUTSTANDING:
-            self._outstanding += 1
-            asyncio.get_running_loop().call_later(delay_s, self._due, send)
-
-    def _due(self, send: Callable[[], None]) -> None:
-        self._outstanding -= 1
-        send()
-
-    @property
-    @abstractmethod
-    def endpoint(self) -> str: ...
-
-    @abstractmethod
-    async def start(self) -> None:
-        """Listen. `Impossible` where the address or path is not to be had."""
-
-    @abstractmethod
-    async def stop(self) -> None: ...
-
-
-class TcpLine(Line):
-    """Modbus TCP, or RTU frames over TCP (`rtu`). Port 0 takes a free one."""
-
-    def __init__(self, exchange: Exchange, *, host: str, port: int, rtu: bool = False) -> None:
-        super().__init__(exchange)
-        self.host = host
-        self.port = port
-        self._rtu = rtu
-        self._server: asyncio.Server | None = None
-        self._clients: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
-
-    @property
-    def endpoint(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    async def start(self) -> None:
-        try:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
-        except OSError as error:
-            raise Impossible(f"cannot listen on {self.endpoint}: {error.strerror or error}") from error
-        self.port = int(self._server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        if self._server is None:
-            return
-        self._server.close()
-        for writer in self._clients.values():
-            writer.transport.abort()
-        await asyncio.gather(*(task for task in self._clients if task is not None), return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= MAX_CLIENTS:
-            log.warning("%s: more than %d clients, one is turned away", self.endpoint, MAX_CLIENTS)
-            writer.transport.abort()
-            return
-        self._clients[asyncio.current_task()] = writer
-        try:
-            await (self._serve_rtu if self._rtu else self._serve_mbap)(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            del self._clients[asyncio.current_task()]
-            writer.transport.abort()
-
-    async def _serve_mbap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            header = await reader.readexactly(7)
-            length = int.from_bytes(header[4:6])
-            if header[2:4] != b"\0\0" or not 2 <= length <= MAX_PDU_BYTES + 1:
-                log.warning("%s: a client does not speak Modbus TCP, its connection is closed", self.endpoint)
-                return
-            pdu = await reader.readexactly(length - 1)
-            self._answer(writer, header[6], pdu, transaction_id=int.from_bytes(header[:2]))
-            await writer.drain()
-
-    async def _serve_rtu(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests = RtuRequests()
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE_S if requests.waiting else None):
-                    data = await reader.read(1024)
-                if not data:
-                    return
-                found = requests.feed(data)
-            except TimeoutError:
-                found = requests.silence()
-            for unit_id, pdu in found:
-                self._answer(writer, unit_id, pdu, transaction_id=None)
-            await writer.drain()
-
-    def _answer(self, writer: asyncio.StreamWriter, unit_id: int, pdu: bytes, *, transaction_id: int | None) -> None:
-        answered = self.exchange.ask(unit_id, pdu, transaction_id=transaction_id, arrived_s=self.exchange.clock())
+    def answer_now(self, outlet: Outlet, unit_id: int, pdu: bytes, *, transaction_id: int | None) -> None:
+        """Answer on a line without a pace. TCP dies with a frame that is cut, a converter's stream does not."""
+        answered = self.ask(unit_id, pdu, transaction_id=transaction_id, arrived_s=self.clock())
         if answered is None:
             return
         unit, delivery = answered
-        self._after(delivery.late_s, partial(self._send, writer, unit, delivery))
+        dies = delivery.cut and transaction_id is not None
 
-    def _send(self, writer: asyncio.StreamWriter, unit: SimulatedUnit, delivery: Delivery) -> None:
-        if writer.is_closing():
-            return
-        writer.write(delivery.frame)
-        unit.spoke(self.exchange.clock())
-        if delivery.cut and not self._rtu:
-            writer.close()
+        def sent() -> None:
+            unit.spoke(self.clock())
+            if dies:
+                outlet.hang_up()
+
+        outlet.send(delivery.frame, delay_s=delivery.late_s, sent=sent)
 
 
-class PtyLine(Line):
-    """RTU on a pseudo terminal, with a symbolic link to it at `path`. With `baudrate` the line takes its time.
+class _MbapTalk(Talk):
+    """Modbus TCP with one client."""
 
-    The slave side stays open here, so a master may come and go. A pty has no parity: masters ask for none.
-    """
+    def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._pending = bytearray()
 
-    def __init__(self, exchange: Exchange, *, path: Path, baudrate: int | None = None) -> None:
-        super().__init__(exchange)
-        self.path = path
-        self.lost = 0
-        self._baudrate = baudrate
+    def feed(self, data: bytes) -> None:
+        self._pending += data
+        while len(self._pending) >= MBAP_BYTES:
+            length = int.from_bytes(self._pending[4:6])
+            if self._pending[2:4] != b"\0\0" or not 2 <= length <= MAX_PDU_BYTES + 1:
+                log.warning("a client does not speak Modbus TCP, its connection is closed")
+                self._pending.clear()
+                self._outlet.hang_up()
+                return
+            end = MBAP_BYTES - 1 + length
+            if len(self._pending) < end:
+                return
+            frame = bytes(self._pending[:end])
+            del self._pending[:end]
+            pdu, transaction_id = frame[MBAP_BYTES:], int.from_bytes(frame[:2])
+            self._exchange.answer_now(self._outlet, frame[6], pdu, transaction_id=transaction_id)
+
+
+class _RtuTalk(Talk):
+    """RTU with one master. On a terminal the line is busy while somebody speaks."""
+
+    def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
         self._requests = RtuRequests()
-        self._descriptors: tuple[int, int] | None = None
-        self._silence: asyncio.TimerHandle | None = None
         self._busy_until_s = 0.0
 
     @property
-    def endpoint(self) -> str:
-        return str(self.path)
+    def waiting(self) -> bool:
+        return self._requests.waiting
 
-    async def start(self) -> None:
-        ours, theirs = os.openpty()
-        tty.setraw(theirs)
-        os.set_blocking(ours, False)
-        self._descriptors = (ours, theirs)
-        try:
-            if self.path.is_symlink():
-                self.path.unlink()
-            self.path.symlink_to(os.ttyname(theirs))
-        except OSError as error:
-            self._close()
-            raise Impossible(f"cannot make a link at {self.path}: {error.strerror or error}") from error
-        asyncio.get_running_loop().add_reader(ours, self._readable, ours)
-
-    async def stop(self) -> None:
-        if self._descriptors is None:
-            return
-        asyncio.get_running_loop().remove_reader(self._descriptors[0])
-        ours_still = self.path.is_symlink() and os.readlink(self.path) == os.ttyname(self._descriptors[1])
-        if ours_still:
-            self.path.unlink()
-        self._close()
-
-    def _close(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-        if self._descriptors is not None:
-            for descriptor in self._descriptors:
-                os.close(descriptor)
-        self._descriptors = None
-
-    def _readable(self, descriptor: int) -> None:
-        try:
-            data = os.read(descriptor, 1024)
-        except BlockingIOError:
-            return
+    def feed(self, data: bytes) -> None:
         self._take(self._requests.feed(data))
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
-        if self._requests.waiting:
-            self._silence = asyncio.get_running_loop().call_later(SILENCE_S, self._quiet)
 
-    def _quiet(self) -> None:
-        self._silence = None
+    def silence(self) -> None:
         self._take(self._requests.silence())
 
     def _take(self, requests: list[tuple[int, bytes]]) -> None:
         for unit_id, pdu in requests:
-            now_s = self.exchange.clock()
-            arrived_s = max(now_s, self._busy_until_s) + self._wire_s(len(pdu) + 3)
-            if arrived_s - now_s > MAX_LAG_S:
-                self.lost += 1
-                continue
-            self._busy_until_s = arrived_s
-            answered = self.exchange.ask(unit_id, pdu, transaction_id=None, arrived_s=arrived_s)
-            if answered is None:
-                continue
-            unit, delivery = answered
-            left_s = arrived_s + self._gap_s() + self._wire_s(len(delivery.frame))
-            if delivery.late_s == 0:
-                self._busy_until_s = left_s
-            self._write_at(left_s + delivery.late_s, now_s, unit, delivery.frame)
+            if self._outlet.way is Way.TERMINAL:
+                self._answer_in_turn(unit_id, pdu)
+            else:
+                self._exchange.answer_now(self._outlet, unit_id, pdu, transaction_id=None)
+
+    def _answer_in_turn(self, unit_id: int, pdu: bytes) -> None:
+        now_s = self._exchange.clock()
+        arrived_s = max(now_s, self._busy_until_s) + self._wire_s(len(pdu) + 3)
+        if arrived_s - now_s > MAX_LAG_S:
+            return  # nobody waits so long: what was asked is gone
+        self._busy_until_s = arrived_s
+        answered = self._exchange.ask(unit_id, pdu, transaction_id=None, arrived_s=arrived_s)
+        if answered is None:
+            return
+        unit, delivery = answered
+        left_s = arrived_s + self._gap_s() + self._wire_s(len(delivery.frame))
+        if delivery.late_s == 0:
+            self._busy_until_s = left_s
+        unit.spoke(left_s + delivery.late_s)
+        self._outlet.send(delivery.frame, delay_s=left_s + delivery.late_s - now_s)
 
     def _wire_s(self, characters: int) -> float:
-        return characters * BITS_A_CHARACTER / self._baudrate if self._baudrate else 0.0
+        return characters * BITS_A_CHARACTER / self._outlet.baudrate if self._outlet.baudrate else 0.0
 
     def _gap_s(self) -> float:
-        return max(self._wire_s(7) / 2, 0.00175) if self._baudrate else 0.0
-
-    def _write_at(self, at_s: float, now_s: float, unit: SimulatedUnit, frame: bytes) -> None:
-        unit.spoke(at_s)
-        self._after(at_s - now_s, partial(self._write, frame))
-
-    def _write(self, frame: bytes) -> None:
-        if self._descriptors is None:
-            return
-        try:
-            sent = os.write(self._descriptors[0], frame)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(frame):
-            self.lost += 1  # nobody reads the line: as on a real one, what was said is gone
-
-
-def make_line(listen: str, exchange: Exchange, *, baudrate: int | None = None) -> Line:
-    """The line that `tcp:HOST:PORT`, `rtu-tcp:HOST:PORT` or `pty:PATH` names. `Impossible` where it names none."""
-    kind, _, where = listen.partition(":")
-    if kind == "pty" and where:
-        return PtyLine(exchange, path=Path(where), baudrate=baudrate)
-    host, _, port = where.rpartition(":")
-    if kind in ("tcp", "rtu-tcp") and host and port.isascii() and port.isdecimal() and int(port) <= 65_535:
-        return TcpLine(exchange, host=host.strip("[]"), port=int(port), rtu=kind == "rtu-tcp")
-    raise Impossible(f"cannot listen on {listen!r}: write tcp:HOST:PORT, rtu-tcp:HOST:PORT or pty:PATH")
+        return max(self._wire_s(7) / 2, 0.00175) if self._outlet.baudrate else 0.0

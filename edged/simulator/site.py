@@ -19,12 +19,15 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from edged.simulator.control import Commands, ControlSocket
+from edged.simulator.device import SimulatedDevice
+from edged.simulator.line import Language, Line, make_line
 from edged.simulator.makes import build_unit
 from edged.simulator.makes.modbus_relay import ModbusRelay
+from edged.simulator.makes.openevse import OpenEvse
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Cable, Impossible
-from edged.simulator.server import Exchange, Line, make_line
-from edged.simulator.unit import SimulatedUnit
+from edged.simulator.rapi_server import RapiExchange
+from edged.simulator.server import Exchange
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,8 @@ class SimulatedCharger:
     """One unit to simulate. `make` is a profile's name, `listen` tcp:HOST:PORT, rtu-tcp:HOST:PORT or pty:PATH.
 
     Chargers with the same `line` share it; by default those that listen at the same place, except at port 0, where
-    each gets a free port of its own. None everywhere else means the make's own. `cuts`: of a relay board, the name of
-    the unit whose power hangs on an output (counted from 1).
+    each gets a free port of its own. None everywhere else means the make's own; RAPI has no unit ids. `cuts`: of a
+    relay board, the name of the device whose power hangs on an output (counted from 1).
     """
 
     name: str
@@ -80,7 +83,7 @@ class SimulatedSite:
         self.seed = random.SystemRandom().randrange(2**32) if seed is None else seed
         self.speed = speed
         self._clock = clock
-        self._units: dict[str, SimulatedUnit] = {}
+        self._units: dict[str, SimulatedDevice] = {}
         self._lines: dict[str, Line] = {}
         self._line_of: dict[str, Line] = {}
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -111,12 +114,16 @@ class SimulatedSite:
         )
         line = self._lines.get(charger.line_name)
         if line is None:
-            exchange = Exchange({}, clock=self._clock, catch_up=self.catch_up, dice=dice)
-            line = make_line(charger.listen, exchange, baudrate=charger.baudrate)
+            line = make_line(charger.listen, self._language(unit, dice), baudrate=charger.baudrate)
             self._lines[charger.line_name] = line
-        line.exchange.add(unit)
+        line.language.add(unit)
         self._units[charger.name] = unit
         self._line_of[charger.name] = line
+
+    def _language(self, device: SimulatedDevice, dice: random.Random) -> Language:
+        if isinstance(device, OpenEvse):
+            return RapiExchange(catch_up=self.catch_up, dice=dice)
+        return Exchange(clock=self._clock, catch_up=self.catch_up, dice=dice)
 
     def _wire(self, charger: SimulatedCharger) -> None:
         board = self._units[charger.name]
@@ -162,7 +169,7 @@ class SimulatedSite:
         await self.stop()
 
     @property
-    def units(self) -> Mapping[str, SimulatedUnit]:
+    def units(self) -> Mapping[str, SimulatedDevice]:
         return MappingProxyType(self._units)
 
     def __getitem__(self, name: str) -> PointModel:

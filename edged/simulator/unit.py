@@ -1,48 +1,36 @@
-"""One unit on a line: the points behind a unit id, their registers, and when the unit is there to answer at all.
+"""One Modbus unit on a line: the points behind a unit id and their registers.
 
-Owns reachability (silence, reboot, standby, the pause that a slow box needs) and the dispatch of requests. The makes
-say which registers there are. Time is an argument; it knows no socket.
+Owns the dispatch of requests and the pause that a slow box needs between them. The makes say which registers there
+are. Time is an argument; it knows no socket.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar
 
-from edged.domain.hardware import FaultCode
 from edged.simulator import pdu as modbus
+from edged.simulator.device import SimulatedDevice
 from edged.simulator.model import PointModel
-from edged.simulator.parts import Impossible
+from edged.simulator.parts import Impossible, Value
 from edged.simulator.pdu import ExceptionCode, ReadRequest, WriteRequest
-from edged.simulator.registers import RegisterBank, Value
-from edged.simulator.wire import SOUND, WireFaults
-
-SERVER_RESTART_S = 3.0
+from edged.simulator.registers import RegisterBank
 
 
-class SimulatedUnit(ABC):
+class SimulatedUnit(SimulatedDevice):
     """What answers under one unit id."""
 
-    make: ClassVar[str]
+    unit_id: int
     write_functions: ClassVar[frozenset[int]]
-    fault_codes: ClassVar[frozenset[FaultCode]]
     default_unit_id: ClassVar[int] = 1
     default_min_gap_s: ClassVar[float] = 0.0
 
     def __init__(
         self, name: str, *, unit_id: int, points: tuple[PointModel, ...], min_gap_s: float | None = None
     ) -> None:
-        self.name = name
-        self.unit_id = unit_id
-        self.points = points
+        super().__init__(name, unit_id=unit_id, points=points)
         self.min_gap_s = self.default_min_gap_s if min_gap_s is None else min_gap_s
-        self.silent = False
-        self.wire: WireFaults = SOUND
-        self.requests = 0
-        self.ignored = 0
         self._spoke_at_s: float | None = None
-        self._server_down_s = 0.0
-        self._has_power = True
         self.banks = self.build_banks()
 
     @abstractmethod
@@ -53,46 +41,8 @@ class SimulatedUnit(ABC):
     def register_name(self, name: str, point: int) -> str:
         """The name in the bank of a register of one point (counted from 1)."""
 
-    def traffic(self, request: ReadRequest | WriteRequest | ExceptionCode) -> None:  # noqa: B027 - a hook, empty on purpose
+    def traffic(self, request: ReadRequest | WriteRequest | ExceptionCode) -> None:
         """A request for this unit arrived: some makes count that as their sign of life."""
-
-    # --- time ---------------------------------------------------------------------------------------------------------
-
-    def advance(self, dt_s: float, *, wire_s: float | None = None) -> None:
-        """Let `dt_s` pass for the physics, `wire_s` on the master's clock."""
-        self._server_down_s = max(0.0, self._server_down_s - dt_s)
-        for point in self.points:
-            point.advance(dt_s, wire_s=wire_s)
-
-    @property
-    def reachable(self) -> bool:
-        awake = all(point.powered and not point.in_standby for point in self.points)
-        return awake and self._has_power and not self.silent and self._server_down_s <= 0
-
-    def reboot(self) -> None:
-        """Power off and on: unreachable, volatile settings and forced registers forgotten."""
-        for bank in self.banks.values():
-            bank.release_all()
-        for point in self.points:
-            point.reboot()
-
-    def cut_power(self) -> None:
-        """Somebody takes its supply away: dead and forgetful until `give_power`."""
-        self._has_power = False
-        for bank in self.banks.values():
-            bank.release_all()
-        for point in self.points:
-            point.lose_power()
-
-    def give_power(self) -> None:
-        """The supply is back; a unit that had lost it boots."""
-        if not self._has_power:
-            self._has_power = True
-            self.reboot()
-
-    def restart_server(self) -> None:
-        """Only the communication goes down for a while; charging continues."""
-        self._server_down_s = SERVER_RESTART_S
 
     # --- the wire -----------------------------------------------------------------------------------------------------
 
@@ -134,13 +84,6 @@ class SimulatedUnit(ABC):
 
     # --- people -------------------------------------------------------------------------------------------------------
 
-    def fault(self, code: FaultCode, point: int) -> None:
-        """`Impossible` where this make has no way to show such a fault."""
-        if code not in self.fault_codes:
-            known = ", ".join(sorted(known.value for known in self.fault_codes))
-            raise Impossible(f"a {self.make} cannot show {code.value}; it shows {known}")
-        self.points[point - 1].fault(code)
-
     def force(self, register: str, value: Value | None, point: int) -> None:
         """Force a register, named or by its address, of one point; None lets it go. `Impossible` where there is
         none."""
@@ -157,3 +100,7 @@ class SimulatedUnit(ABC):
                 found = True
         if not found:
             raise Impossible(f"a {self.make} has no register {register}")
+
+    def release_all(self) -> None:
+        for bank in self.banks.values():
+            bank.release_all()

@@ -44,6 +44,21 @@ class Delivery:
     cut: bool = False
 
 
+def deliver_text(frame: bytes, *, faults: WireFaults, dice: random.Random) -> Delivery | None:
+    """A frame of a line without addresses as it arrives; None: it does not."""
+    if faults == SOUND:
+        return Delivery(frame=frame, late_s=0.0)
+    if dice.random() < faults.drop:
+        return None
+    late_s = faults.late_ms / 1000.0 if dice.random() < faults.late else 0.0
+    damaged = bytearray(frame)
+    if dice.random() < faults.corrupt:
+        damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+    if dice.random() < faults.truncate:
+        del damaged[dice.randrange(1, len(damaged)) :]
+    return Delivery(frame=bytes(damaged), late_s=late_s)
+
+
 def deliver(
     pdu: bytes, *, unit_id: int, transaction_id: int | None, faults: WireFaults, dice: random.Random
 ) -> Delivery | None:

@@ -18,7 +18,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
 from edged.simulator.parts import Impossible
 from edged.simulator.pdu import rtu_frame
-from edged.simulator.server import make_line
+from edged.simulator.line import make_line
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from edged.simulator.wire import WireFaults, deliver
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from edged.simulator.makes import heidelberg_energy_control, keba_p30, modbus_relay, phoenix_charx_sec
+from edged.simulator.device import SimulatedDevice
+from edged.simulator.makes import heidelberg_energy_control, keba_p30, modbus_relay, openevse, phoenix_charx_sec
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Cable, Impossible, PointSpec
 from edged.simulator.unit import SimulatedUnit
@@ -15,7 +16,7 @@ from edged.simulator.unit import SimulatedUnit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Make:
-    """How to build one unit of a make: its registers and what is in its box."""
+    """How to build one Modbus unit of a make: its registers and what is in its box."""
 
     unit: type[SimulatedUnit]
     spec: PointSpec
@@ -48,27 +49,36 @@ def build_unit(
     phases: int | None = None,
     energy_wh: float = 0.0,
     min_gap_s: float | None = None,
-) -> SimulatedUnit:
-    """A unit of a make, with what may differ from the make's usual box. `Impossible` where there is no such unit."""
+) -> SimulatedDevice:
+    """A device of a make, with what may differ from its usual box. `Impossible` where there is no such device."""
     if make == modbus_relay.ModbusRelay.make:
         return modbus_relay.ModbusRelay(name, unit_id=1 if unit_id is None else unit_id, min_gap_s=min_gap_s)
+    if make == openevse.OpenEvse.make:
+        if unit_id is not None or min_gap_s is not None or points != 1:
+            raise Impossible(f"a {make} is one point, alone on its line: it has no unit id and no pause")
+        spec = _spec(openevse.SPEC, cable=cable, phases=phases, energy_wh=energy_wh)
+        return openevse.OpenEvse(name, point=PointModel(spec))
     known = MAKES.get(make)
     if known is None:
-        there_are = ", ".join((*MAKES, modbus_relay.ModbusRelay.make))
+        there_are = ", ".join((*MAKES, openevse.OpenEvse.make, modbus_relay.ModbusRelay.make))
         raise Impossible(f"there is no simulated {make}; there are {there_are}")
     if not 1 <= points <= known.max_points:
         raise Impossible(f"a {make} has 1 to {known.max_points} points, not {points}")
-    if phases is not None and not 1 <= phases <= 3:
-        raise Impossible(f"a point has 1 to 3 phases, not {phases}")
-    spec = dataclasses.replace(
-        known.spec,
-        cable=known.spec.cable if cable is None else cable,
-        phases=known.spec.phases if phases is None else phases,
-        energy_wh=energy_wh,
-    )
+    spec = _spec(known.spec, cable=cable, phases=phases, energy_wh=energy_wh)
     return known.unit(
         name,
         unit_id=known.unit.default_unit_id if unit_id is None else unit_id,
         points=tuple(PointModel(spec) for _ in range(points)),
         min_gap_s=min_gap_s,
+    )
+
+
+def _spec(spec: PointSpec, *, cable: Cable | None, phases: int | None, energy_wh: float) -> PointSpec:
+    if phases is not None and not 1 <= phases <= 3:
+        raise Impossible(f"a point has 1 to 3 phases, not {phases}")
+    return dataclasses.replace(
+        spec,
+        cable=spec.cable if cable is None else cable,
+        phases=spec.phases if phases is None else phases,
+        energy_wh=energy_wh,
     )

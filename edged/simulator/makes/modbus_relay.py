@@ -11,6 +11,7 @@ from functools import partial
 from types import MappingProxyType
 
 from edged.domain.hardware import FaultCode
+from edged.simulator.device import SimulatedDevice
 from edged.simulator.parts import Impossible
 from edged.simulator.pdu import READ_COILS, READ_HOLDING, WRITE_COIL, WRITE_COILS
 from edged.simulator.registers import Cell, RegisterBank
@@ -28,7 +29,7 @@ class ModbusRelay(SimulatedUnit):
 
     def __init__(self, name: str, *, unit_id: int, min_gap_s: float | None = None) -> None:
         self._outputs = dict.fromkeys(range(1, OUTPUTS + 1), False)
-        self._wired: dict[int, SimulatedUnit] = {}
+        self._wired: dict[int, SimulatedDevice] = {}
         self.history: list[tuple[int, bool]] = []
         super().__init__(name, unit_id=unit_id, points=(), min_gap_s=min_gap_s)
 
@@ -36,7 +37,7 @@ class ModbusRelay(SimulatedUnit):
     def outputs(self) -> Mapping[int, bool]:
         return MappingProxyType(self._outputs)
 
-    def attach(self, output: int, unit: SimulatedUnit) -> None:
+    def attach(self, output: int, unit: SimulatedDevice) -> None:
         """Let an output cut the power of a unit. `Impossible` where there is no such output, or it is taken."""
         if output not in self._outputs or output in self._wired or unit is self:
             raise Impossible(f"output {output} of {self.name} cannot cut the power of {unit.name}")
