@@ -6,7 +6,10 @@ outputs that a run before this one may have left switched.
 
 from __future__ import annotations
 
+from typing import Any
+
 from edged.chargers.bus import Bus
+from edged.chargers.bus_report import LineSign, report
 from edged.chargers.driver import ACTION_DEADLINE_S, ChargerDriver
 from edged.chargers.factory import BusPool, build_board, build_charger, spec_for_point
 from edged.chargers.gpio_output import GpioOutput
@@ -15,7 +18,7 @@ from edged.chargers.power_cycle import PowerCycledCharger, PowerOutput
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.relay_board import RelayBoard
 from edged.ports import Charger, Clock
-from edged.settings import ResetLine, ResetRelay, Settings
+from edged.settings import ChargerSettings, ResetLine, ResetRelay, Settings
 from edged.settings.model import Level
 from edged.shape import ChargerFacts
 from edged.words import bus_spec, charger_facts
@@ -34,10 +37,20 @@ class Yard:
         self._profiles: dict[str, DeviceProfile] = {}
         self._boards: dict[str, RelayBoard] = {}
         self._lines: list[GpioOutput] = []
+        self._signs: dict[Bus, LineSign] = {}
 
     @property
     def buses(self) -> tuple[Bus, ...]:
         return self._pool.buses
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """What each line says of itself, by its device or address. Needs a running loop."""
+        utc = self._clock.now().utc
+        signs = {bus: self._signs.get(bus, LineSign()) for bus in self.buses}
+        return {str(bus.spec): report(bus.statistics, bus.spec, sign, utc=utc) for bus, sign in signs.items()}
+
+    def _sign(self, bus: Bus, settings: ChargerSettings, unit_id: int) -> None:
+        self._signs.setdefault(bus, LineSign(settings.bus)).add(unit_id, settings.name)
 
     def driver(self, name: str) -> ChargerDriver:
         """A charger ready to be started. Raises `ProfileErrors` where its profile has changed meanwhile."""
@@ -56,6 +69,7 @@ class Yard:
             max_current_ma=settings.max_current_ma,
             clock=self._clock,
         )
+        self._sign(bus, settings, modbus.device.unit_id)
         charger: Charger = modbus
         deadline_s = ACTION_DEADLINE_S
         relay = settings.reset_relay
@@ -80,6 +94,7 @@ class Yard:
             bus = self._pool.open_bus(bus_spec(settings.line))
             board = build_board(profile, bus, unit_id=settings.unit_id, name=settings.name)
             self._boards[relay.charger] = board
+            self._sign(bus, settings, board.unit_id)
         return board
 
     def start(self) -> None:

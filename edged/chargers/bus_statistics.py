@@ -194,8 +194,9 @@ class Recorder:
         self._cycles.interrupted()
 
     def line_down(self, now: float) -> None:
-        """It cannot be opened; said once, the first time."""
-        self._since = now
+        """It could not be opened, for the first time or once more."""
+        if self._since is None:
+            self._since = now
 
     def line_closed(self, strays: int) -> None:
         """What the line has counted goes with it."""

@@ -56,7 +56,7 @@ class GatewayView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """The daemon's own condition. `buses`: name to what its scheduler reports; sizes in bytes."""
+    """The daemon's own condition. `buses`: name to what the line reports of itself; sizes in bytes."""
 
     buses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ocpp_queued: int | None = None
@@ -64,6 +64,12 @@ class HealthView:
     store: str | None = None
     ntp: bool | None = None
     dropped: int | None = None
+
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What is worth a message at once when it changes: conditions, and losses. Everything else always moves."""
+        buses = tuple((name, *_condition_of(bus)) for name, bus in sorted(self.buses.items()))
+        return (buses, self.store, self.ntp, self.dropped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,17 @@ class Shown:
         if reservation_or_transaction is None:
             return None
         return shown_token(reservation_or_transaction.id_token, self.id_tokens, salt=self.names.gateway)
+
+
+def _condition_of(bus: Mapping[str, Any]) -> tuple[object, ...]:
+    """Whether the line is open, why not, and of each unit whether it was ever heard and has fallen silent. One answer
+    that did not come is no news: it would be told all day on a bad line."""
+    told = bus.get("units")
+    units = told if isinstance(told, Mapping) else {}
+    silent = tuple(
+        (unit, each.get("state") == "dead", each.get("last_answer_s") is None) for unit, each in units.items()
+    )
+    return bus.get("is_open"), bus.get("down_reason"), silent
 
 
 def topics(station: Station, shown: Shown) -> dict[str, Document]:
