@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__, certificates, ports
+from edged.chargers.bus_report import brief
 from edged.chargers.driver import ChargerDriver
 from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
 from edged.csms.link import Link
-from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory, plain
+from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory
 from edged.domain.events import Started, SuspicionRaised
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
@@ -67,7 +68,7 @@ VERSION = "version/"
 STOP_S = 4.5
 SHOW_AFTER_S = 0.05
 BACKUP_EVERY_S = 24 * 3600.0
-HEALTH_EVERY_S = 5.0
+HEALTH_EVERY_S = 2.0
 
 
 def boot_id(run_id: str, utc: datetime) -> str:
@@ -366,7 +367,7 @@ class Gateway:
 
     def _health(self) -> HealthView:
         return HealthView(
-            buses={str(bus.spec): plain(bus.statistics) for bus in self._yard.buses},
+            buses={name: brief(told) for name, told in self._yard.reports().items()},
             ocpp_queued=sum(unit.engine.station.queued for unit in self._units.values()),
             disk_free_bytes=shutil.disk_usage(self._state_dir).free,
             store=self._store_condition(),
@@ -387,6 +388,6 @@ class Gateway:
             "started_at": self._started_at.isoformat(),
             "store": self._store_condition(),
             "mqtt": None if self._mirror is None else {"connected": self._mirror.link.connected},
-            "buses": {str(bus.spec): plain(bus.statistics) for bus in self._yard.buses},
+            "buses": self._yard.reports(),
             "stations": [unit.status() for unit in self._units.values()],
         }

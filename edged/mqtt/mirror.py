@@ -184,7 +184,7 @@ class MqttMirror:
         """On a change of what matters at once, otherwise now and then: counters alone are no news."""
         link, counters = self._client.link, self._outbox.counters
         news = (
-            self._health,
+            self._health.news,
             link.session,
             link.contested,
             link.subscription_refused,
