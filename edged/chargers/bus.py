@@ -1,11 +1,13 @@
 """One worker for one physical line: every request of every charger on it goes through here, one at a time.
 
-Owns: when the line may speak (silence, gaps of a device or of the bus), who speaks next, retries, units that are dead,
-opening the line again, the line's statistics. Refuses to know: profiles and what a register means.
+Owns: when the line may speak (silence, gaps of a device or of the bus), repeating, opening the line again, the line's
+statistics. Refuses to know: profiles and what a register means; who is next (`job_queue`), who is alive (`line_units`).
 
-Invariants: one transaction in flight, never cancelled but by `close`; nobody waits longer than `PATIENCE_S` for a turn;
-dead units cost the living ones at most a `DEAD_BUDGET`th of the time; whatever comes over the wire, the worker goes
-on; a request that failed for the line's sake does not count against its unit.
+Invariants: one transaction in flight, never cancelled but by `close`; a command waits for that one and for no other,
+also where it fails: at most until its timeout and its late window are over, never for its repetition. Who is next is
+decided when the line is free and not before. Nobody waits longer than `PATIENCE_S`, or four times what lets a job rise
+a class, for a turn; whatever comes over the wire, the worker goes on; a request that failed for the line's sake does
+not count against its unit.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import math
 from collections.abc import Awaitable, Callable
 from random import Random
 
+from edged.chargers.alarm import Alarm
 from edged.chargers.bus_statistics import BusStatistics, Recorder
-from edged.chargers.job_queue import Job, JobQueue, Priority, Words
-from edged.chargers.line import BusSpec, LineDown, LineKind, Pipe, open_pipe, pause_until
+from edged.chargers.job_queue import SHORTEST_PROMOTION_S, Job, JobQueue, Priority, Words
+from edged.chargers.line import BusSpec, Inbox, LineDown, Pipe, SerialPipe, open_pipe, pause_until
+from edged.chargers.line_units import LineUnits
 from edged.chargers.modbus import (
     GATEWAY_SILENT,
     CrcError,
@@ -31,6 +35,7 @@ from edged.chargers.modbus import (
     Write,
 )
 from edged.chargers.moments import moment
+from edged.chargers.outage import LineWatch
 from edged.chargers.unit_health import UnitHealth, UnitState
 from edged.chargers.wire import Answer, Wire, wire_over
 from edged.ports import ChargerError, ChargerUnreachable
@@ -39,10 +44,9 @@ log = logging.getLogger(__name__)
 wire_log = logging.getLogger("edged.wire")
 
 PATIENCE_S = 10.0
-LOOKAHEAD_S = 0.005
-DEAD_BUDGET = 5
-REOPEN_FIRST_S, REOPEN_LONGEST_S = 0.5, 5.0
-FEWEST_SILENCES, MOST_SILENCES = 3, 48
+STARVED_AFTER_CYCLES = 3
+EARLY_S = 0.002
+"""The loop's timers may be so late; the rest of a wait is timed exactly."""
 
 
 class Bus:
@@ -59,18 +63,17 @@ class Bus:
         self._connect = connect
         self._rng = rng or Random()
         self._queue = JobQueue()
-        self._units: dict[int, UnitHealth] = {}
+        self._units = LineUnits(spec, self._rng)
         self._wire: Wire | None = None
+        self._inbox = Inbox()
+        self._alarm: Alarm | None = None
         self._worker: asyncio.Task[None] | None = None
         self._something_new = asyncio.Event()
         self._closed = False
         self._down_reason = ""
         self._line_ready_at = 0.0
-        self._next_probe_at = 0.0
-        self._silences = 0
-        self._silences_allowed = FEWEST_SILENCES
-        self._reopen_s = 0.0
-        self._record = Recorder()
+        self._watch = LineWatch(spec, self._rng)
+        self._record = Recorder(spec, self._units.known)
 
     async def read(
         self,
@@ -112,7 +115,7 @@ class Bus:
 
     def tune(self, unit_id: int, *, min_gap_s: float, gap_is_bus_wide: bool, response_timeout_s: float | None) -> None:
         """What a unit's profile asks of the line."""
-        unit = self._unit(unit_id)
+        unit = self._units.unit(unit_id)
         unit.min_gap_s = max(unit.min_gap_s, min_gap_s)
         unit.gap_is_bus_wide = unit.gap_is_bus_wide or gap_is_bus_wide
         if response_timeout_s is not None:
@@ -120,20 +123,23 @@ class Bus:
 
     def session(self, unit_id: int) -> int:
         """Changes whenever the unit may have lost what was written: the line was reopened, or the unit was dead."""
-        return self._unit(unit_id).session
+        return self._units.unit(unit_id).session
 
     def last_answer_at(self, unit_id: int) -> float | None:
         """The moment of the unit's last valid frame."""
-        return self._unit(unit_id).last_answer_at
+        return self._units.unit(unit_id).last_answer_at
 
     def turnaround_s(self, unit_id: int) -> float:
         """How long the unit usually takes to answer; 0 before it has."""
-        return self._unit(unit_id).percentile(0.5) or 0.0
+        return self._units.unit(unit_id).percentile(0.5) or 0.0
 
     @property
     def statistics(self) -> BusStatistics:
-        units = {unit_id: unit.statistics() for unit_id, unit in sorted(self._units.items())}
-        return self._record.snapshot(wire=self._wire, down_reason=self._down_reason, queue=self._queue, units=units)
+        now = moment()
+        units = {unit_id: unit.statistics(now) for unit_id, unit in sorted(self._units.known.items())}
+        return self._record.snapshot(
+            wire=self._wire, down_reason=self._down_reason, queue=self._queue, units=units, now=now
+        )
 
     async def close(self) -> None:
         """Let the transaction in flight go, fail what waits, close the line."""
@@ -145,14 +151,6 @@ class Bus:
         self._shut("the bus is closed")
 
     # --- submitting ---------------------------------------------------------------------------------
-
-    def _unit(self, unit_id: int) -> UnitHealth:
-        if unit_id not in self._units:
-            if not 0 <= unit_id <= 255:
-                raise ValueError(f"unit id {unit_id} is outside 0..255")
-            is_network = self.spec.kind is not LineKind.SERIAL
-            self._units[unit_id] = UnitHealth(self._rng, fixed_timeout_s=self.spec.timeout_s, is_network=is_network)
-        return self._units[unit_id]
 
     async def _submit(
         self,
@@ -181,21 +179,17 @@ class Bus:
             request=request,
             priority=priority,
             queued_at=now,
-            expires_at=now + PATIENCE_S,
+            expires_at=now + max(PATIENCE_S, 4 * self._queue.promotion_s),
             due_at=now + due_in_s,
             setpoint=(unit_id, request.table, request.address) if is_setpoint else None,
             forgiving=forgiving,
             waiting=[future],
         )
-        self._check_alive(job, self._unit(unit_id), now)
+        self._units.unit(unit_id)
+        self._units.check(job, now)
         self._queue.add(job)
         self._something_new.set()
         return await future
-
-    def _check_alive(self, job: Job, unit: UnitHealth, now: float) -> None:
-        """A dead unit gets one probe per back-off interval and every command; anything else fails at once."""
-        if unit.state is UnitState.DEAD and job.priority > Priority.COMMAND and now < unit.retry_at:
-            raise NoAnswer(f"unit {job.unit_id} is silent, next try in {unit.retry_at - now:.0f} s")
 
     # --- the worker ---------------------------------------------------------------------------------
 
@@ -204,107 +198,100 @@ class Bus:
             if self._wire is None:
                 await self._open()
                 continue
+            if self._inbox.lost is not None:
+                self._lose(self._inbox.lost, is_idle=True)
+                continue
             now = moment()
             self._drop_expired(now)
-            lookahead = max(LOOKAHEAD_S, self.spec.silence_s + 0.001)
-            job, at = self._queue.pick(now, self._ready_at, lookahead)
+            job, at = self._queue.choose(max(now, self._line_ready_at), self._units.ready_at)
             if job is None:
-                await self._wait(at - now)
-                continue
-            await self._serve(job, at)
+                await self._wait(at)
+            elif not at > now or await self._is_still_next(job, at):
+                self._queue.take(job)
+                await self._serve(job)
+
+    async def _is_still_next(self, job: Job, at: float) -> bool:
+        """Wait for that moment; whether nothing came meanwhile that may have to go before the job."""
+        arrivals = self._queue.arrivals
+        await pause_until(at, self._alarm)
+        return self._queue.arrivals == arrivals and job.is_wanted
 
     def _drop_expired(self, now: float) -> None:
         for job in self._queue.drop(lambda job: job.expires_at < now or not job.is_wanted):
             self._record.expired += 1
-            job.fail(NoAnswer(f"{self.spec} was too busy for {PATIENCE_S:g} s"))
+            job.fail(job.failed or NoAnswer(f"{self.spec} was too busy for {now - job.queued_at:.0f} s"))
 
-    def _ready_at(self, job: Job) -> float:
-        return max(self._line_ready_at, self._units[job.unit_id].ready_at)
-
-    async def _wait(self, delay_s: float) -> None:
+    async def _wait(self, until: float) -> None:
         """Until a new job comes, or until one that waits for its gap is ready."""
         self._something_new.clear()
+        delay_s = until - moment()
+        if delay_s <= EARLY_S:
+            await pause_until(until, self._alarm)
+            return
         try:
-            async with asyncio.timeout(None if delay_s == math.inf else max(0.0, delay_s - LOOKAHEAD_S / 2)):
+            async with asyncio.timeout(None if delay_s == math.inf else delay_s - EARLY_S):
                 await self._something_new.wait()
         except TimeoutError:
             pass
 
     async def _open(self) -> None:
+        if self._watch.failures:
+            await asyncio.sleep(self._watch.pause_s)
         try:
             pipe = await self._connect(self.spec)
         except LineDown as error:
+            self._watch.refused(error, moment())
             if not self._down_reason:
-                log.warning("%s is down: %s", self.spec, error)
+                self._record.line_down(moment())
             self._fail_all(str(error))
-            self._reopen_s = min(REOPEN_LONGEST_S, max(REOPEN_FIRST_S, 2 * self._reopen_s))
-            await asyncio.sleep(self._reopen_s * (1 - 0.2 * self._rng.random()))
             return
         self._wire = wire_over(pipe, self.spec)
-        log.info("%s is open", self.spec)
+        self._inbox = pipe.inbox
+        self._alarm = pipe.alarm if isinstance(pipe, SerialPipe) else None
+        self._inbox.on_loss = self._something_new.set
+        self._watch.opened(pipe, moment())
         self._down_reason = ""
         self._line_ready_at = self._wire.quiet_at + self.spec.silence_s
-        if self._record.opened:
-            for unit in self._units.values():
-                unit.line_reopened(forgiven=self._silences == 0 or self._reopen_s > 0)
-        self._record.opened += 1
-        self._silences = 0
+        self._units.line_opened(is_again=self._record.opened > 0, was_refused=self._watch.was_refused)
+        self._record.line_opened(moment())
 
-    async def _serve(self, job: Job, at: float) -> None:
-        """Do a job that is no longer in the queue, at the time `at`; whatever happens, whoever waits for it is told."""
-        unit = self._units[job.unit_id]
+    async def _serve(self, job: Job) -> None:
+        """Do a job that is no longer in the queue; whatever happens, whoever waits for it is told.
+
+        A read of a unit that was online is repeated once, when nothing more urgent waits; a write never is.
+        """
+        unit = self._units.unit(job.unit_id)
+        now = moment()
+        may_repeat = isinstance(job.request, Read) and unit.state is UnitState.ONLINE and not job.forgiving
+        may_repeat = may_repeat and job.failed is None
+        self._record.begins(job, unit, now)
         try:
-            await pause_until(at)
-            now = moment()
-            self._record.waited(job.priority, now - job.queued_at)
-            self._check_alive(job, unit, now)
-            if unit.state is UnitState.DEAD and job.priority > Priority.COMMAND:
-                self._spend_probe(unit, now)
-            answer = await self._attempt_or_repeat(job, unit)
+            self._units.check(job, now)
+            self._units.spend(job, now)
+            answer = await self._attempt(job, unit)
         except LineDown as error:
             job.fail(error)
             self._lose(str(error))
         except ChargerError as error:
-            job.fail(error)
-            if self._is_half_open():
+            if may_repeat and isinstance(error, (NoAnswer, ProtocolError)):
+                self._repeat(job, error)
+            else:
+                job.fail(error)
+            if self._units.is_half_open():
                 self._lose("nothing comes over the connection any more")
+            if job in self._queue:
+                return
         else:
-            self._reopen_s = 0.0
             job.succeed(answer.words)
         finally:
-            job.fail(LineDown("the bus was closed"))
-
-    async def _attempt_or_repeat(self, job: Job, unit: UnitHealth) -> Answer:
-        """A read of a unit that was online is repeated once, at once; a write never is.
-
-        On a line that cannot tell late replies the unit is then left alone while one may still come. The repetition may
-        meet the late reply of its twin, which carries the same registers; another request must not.
-        """
-        may_repeat = isinstance(job.request, Read) and unit.state is UnitState.ONLINE and not job.forgiving
-        try:
-            return await self._attempt(job, unit)
-        except (NoAnswer, ProtocolError) as error:
-            if not may_repeat:
-                if not isinstance(error, CrcError):
-                    self._keep_away(unit)
-                raise
-        self._record.retries += 1
-        await pause_until(max(self._line_ready_at, unit.ready_at))
-        try:
-            return await self._attempt(job, unit)
-        finally:
-            self._keep_away(unit)
-
-    def _spend_probe(self, unit: UnitHealth, now: float) -> None:
-        """Dead units may cost the living ones only a part of the time; with nobody alive there is nothing to save."""
-        if now < self._next_probe_at and any(other.state is UnitState.ONLINE for other in self._units.values()):
-            raise NoAnswer("the unit is silent, and another silent one has just been tried")
-        self._next_probe_at = now + max(1.0, DEAD_BUDGET * unit.timeout_s)
+            if job not in self._queue:
+                job.fail(LineDown("the bus was closed"))
 
     async def _attempt(self, job: Job, unit: UnitHealth) -> Answer:
         """One transaction, counted; afterwards the line may be used again from `_line_ready_at` on."""
         assert self._wire is not None
         started = moment()
+        was_online = unit.state is UnitState.ONLINE
         unit.requests += 1
         try:
             answer = await self._wire.exchange(job.unit_id, job.request, unit.timeout_s)
@@ -312,49 +299,47 @@ class Bus:
             unit.exceptions += 1
             self._log_wire(job, str(error))
             if error.code in GATEWAY_SILENT:
-                self._failed(job, unit)
+                self._failed(job)
                 self._finished(unit, started)
                 raise NoAnswer(str(error)) from error
-            self._silences = 0
+            self._proved_alive(by_answer=False)
             unit.answered(moment(), None)
             self._finished(unit, started)
             raise
         except (NoAnswer, ProtocolError) as error:
             self._count(unit, error)
             self._log_wire(job, str(error))
-            self._failed(job, unit)
-            late_s = await self._wire.settle(unit.late_window_s)
+            self._failed(job)
+            late_s = await self._wire.settle(unit.late_window_s(moment() - started, was_online=was_online))
             if late_s is not None:
                 unit.learned(late_s)
             self._finished(unit, started)
             raise
-        self._silences = 0
-        self._silences_allowed = FEWEST_SILENCES
+        self._proved_alive(by_answer=True)
         unit.answered(moment(), answer.turnaround_s)
-        self._record.turnaround(answer.turnaround_s)
+        self._record.answered(job, answer.turnaround_s)
         self._log_wire(job, answer.words)
         self._finished(unit, started)
         return answer
 
-    def _failed(self, job: Job, unit: UnitHealth) -> None:
-        self._silences += 1
-        if not job.forgiving:
-            was = unit.state
-            unit.failed(moment())
-            if unit.state is UnitState.DEAD and was is not UnitState.DEAD:
-                log.warning("%s: unit %d has fallen silent", self.spec, job.unit_id)
+    def _proved_alive(self, *, by_answer: bool) -> None:
+        self._units.proved_alive(by_answer=by_answer)
+        if self._watch.waits_for_answer:
+            self._watch.answered(moment())
 
-    def _keep_away(self, unit: UnitHealth) -> None:
-        if self._wire is not None and not self._wire.tells_late_replies:
-            unit.ready_at = max(unit.ready_at, moment() + unit.late_limit_s)
+    def _failed(self, job: Job) -> None:
+        if self._units.failed(job, moment()):
+            log.warning("%s: unit %d has fallen silent", self.spec, job.unit_id)
 
     def _finished(self, unit: UnitHealth, started: float) -> None:
         assert self._wire is not None
         ended = self._wire.quiet_at
-        self._record.transaction(started, max(ended, started))
         gap_s = max(self.spec.silence_s, self.spec.gap_s, unit.min_gap_s if unit.gap_is_bus_wide else 0.0)
+        self._record.transaction(started, max(ended, started), unit=unit, gap_s=gap_s)
         self._line_ready_at = ended + gap_s
         unit.ready_at = ended + max(gap_s, unit.min_gap_s)
+        self._units.took(max(0.0, self._line_ready_at - started))
+        self._queue.promotion_s = max(SHORTEST_PROMOTION_S, STARVED_AFTER_CYCLES * self._units.cycle_s)
 
     def _count(self, unit: UnitHealth, error: ChargerUnreachable) -> None:
         if isinstance(error, CrcError):
@@ -364,22 +349,14 @@ class Bus:
         else:
             unit.protocol_errors += 1
 
-    def _is_half_open(self) -> bool:
-        """Whether a TCP connection may be dead without anybody having told us: nothing came from any unit."""
-        if self.spec.kind is LineKind.SERIAL or self._silences < self._silences_allowed:
-            return False
-        if any(unit.state is UnitState.ONLINE for unit in self._units.values()):
-            return False
-        self._silences_allowed = min(MOST_SILENCES, 2 * self._silences_allowed)
-        return True
-
-    def _lose(self, reason: str) -> None:
-        log.warning("%s was lost: %s", self.spec, reason)
+    def _lose(self, reason: str, *, is_idle: bool = False) -> None:
+        self._watch.lost(reason, moment(), is_idle=is_idle)
         self._shut(reason)
-        self._record.lost += 1
+        self._record.line_lost(moment())
 
     def _shut(self, reason: str) -> None:
         if self._wire is not None:
+            self._record.line_closed(self._wire.strays)
             self._wire.close()
             self._wire = None
         self._fail_all(reason)
