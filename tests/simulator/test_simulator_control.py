@@ -240,3 +240,43 @@ async def test_serve_tells_when_it_is_ready_and_ends_when_cancelled(tmp_path: Pa
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not path.exists()
+
+
+# --- a device without an address --------------------------------------------------------------------------------------
+
+BAY = SimulatedCharger(name="bay", make="openevse-rapi", listen="tcp:127.0.0.1:0")
+
+
+async def test_an_openevse_does_everything_that_people_do_to_a_charger(tmp_path: Path) -> None:
+    async with controlled(tmp_path, BAY, speed=20) as (site, remote):
+        bay = site.units["bay"]
+        await remote.do("plug_in")
+        assert (await remote.do("get"))["state"] == "b"
+        await remote.do("lock_jam", on=True)
+        await remote.do("lock_jam", on=False)
+        await remote.do("pause")
+        await remote.do("resume")
+        assert (await remote.do("fault", code="GroundFailure"))["state"] == "gfci"
+        assert (await remote.do("set", fault=7))["state"] == "no_ground"
+        assert (await remote.do("clear_fault"))["state"] == "b"
+        assert (await remote.do("set", vflags=2, firmware="7.0.0"))["unit_id"] is None
+        assert (await remote.do("silence", on=True))["reachable"] is False
+        await remote.do("silence", on=False)
+        assert (await remote.do("reboot"))["reachable"] is False
+        await site.until(lambda: bay.reachable)
+        state = await remote.do("get")
+        assert (state["boot_locked"], state["lock_mode"], state["eeprom_writes"]) == (True, "automatic", 0)
+        await remote.do("plug_out")
+        assert await remote.refused("swipe", token="04A1") == "rejected"
+        assert await remote.refused("get", charger="None") == "not_found"
+
+
+async def test_a_wrong_unit_is_refused_where_there_are_no_units_and_changes_nothing(tmp_path: Path) -> None:
+    async with controlled(tmp_path, LEFT, BAY) as (site, remote):
+        await remote.do("wire", charger="bay", late_ms=5, drop=0.1, corrupt=0.1, truncate=0.1)
+        reply = await remote.run("wire", wrong_unit=0.5, drop=0.5)
+        assert reply["error"] == {
+            "code": "rejected",
+            "message": "RAPI knows no addresses, so no reply can come from a wrong unit: leave wrong_unit out",
+        }
+        assert (site.units["left"].wire.drop, site.units["bay"].wire.drop) == (0, 0.1)
