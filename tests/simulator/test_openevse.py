@@ -1,4 +1,4 @@
-"""The simulated OpenEVSE, asked with lines written out by hand: framing, states, locks, supervision, restart, faults."""
+"""The simulated OpenEVSE, asked by hand: framing, states, locks, supervision, restart, faults."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ import pytest
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
+from edged.simulator.line import make_line
 from edged.simulator.parts import Impossible
 from edged.simulator.pdu import rtu_frame
-from edged.simulator.line import make_line
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from edged.simulator.wire import WireFaults, deliver
 

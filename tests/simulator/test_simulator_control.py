@@ -251,7 +251,7 @@ async def test_an_openevse_does_everything_that_people_do_to_a_charger(tmp_path:
     async with controlled(tmp_path, BAY, speed=20) as (site, remote):
         bay = site.units["bay"]
         await remote.do("plug_in")
-        assert (await remote.do("get"))["state"] == "b"
+        assert (await remote.do("get", charger="bay"))["state"] == "b"
         await remote.do("lock_jam", on=True)
         await remote.do("lock_jam", on=False)
         await remote.do("pause")
@@ -264,7 +264,7 @@ async def test_an_openevse_does_everything_that_people_do_to_a_charger(tmp_path:
         await remote.do("silence", on=False)
         assert (await remote.do("reboot"))["reachable"] is False
         await site.until(lambda: bay.reachable)
-        state = await remote.do("get")
+        state = await remote.do("get", charger="bay")
         assert (state["boot_locked"], state["lock_mode"], state["eeprom_writes"]) == (True, "automatic", 0)
         await remote.do("plug_out")
         assert await remote.refused("swipe", token="04A1") == "rejected"
