@@ -262,8 +262,9 @@ class Bus:
         """
         unit = self._units.unit(job.unit_id)
         now = moment()
-        may_repeat = isinstance(job.request, Read) and unit.state is UnitState.ONLINE and not job.forgiving
-        may_repeat = may_repeat and job.failed is None
+        may_repeat = isinstance(job.request, Read) and unit.state is UnitState.ONLINE
+        may_repeat = may_repeat and not job.forgiving and job.failed is None
+        is_over = True
         self._record.begins(job, unit, now)
         try:
             self._units.check(job, now)
@@ -272,19 +273,22 @@ class Bus:
         except LineDown as error:
             job.fail(error)
             self._lose(str(error))
-        except ChargerError as error:
-            if may_repeat and isinstance(error, (NoAnswer, ProtocolError)):
-                self._repeat(job, error)
+        except (NoAnswer, ProtocolError) as error:
+            if may_repeat:
+                is_over = False
+                job.failed = error
+                self._record.retried(job.unit_id)
+                self._queue.put_back(job, moment())
             else:
                 job.fail(error)
             if self._units.is_half_open():
                 self._lose("nothing comes over the connection any more")
-            if job in self._queue:
-                return
+        except ChargerError as error:
+            job.fail(error)
         else:
             job.succeed(answer.words)
         finally:
-            if job not in self._queue:
+            if is_over:
                 job.fail(LineDown("the bus was closed"))
 
     async def _attempt(self, job: Job, unit: UnitHealth) -> Answer:
@@ -304,6 +308,8 @@ class Bus:
                 raise NoAnswer(str(error)) from error
             self._proved_alive(by_answer=False)
             unit.answered(moment(), None)
+            if job.failed is not None:
+                self._expect_late_reply(job, unit)
             self._finished(unit, started)
             raise
         except (NoAnswer, ProtocolError) as error:
@@ -313,14 +319,23 @@ class Bus:
             late_s = await self._wire.settle(unit.late_window_s(moment() - started, was_online=was_online))
             if late_s is not None:
                 unit.learned(late_s)
+            if isinstance(job.request, Read) or not isinstance(error, CrcError):
+                self._expect_late_reply(job, unit)
             self._finished(unit, started)
             raise
         self._proved_alive(by_answer=True)
         unit.answered(moment(), answer.turnaround_s)
         self._record.answered(job, answer.turnaround_s)
         self._log_wire(job, answer.words)
+        if job.failed is not None:
+            self._expect_late_reply(job, unit)
         self._finished(unit, started)
         return answer
+
+    def _expect_late_reply(self, job: Job, unit: UnitHealth) -> None:
+        """Of two requests with the same function (of a repeated one, too) the later could get the earlier's reply."""
+        if self._wire is not None and not self._wire.tells_late_replies:
+            unit.owes_until[job.request.function] = moment() + unit.late_limit_s
 
     def _proved_alive(self, *, by_answer: bool) -> None:
         self._units.proved_alive(by_answer=by_answer)

@@ -1,24 +1,28 @@
 """What waits for the line, and who is next. No I/O and no clock of its own.
 
 Owns: priorities, the starvation guard, earliest deadline first among equals, a newer setpoint in place of a queued one.
-Refuses to know: how a job is done. Times are moments of the caller.
+Refuses to know: how a job is done, and who may be asked when (the caller says so). Times are moments of the caller.
 
 Invariants: at most `MAX_JOBS` wait; of two setpoints for one register only the newer is written, and both who asked
-hear of it; a job older than `PROMOTION_S` rises one class for each such span, but never above `COMMAND`.
+hear of it; a job that has waited for `promotion_s` rises one class, and one more for each further such span, but never
+to where commands are: whatever has waited, a command waits for none of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from edged.chargers.modbus import Request, Table
 
 MAX_JOBS = 512
-PROMOTION_S = 3.0
+SHORTEST_PROMOTION_S = 1.0
+"""One silent unit may hold a line for so long; that is no starvation."""
+COMMAND_LOOKAHEAD_S = 0.005
+"""The line is kept free for so long for a command whose unit must still rest."""
 
 
 class Priority(IntEnum):
@@ -38,8 +42,11 @@ SetpointKey = tuple[int, Table, int]
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """One request and everyone who waits for it. `due_at`: a deadline that orders equals; `forgiving`: its failure is
-    expected and says nothing about the unit."""
+    """One request and everyone who waits for it.
+
+    `due_at`: a deadline that orders equals; `forgiving`: its failure is expected and says nothing about the unit;
+    `failed`: why it has been tried before in vain.
+    """
 
     unit_id: int
     request: Request
@@ -49,13 +56,16 @@ class Job:
     due_at: float = math.inf
     setpoint: SetpointKey | None = None
     forgiving: bool = False
+    failed: Exception | None = None
     number: int = 0
     waiting: list[asyncio.Future[Words]] = field(default_factory=list)
 
-    def rank(self, now: float) -> tuple[int, float, int]:
+    def rank(self, now: float, promotion_s: float) -> tuple[int, float, int]:
         """The order of service: class after promotion, deadline, age."""
-        risen = self.priority - int((now - self.queued_at) / PROMOTION_S)
-        return max(risen, min(self.priority, Priority.COMMAND)), self.due_at, self.number
+        if self.priority <= Priority.KEEP_ALIVE:
+            return self.priority, self.due_at, self.number
+        risen = self.priority - int((now - self.queued_at) / promotion_s)
+        return max(risen, Priority.KEEP_ALIVE), self.due_at, self.number
 
     @property
     def is_wanted(self) -> bool:
@@ -73,12 +83,14 @@ class Job:
 
 
 class JobQueue:
-    """Jobs in no order; `pick` finds the next."""
+    """Jobs in no order; `choose` finds the next. `arrivals` counts what was added: it tells whether to choose again."""
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
         self._numbers = 0
+        self.arrivals = 0
         self.superseded = 0
+        self.promotion_s = SHORTEST_PROMOTION_S
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -89,11 +101,13 @@ class JobQueue:
 
     def add(self, job: Job) -> None:
         """Queue a job; a setpoint takes the place of an older one for the same register."""
+        self.arrivals += 1
         if job.setpoint is not None:
             for queued in self._jobs:
                 if queued.setpoint == job.setpoint:
                     queued.request = job.request
                     queued.priority = min(queued.priority, job.priority)
+                    queued.due_at = min(queued.due_at, job.due_at)
                     queued.expires_at = max(queued.expires_at, job.expires_at)
                     queued.waiting += job.waiting
                     self.superseded += 1
@@ -102,23 +116,37 @@ class JobQueue:
         job.number = self._numbers
         self._jobs.append(job)
 
-    def pick(self, now: float, ready_at: Callable[[Job], float], lookahead_s: float) -> tuple[Job | None, float]:
-        """The job to do next, taken out, and when it may start; or None and when to ask again (inf: nothing waits)."""
+    def put_back(self, job: Job, now: float) -> None:
+        """Let a job that was taken wait once more, before younger ones of its class."""
+        self.arrivals += 1
+        job.queued_at = now
+        self._jobs.append(job)
+
+    def choose(self, free_at: float, ready_at: Callable[[Job], float]) -> tuple[Job | None, float]:
+        """The job to do next on a line that is free at that moment, and when it may start; it stays in the queue.
+
+        `ready_at`: when a job's unit may be asked. None where nobody's may, and when to ask again (inf: nobody waits).
+        """
         best: Job | None = None
         best_at = earliest = math.inf
+        best_rank = (math.inf, math.inf, math.inf)
         for job in self._jobs:
             at = ready_at(job)
-            if at - now > lookahead_s:
+            patience_s = COMMAND_LOOKAHEAD_S if job.priority <= Priority.COMMAND else 0.0
+            if at > free_at + patience_s:
                 earliest = min(earliest, at)
-            elif best is None or job.rank(now) < best.rank(now):
-                best, best_at = job, at
-        if best is None:
-            return None, earliest
-        self._jobs.remove(best)
-        return best, best_at
+                continue
+            rank = job.rank(free_at, self.promotion_s)
+            if rank < best_rank:
+                best, best_at, best_rank = job, max(at, free_at), rank
+        return (best, best_at) if best is not None else (None, earliest)
 
-    def drop(self, which: Callable[[Job], bool]) -> Iterator[Job]:
-        """Take out and yield every job that `which` names."""
+    def take(self, job: Job) -> None:
+        self._jobs.remove(job)
+
+    def drop(self, which: Callable[[Job], bool]) -> list[Job]:
+        """Take out every job that `which` names."""
         dropped = [job for job in self._jobs if which(job)]
-        self._jobs = [job for job in self._jobs if not which(job)]
-        yield from dropped
+        for job in dropped:
+            self._jobs.remove(job)
+        return dropped

@@ -4,7 +4,7 @@ Owns: online -> suspect -> dead with back-off, the adaptive timeout, one unit's 
 Refuses to know: lines and requests. Times are moments of the caller.
 
 Invariants: any valid frame, an exception reply included, makes the unit online; a dead unit is tried at most once per
-back-off interval (1 s doubling to 60 s, with jitter so that several do not come together).
+back-off interval (doubling from 1 s, never beyond 60 s, with jitter so that several do not come together).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SAMPLES = 64
 ENOUGH_SAMPLES = 5
 FAILURES_UNTIL_DEAD = 3
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
+JITTER = 0.2
 SHORTEST_WINDOW_S = 0.05
 LATE_LIMIT_S = 1.0
 """No unit is expected to answer later than this, or than twice its slowest turnaround, after a request."""
@@ -74,7 +75,11 @@ class UnitHealth:
         self._longest_s = NETWORK_LONGEST_S if is_network else LONGEST_TIMEOUT_S
         self._turnarounds: deque[float] = deque(maxlen=SAMPLES)
         self._slowest_s = 0.0
-        self._failures = 0
+        self._p95_s: float | None = None
+        self.failures = 0
+        """Requests in a row that were not answered."""
+        self.owes_until: dict[int, float] = {}
+        """By function code: until when a reply to an unanswered request may still come."""
         self._backoff_s = 0.0
         self.retry_at = 0.0
 
@@ -83,7 +88,7 @@ class UnitHealth:
         if self.state is UnitState.DEAD:
             self.session += 1
         self.state = UnitState.ONLINE
-        self._failures = 0
+        self.failures = 0
         self._backoff_s = 0.0
         self.last_answer_at = now
         if turnaround_s is not None:
@@ -93,23 +98,25 @@ class UnitHealth:
         """How long the unit took, also where the reply came too late to be used."""
         self._turnarounds.append(turnaround_s)
         self._slowest_s = max(self._turnarounds)
+        self._p95_s = self.percentile(0.95)
 
     def failed(self, now: float) -> None:
         """No valid frame came back."""
-        self._failures += 1
-        if self._failures < FAILURES_UNTIL_DEAD:
+        self.failures += 1
+        if self.failures < FAILURES_UNTIL_DEAD:
             self.state = UnitState.SUSPECT
             return
         self.state = UnitState.DEAD
-        self._backoff_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * self._backoff_s))
-        self.retry_at = now + self._backoff_s * (1 + 0.2 * self._rng.random())
+        longest_s = LONGEST_BACKOFF_S / (1 + JITTER)
+        self._backoff_s = min(longest_s, max(FIRST_BACKOFF_S, 2 * self._backoff_s))
+        self.retry_at = now + self._backoff_s * (1 + JITTER * self._rng.random())
 
     def line_reopened(self, *, forgiven: bool) -> None:
         """The line was gone: what the unit did meanwhile is not known; `forgiven`, its silence was the line's fault."""
         self.session += 1
         if not forgiven:
             return
-        self._failures = 0
+        self.failures = 0
         self._backoff_s = 0.0
         self.state = UnitState.SUSPECT
 
@@ -131,15 +138,17 @@ class UnitHealth:
         if self._fixed_timeout_s is not None:
             return self._fixed_timeout_s
         floor = self.response_timeout_s or 0.0
-        p95 = self.percentile(0.95)
+        p95 = self._p95_s
         if p95 is None or len(self._turnarounds) < ENOUGH_SAMPLES or self.state is not UnitState.ONLINE:
             return max(self._first_s, floor, min(self._longest_s, 2 * self._slowest_s))
         return max(floor, min(self._longest_s, max(self._shortest_s, 4 * p95, p95 + 0.06)))
 
-    @property
-    def late_window_s(self) -> float:
-        """How long after a timeout a reply may still come: twice the slowest turnaround seen."""
-        return min(LONGEST_TIMEOUT_S, max(SHORTEST_WINDOW_S, 2 * self._slowest_s))
+    def late_window_s(self, waited_s: float, *, was_online: bool) -> float:
+        """How long the line is kept free for a late reply after `waited_s` in vain: until twice the slowest turnaround
+        seen has passed since the request, and a little where the unit answered until now: it may have become slower.
+        """
+        least_s = SHORTEST_WINDOW_S if was_online else 0.0
+        return max(least_s, min(LONGEST_TIMEOUT_S, 2 * self._slowest_s - waited_s))
 
     @property
     def late_limit_s(self) -> float:

@@ -88,6 +88,11 @@ class RtuWire:
             inbox.data.clear()
         frame = rtu_frame(unit_id, request.pdu)
         expected = rtu_reply_length(request)
+
+        def enough() -> bool:
+            received = self._without_echo(frame, request, bytes(inbox.data))
+            return len(received) >= expected or find_rtu_reply(unit_id, request, received) is not None
+
         started = moment()
         await self._pipe.write(frame)
         self._sent_at = self.quiet_at = started + len(frame) * self._character_s
@@ -100,7 +105,7 @@ class RtuWire:
             limit = deadline
             if len(received) >= expected:
                 limit = min(deadline, inbox.last_at + GARBAGE_PATIENCE_S + self._silence_s)
-            if not await inbox.more(limit):
+            if not await inbox.more(limit, enough):
                 self.quiet_at = max(self.quiet_at, inbox.last_at)
                 raise diagnose_rtu(unit_id, request, received)
         self.quiet_at = inbox.last_at
