@@ -20,7 +20,8 @@ from typing import Any
 from edged.chargers.modbus import Table
 from edged.chargers.profile import KeepAliveBy, TokenFormat
 from edged.chargers.profile_parts import MAX_STEPS, MAX_WAIT_S
-from edged.chargers.profile_reader import ACTIONS, CERTAINTIES, MAX_REGISTERS
+from edged.chargers.profile_reader import ACTIONS, CERTAINTIES
+from edged.chargers.profile_registers import MAX_REGISTERS
 from edged.chargers.profile_terms import (
     Access,
     GapScope,

@@ -1,26 +1,24 @@
 """Where profiles come from: the packaged directories and the site's own, which wins. Reads their files.
 
-Owns: YAML to `profile_document.Node` (lines kept, duplicate keys and oversized or deeply nested files refused), look-up
-by name. Refuses to know: what the keys mean.
+Owns: look-up by name, the bounds of a file, which reader a document is for. Refuses to know: YAML (`profile_yaml`) and
+what the keys mean.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from edged.chargers.profile import DeviceProfile
-from edged.chargers.profile_document import Node, ProfileError, ProfileErrors, Scalar
+from edged.chargers.profile_document import Node, ProfileError, ProfileErrors, shown
 from edged.chargers.profile_reader import read_profile
+from edged.chargers.profile_rules import ProfileRule
+from edged.chargers.profile_yaml import read_document
 from edged.chargers.relay_profile import RelayProfile, is_relay, read_relay_profile
 
 PACKAGED_DIR = Path(__file__).parent / "profiles"
 RELAYS_DIR = Path(__file__).parent / "relays"
 SITE_DIR = Path("/etc/edged/profiles.d")
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 16
-MAX_NODES = 20_000
 _SUFFIX = ".yaml"
 
 
@@ -43,99 +41,84 @@ def load_any(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile | RelayProfi
     for directory in (site_dir, PACKAGED_DIR, RELAYS_DIR):
         path = directory / f"{name}{_SUFFIX}"
         if path.parent == directory and path.is_file():
-            return _load(path)
+            return load_file(path)
     known = ", ".join((*profile_names(site_dir), *relay_names()))
-    raise ProfileErrors([ProfileError(str(site_dir), 1, "", f"there is no profile {name!r}; there are {known}")])
+    sentence = f"there is no profile {shown(name)!r}; there are {known}"
+    raise ProfileErrors([ProfileError(str(site_dir), 1, "", sentence, ProfileRule.NO_SUCH_PROFILE)])
 
 
 def load_profile(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile:
     """The charger's profile of that name. `ProfileErrors` names every mistake."""
-    profile = load_any(name, site_dir)
-    if isinstance(profile, RelayProfile):
-        raise ProfileErrors([ProfileError(str(site_dir), 1, "", f"{name!r} is a relay board, no charger")])
-    return profile
+    return _charger(load_any(name, site_dir), str(site_dir))
 
 
 def load_relay(name: str, site_dir: Path = SITE_DIR) -> RelayProfile:
     """The relay board's profile of that name. `ProfileErrors` names every mistake."""
     profile = load_any(name, site_dir)
-    if isinstance(profile, DeviceProfile):
-        raise ProfileErrors([ProfileError(str(site_dir), 1, "", f"{name!r} is a charger, no relay board")])
+    if not isinstance(profile, RelayProfile):
+        sentence = f"{name!r} is a charger, no relay board"
+        raise ProfileErrors([ProfileError(str(site_dir), 1, "kind", sentence, ProfileRule.WRONG_KIND)])
     return profile
 
 
 def load_profile_file(path: Path) -> DeviceProfile:
     """The charger's profile in one file; its `profile` key must be the file's name."""
-    profile = _load(path)
-    if isinstance(profile, RelayProfile):
-        raise ProfileErrors([ProfileError(str(path), 1, "kind", f"{profile.name!r} is a relay board, no charger")])
-    return profile
+    return _charger(load_file(path), str(path))
 
 
-def _load(path: Path) -> DeviceProfile | RelayProfile:
+def load_file(path: Path) -> DeviceProfile | RelayProfile:
+    """The profile in one file, of whatever kind; its `profile` key must be the file's name. Raises `ProfileErrors`."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ProfileErrors([ProfileError(str(path), 1, "", f"the file is larger than {MAX_BYTES // 1024} KiB")])
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileErrors([ProfileError(str(path), 1, "", f"the file cannot be read: {error}")]) from error
-    root = parse_document(text, str(path))
-    profile = read_relay_profile(root, str(path)) if is_relay(root) else read_profile(root, str(path))
-    if profile.name != path.stem:
-        message = f"the profile calls itself {profile.name!r} but its file is {path.name!r}"
-        raise ProfileErrors([ProfileError(str(path), 1, "profile", message)])
-    return profile
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            sentence = f"the file is larger than {MAX_BYTES // 1024} KiB"
+            raise ProfileErrors([ProfileError(str(path), 1, "", sentence, ProfileRule.FILE_TOO_LARGE)])
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        sentence = "the file is no UTF-8 text"
+        raise ProfileErrors([ProfileError(str(path), line, "", sentence, ProfileRule.UNREADABLE_FILE)]) from error
+    except OSError as error:
+        sentence = f"the file cannot be read: {error.strerror or error}"
+        raise ProfileErrors([ProfileError(str(path), 1, "", sentence, ProfileRule.UNREADABLE_FILE)]) from error
+    return _judged(text, str(path), path.name)
 
 
 def parse_profile(text: str, path: str) -> DeviceProfile:
-    """The profile in a YAML text; `path` names it in errors."""
-    return read_profile(parse_document(text, path), path)
+    """The charger's profile in a YAML text; `path` names it in errors."""
+    return _charger(_judged(text, path), path)
 
 
-def parse_document(text: str, path: str) -> Node:
-    """A YAML text as nodes with lines. `ProfileErrors` for anything that is no single plain YAML document."""
+def _charger(profile: DeviceProfile | RelayProfile, path: str) -> DeviceProfile:
+    if isinstance(profile, DeviceProfile):
+        return profile
+    sentence = f"{profile.name!r} is a relay board, no charger"
+    raise ProfileErrors([ProfileError(path, 1, "kind", sentence, ProfileRule.WRONG_KIND)])
+
+
+def _judged(text: str, path: str, file_name: str | None = None) -> DeviceProfile | RelayProfile:
+    """The profile in a text, of whatever kind. `ProfileErrors` with every mistake: of YAML, of the name, of meaning."""
+    root, errors = read_document(text, path)
+    if file_name is not None:
+        errors += _misnamed(root, path, file_name)
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
-        problem = getattr(error, "problem", None) or str(error) or "too deeply nested"
-        raise ProfileErrors([ProfileError(path, line, "", f"this is no YAML: {problem}")]) from None
-    if tree is None:
-        raise ProfileErrors([ProfileError(path, 1, "", "the file is empty")])
-    return _Composer(path).convert(tree, 0)
+        profile = _read(root, path)
+    except ProfileErrors as wrong:
+        told = {error.key_path for error in errors}
+        raise ProfileErrors((*errors, *(error for error in wrong.errors if error.key_path not in told))) from None
+    if errors:
+        raise ProfileErrors(errors)
+    return profile
 
 
-class _Composer:
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._nodes = 0
-        self._scalars = yaml.constructor.SafeConstructor()
+def _read(root: Node, path: str) -> DeviceProfile | RelayProfile:
+    return read_relay_profile(root, path) if is_relay(root) else read_profile(root, path)
 
-    def convert(self, node: yaml.Node, depth: int) -> Node:
-        line = node.start_mark.line + 1
-        self._nodes += 1
-        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            raise self._error(line, "the file is nested too deeply or has too many entries")
-        if isinstance(node, yaml.MappingNode):
-            mapping: dict[str, Node] = {}
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise self._error(line, "a key must be a plain text")
-                if key.value in mapping:
-                    raise self._error(key.start_mark.line + 1, f"the key {key.value!r} stands here twice")
-                mapping[key.value] = self.convert(value, depth + 1)
-            return Node(mapping, line)
-        if isinstance(node, yaml.SequenceNode):
-            return Node([self.convert(entry, depth + 1) for entry in node.value], line)
-        return Node(self._scalar(node, line), line)
 
-    def _scalar(self, node: yaml.Node, line: int) -> Scalar:
-        try:
-            value = self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            raise self._error(line, f"this value cannot be read: {error}") from None
-        return value if value is None or isinstance(value, (str, int, float, bool)) else str(node.value)
-
-    def _error(self, line: int, message: str) -> ProfileErrors:
-        return ProfileErrors([ProfileError(self._path, line, "", message)])
+def _misnamed(root: Node, path: str, file_name: str) -> list[ProfileError]:
+    named = root.value.get("profile") if isinstance(root.value, dict) else None
+    if named is None or f"{named.value}{_SUFFIX}" == file_name:
+        return []
+    sentence = f"the profile calls itself {shown(str(named.value))!r} but its file is {file_name!r}"
+    return [ProfileError(path, named.line, "profile", sentence, ProfileRule.FILE_NAME)]

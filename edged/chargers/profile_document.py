@@ -16,11 +16,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from edged.chargers.profile_rules import ProfileRule
 from edged.ports import EdgedError
 
 E = TypeVar("E", bound=StrEnum)
 Scalar = str | int | float | bool | None
 KeyPath = tuple[str, ...]
+
+MAX_ERRORS = 500
+"""A file that is wrong everywhere is told so once."""
+SHOWN_CHARS = 60
+"""So much of what a file says stands in a sentence about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +51,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ProfileError:
-    """One mistake: file, line from 1, dotted key path, and a sentence that says what to write instead."""
+    """One mistake: file, line from 1, dotted key path, a sentence that says what to write instead, the rule's name."""
 
     path: str
     line: int
     key_path: str
     message: str
+    rule: ProfileRule = ProfileRule.WRONG_VALUE
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.key_path or 'profile'}: {self.message}"
+        return f"{self.path}:{self.line}: {self.key_path or 'profile'}: {self.message} [{self.rule}]"
 
 
 class ProfileErrors(EdgedError):
@@ -66,15 +73,29 @@ class ProfileErrors(EdgedError):
 
 @dataclass(slots=True)
 class Findings:
-    """Collects errors of one document."""
+    """Collects errors of one document, at most `MAX_ERRORS`."""
 
     path: str
     root: Node
     errors: list[ProfileError] = field(default_factory=list)
+    wrong: set[KeyPath] = field(default_factory=set)
 
-    def add(self, key_path: KeyPath, message: str, line: int | None = None) -> None:
+    def add(
+        self,
+        key_path: KeyPath,
+        message: str,
+        line: int | None = None,
+        *,
+        rule: ProfileRule = ProfileRule.WRONG_VALUE,
+    ) -> None:
         at = self.root.line_at(key_path) if line is None else line
-        self.errors.append(ProfileError(self.path, at, ".".join(key_path), message))
+        self.wrong.add(key_path)
+        where = ".".join(shown(key) for key in key_path)
+        if len(self.errors) < MAX_ERRORS:
+            self.errors.append(ProfileError(self.path, at, where, message, rule))
+        elif len(self.errors) == MAX_ERRORS:
+            told = f"more than {MAX_ERRORS} mistakes; the others are not told"
+            self.errors.append(ProfileError(self.path, at, where, told, ProfileRule.TOO_MANY_MISTAKES))
 
 
 class Fields:
@@ -90,21 +111,21 @@ class Fields:
             if isinstance(node.value, dict):
                 self._nodes = node.value
             else:
-                findings.add(path, f"this must be a mapping of keys, not {_kind(node)}", node.line)
+                self._mistyped(path, f"this must be a mapping of keys, not {_kind(node)}", node)
                 self._asked.add("*")
 
     def __contains__(self, key: str) -> bool:
         self._asked.add(key)
         return key in self._nodes
 
-    def error(self, key: str, message: str) -> None:
-        self.findings.add((*self.path, key) if key else self.path, message)
+    def error(self, key: str, message: str, rule: ProfileRule = ProfileRule.WRONG_VALUE) -> None:
+        self.findings.add((*self.path, key) if key else self.path, message, rule=rule)
 
     def node(self, key: str, *, required: bool = False) -> Node | None:
         self._asked.add(key)
         node = self._nodes.get(key)
         if node is None and required and "*" not in self._asked:
-            self.findings.add(self.path, f"the key {key!r} is missing", self.line)
+            self.findings.add(self.path, f"the key {key!r} is missing", self.line, rule=ProfileRule.MISSING_KEY)
         return node
 
     def text(self, key: str, default: str = "", *, required: bool = False) -> str:
@@ -114,7 +135,7 @@ class Fields:
         if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
             return str(node.value)
         if not isinstance(node.value, str) or not node.value.strip():
-            self.error(key, f"this must be a text, not {_kind(node)}")
+            self.error(key, f"this must be a text, not {_kind(node)}", ProfileRule.WRONG_TYPE)
             return default
         return node.value.strip()
 
@@ -131,11 +152,14 @@ class Fields:
         if node is None:
             return default
         value = node.value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            self.error(key, f"this must be a number, not {_kind(node)}")
+        if isinstance(value, float) and not math.isfinite(value):
+            self.error(key, f"this must be a finite number, not {value}", ProfileRule.NOT_FINITE)
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.error(key, f"this must be a number, not {_kind(node)}", ProfileRule.WRONG_TYPE)
             return default
         if not low <= value <= high:
-            self.error(key, f"{value} is outside {low:g}..{high:g}")
+            self.error(key, f"{value} is outside {low:g}..{high:g}", ProfileRule.OUT_OF_RANGE)
             return default
         return float(value)
 
@@ -144,10 +168,10 @@ class Fields:
         if node is None:
             return default
         if isinstance(node.value, bool) or not isinstance(node.value, int):
-            self.error(key, f"this must be a whole number, not {_kind(node)}")
+            self.error(key, f"this must be a whole number, not {_kind(node)}", ProfileRule.WRONG_TYPE)
             return default
         if not low <= node.value <= high:
-            self.error(key, f"{node.value} is outside {low}..{high}")
+            self.error(key, f"{node.value} is outside {low}..{high}", ProfileRule.OUT_OF_RANGE)
             return default
         return node.value
 
@@ -156,7 +180,7 @@ class Fields:
         if node is None:
             return default
         if not isinstance(node.value, bool):
-            self.error(key, f"this must be true or false, not {_kind(node)}")
+            self.error(key, f"this must be true or false, not {_kind(node)}", ProfileRule.WRONG_TYPE)
             return default
         return node.value
 
@@ -171,9 +195,9 @@ class Fields:
         words = [str(choice) for choice in choices]
         if isinstance(node.value, str) and node.value in words:
             return choices(node.value)
-        self.findings.add(
-            path, f"{node.value!r} is none of {', '.join(words)}{_hint(str(node.value), words)}", node.line
-        )
+        said = str(node.value) if isinstance(node.value, (str, int, float)) else ""
+        sentence = f"{_kind(node)} is none of {', '.join(words)}{_hint(said, words)}"
+        self.findings.add(path, sentence, node.line, rule=ProfileRule.UNKNOWN_ENUM)
         return None
 
     def child(self, key: str, *, required: bool = False) -> Fields | None:
@@ -189,7 +213,7 @@ class Fields:
             return [((*self.path, key, str(i)), entry) for i, entry in enumerate(node.value)]
         if or_single:
             return [((*self.path, key), node)]
-        self.error(key, f"this must be a list, not {_kind(node)}")
+        self.error(key, f"this must be a list, not {_kind(node)}", ProfileRule.WRONG_TYPE)
         return []
 
     def entries(self, key: str, *, required: bool = False) -> list[tuple[str, KeyPath, Node]]:
@@ -198,7 +222,7 @@ class Fields:
         if node is None:
             return []
         if not isinstance(node.value, dict):
-            self.error(key, f"this must be a mapping of keys, not {_kind(node)}")
+            self.error(key, f"this must be a mapping of keys, not {_kind(node)}", ProfileRule.WRONG_TYPE)
             return []
         return [(name, (*self.path, key, name), entry) for name, entry in node.value.items()]
 
@@ -210,10 +234,13 @@ class Fields:
         for path, node in self.items(key, or_single=True):
             if isinstance(node.value, bool):
                 found.append(int(node.value))
+            elif isinstance(node.value, float) and not math.isfinite(node.value):
+                sentence = f"this must be a finite number, not {node.value}"
+                self.findings.add(path, sentence, node.line, rule=ProfileRule.NOT_FINITE)
             elif isinstance(node.value, (int, float, str)) and node.value != "":
                 found.append(node.value)
             else:
-                self.findings.add(path, f"this must be a number or a text, not {_kind(node)}", node.line)
+                self._mistyped(path, f"this must be a number or a text, not {_kind(node)}", node)
         return tuple(found)
 
     def close(self) -> None:
@@ -221,7 +248,17 @@ class Fields:
             return
         for key in self._nodes.keys() - self._asked:
             known = sorted(self._asked)
-            self.error(key, f"there is no such key here{_hint(key, known) or '; known are ' + ', '.join(known)}")
+            instead = _hint(key, known) or "; known are " + ", ".join(known)
+            self.error(key, f"there is no such key here{instead}", ProfileRule.UNKNOWN_KEY)
+
+    def _mistyped(self, path: KeyPath, sentence: str, node: Node) -> None:
+        self.findings.add(path, sentence, node.line, rule=ProfileRule.WRONG_TYPE)
+
+
+def shown(text: str) -> str:
+    """What a file says as it can stand in a sentence: printable and short."""
+    short = text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in short)
 
 
 def _kind(node: Node) -> str:
@@ -241,5 +278,7 @@ def _kind(node: Node) -> str:
 
 
 def _hint(word: str, known: list[str]) -> str:
+    if len(word) > SHOWN_CHARS:
+        return ""
     near = difflib.get_close_matches(word, known, n=1)
     return f"; {near[0]!r} is near" if near else ""

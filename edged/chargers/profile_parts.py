@@ -18,7 +18,8 @@ from edged.chargers.profile import (
     TokenFormat,
     TokenReader,
 )
-from edged.chargers.profile_document import Fields, Findings, KeyPath, Node
+from edged.chargers.profile_document import Fields, Findings, KeyPath, Node, shown
+from edged.chargers.profile_rules import ProfileRule
 from edged.chargers.profile_terms import (
     CheckStep,
     Condition,
@@ -37,6 +38,8 @@ from edged.domain.hardware import ChargerState, FaultCode
 T = TypeVar("T")
 MAX_STEPS = 20
 MAX_WAIT_S = 60.0
+MAX_DIGITS = 20
+"""No raw value of 64 bits needs more."""
 _STATES = {str(state): state for state in ChargerState}
 
 
@@ -45,19 +48,21 @@ def read_condition(fields: Fields) -> Condition:
     relations = [relation for relation in Relation if str(relation) in fields]
     register = fields.text("register", required=True)
     if len(relations) != 1:
-        fields.error("", f"exactly one of {', '.join(Relation)} is needed to ask the register something")
+        sentence = f"exactly one of {', '.join(Relation)} is needed to ask the register something"
+        fields.error("", sentence, ProfileRule.ONE_QUESTION)
     relation = relations[0] if relations else Relation.IS
     operands: tuple[Value, ...] = fields.scalars(str(relation))
+    told = [node.value for _, node in fields.items(str(relation), or_single=True)]
     if relation in (Relation.BELOW, Relation.AT_LEAST):
-        if len(operands) != 1 or not isinstance(operands[0], (int, float)):
-            fields.error(str(relation), "this must be one number")
+        if len(told) != 1 or not isinstance(told[0], (int, float)) or isinstance(told[0], bool):
+            fields.error(str(relation), "this must be one number", ProfileRule.WRONG_TYPE)
             operands = (0,)
     elif relation in (Relation.ANY_BIT, Relation.NO_BIT):
-        if not operands or not all(isinstance(bit, int) and 0 <= bit < 64 for bit in operands):
-            fields.error(str(relation), "this must be bit numbers, counted from 0")
+        if not told or not all(isinstance(bit, int) and not isinstance(bit, bool) and 0 <= bit < 64 for bit in told):
+            fields.error(str(relation), "this must be bit numbers, counted from 0", ProfileRule.WRONG_TYPE)
             operands = (0,)
     elif not operands and relations:
-        fields.error(str(relation), "at least one value is needed")
+        fields.error(str(relation), "at least one value is needed", ProfileRule.EMPTY_LIST)
     states = frozenset(
         state
         for path, node in fields.items("while", or_single=True)
@@ -85,7 +90,7 @@ def read_rules(fields: Fields, key: str, words: Mapping[str, T]) -> tuple[Rule[T
         if word in words:
             rules.append(Rule(condition, words[word]))
         elif means is not None:
-            entry.error("means", f"{word!r} is none of {', '.join(words)}")
+            entry.error("means", f"{shown(word)!r} is none of {', '.join(words)}", ProfileRule.UNKNOWN_ENUM)
     return tuple(rules)
 
 
@@ -96,7 +101,10 @@ def read_state(fields: Fields | None, findings: Findings) -> StateMap:
     for raw, path, node in fields.entries("map", required=True):
         state = fields.as_choice(path, node, ChargerState)
         if state is not None:
-            states[_map_key(raw)] = state
+            key = map_key(raw)
+            if key in states:
+                findings.add(path, f"{shown(raw)} stands in the map already", rule=ProfileRule.SAME_RAW_VALUE)
+            states[key] = state
     result = StateMap(
         register=fields.text("register", required=True),
         states=states,
@@ -107,7 +115,10 @@ def read_state(fields: Fields | None, findings: Findings) -> StateMap:
     return result
 
 
-def _map_key(raw: str) -> Value:
+def map_key(raw: str) -> Value:
+    """A key of the state map as the raw value that it means: a number where it can be read as one."""
+    if len(raw) > MAX_DIGITS:
+        return raw
     try:
         return int(raw, 0)
     except ValueError:
@@ -152,9 +163,10 @@ def read_limit(fields: Fields) -> Limit | None:
     step = fields.number("step_a", 1.0, low=0.0001, high=100)
     withhold = fields.number("withhold_a", 0.0, low=0, high=1000)
     if high < low:
-        fields.error("max_a", f"{high:g} A is less than min_a, {low:g} A")
+        fields.error("max_a", f"{high:g} A is less than min_a, {low:g} A", ProfileRule.LIMIT_ORDER)
     if has_withhold and withhold >= low:
-        fields.error("withhold_a", f"{withhold:g} A would not withhold energy, since charging starts at {low:g} A")
+        sentence = f"{withhold:g} A would not withhold energy, since charging starts at {low:g} A"
+        fields.error("withhold_a", sentence, ProfileRule.WITHHOLD_ABOVE_MIN)
     return Limit(
         register=fields.text("register", required=True),
         min_a=low,
@@ -186,7 +198,8 @@ def read_write(findings: Findings, path: KeyPath, node: Node) -> WriteStep:
             return WriteStep(register, int(entry.value))
         if isinstance(entry.value, (int, float, str)):
             return WriteStep(register, entry.value)
-    findings.add(path, "a write is one register and its value, for example {enable: 0}", node.line)
+    sentence = "a write is one register and its value, for example {enable: 0}"
+    findings.add(path, sentence, node.line, rule=ProfileRule.WRONG_TYPE)
     return WriteStep("", 0)
 
 
@@ -210,7 +223,8 @@ def read_actions(fields: Fields, known: tuple[str, ...]) -> dict[str, CommandSeq
     actions: dict[str, CommandSequence] = {}
     for name, path, node in fields.entries("actions"):
         if name not in known:
-            fields.findings.add(path, f"there is no action {name!r}; there are {', '.join(known)}", node.line)
+            sentence = f"there is no action {shown(name)!r}; there are {', '.join(known)}"
+            fields.findings.add(path, sentence, node.line, rule=ProfileRule.UNKNOWN_ACTION)
             continue
         entry = Fields(fields.findings, node, path)
         steps = [_read_step(fields.findings, at, step) for at, step in entry.items("steps")]
@@ -218,9 +232,10 @@ def read_actions(fields: Fields, known: tuple[str, ...]) -> dict[str, CommandSeq
         needs_socket = entry.flag("needs_socket", name == "unlock")
         entry.close()
         if not steps:
-            entry.error("", "an action needs at least one step")
+            entry.error("steps", "an action needs at least one step", ProfileRule.EMPTY_LIST)
         if len(steps) > MAX_STEPS:
-            entry.error("steps", f"{len(steps)} steps are more than the {MAX_STEPS} that an action may have")
+            sentence = f"{len(steps)} steps are more than the {MAX_STEPS} that an action may have"
+            entry.error("steps", sentence, ProfileRule.TOO_MANY)
         actions[name] = CommandSequence(
             steps=tuple(step for step in steps if step is not None),
             affects_all_points=affects_all,
@@ -233,7 +248,7 @@ def _read_step(findings: Findings, path: KeyPath, node: Node) -> Step | None:
     fields = Fields(findings, node, path)
     kinds = [kind for kind in ("write", "wait", "fails_if", "pause_s", "restart") if kind in fields]
     if len(kinds) != 1:
-        fields.error("", "a step is exactly one of write, wait, fails_if, pause_s, restart")
+        fields.error("", "a step is exactly one of write, wait, fails_if, pause_s, restart", ProfileRule.ONE_STEP)
         fields.close()
         return None
     kind = kinds[0]
@@ -276,7 +291,8 @@ def _read_restart(fields: Fields) -> RestartStep:
 
 def _deadline(fields: Fields) -> float:
     if "timeout_s" not in fields:
-        fields.error("", "this could wait for ever: timeout_s is missing")
+        sentence = "this could wait for ever: timeout_s is missing"
+        fields.error("", sentence, ProfileRule.SEQUENCE_CANNOT_END)
         return 1.0
     return fields.number("timeout_s", 1.0, low=0.05, high=MAX_WAIT_S)
 
@@ -284,5 +300,5 @@ def _deadline(fields: Fields) -> float:
 def _scalar(fields: Fields, key: str, *, required: bool = False) -> Value:
     scalars = fields.scalars(key, required=required)
     if len(scalars) > 1:
-        fields.error(key, "this must be one value")
+        fields.error(key, "this must be one value", ProfileRule.WRONG_TYPE)
     return scalars[0] if scalars else 0

@@ -14,7 +14,7 @@ from typing import TypeVar
 from edged.chargers.modbus import Table
 from edged.chargers.profile import BusRules, DeviceProfile, Identity, KeepAlive, KeepAliveBy, MeterMap, Points, Span
 from edged.chargers.profile_checks import check_profile
-from edged.chargers.profile_document import Fields, Findings, KeyPath, Node, ProfileErrors
+from edged.chargers.profile_document import Fields, Findings, KeyPath, Node, ProfileErrors, shown
 from edged.chargers.profile_parts import (
     read_actions,
     read_closed_condition,
@@ -28,28 +28,23 @@ from edged.chargers.profile_parts import (
     read_token,
     read_write,
 )
+from edged.chargers.profile_registers import read_pair, read_registers
+from edged.chargers.profile_rules import ProfileRule
 from edged.chargers.profile_terms import (
-    Access,
     Condition,
-    FirmwareRule,
     GapScope,
     PointsBy,
-    Poll,
-    Register,
     Transport,
     WriteFunction,
-    parse_firmware,
 )
-from edged.chargers.registers import Codec, CodecError, Kind, WordOrder, parse_type
+from edged.chargers.registers import WordOrder
 from edged.domain.hardware import LockState
 
-MAX_REGISTERS = 500
-"""No profile defines more registers: a bound for hostile files."""
+MAX_SPANS = 100
 ACTIONS = ("unlock", "reset_soft", "reset_hard")
 CERTAINTIES = ("A", "B", "C")
-_WHEN = re.compile(r"firmware\s*(>=|<=|==|>|<)\s*([0-9][0-9A-Za-z.\-]*)")
+PARITIES = ("none", "even", "odd")
 PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
-_REGISTER_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SIDES = {"true": True, "false": False, "unknown": None}
 _LOCKS = {str(state): state for state in LockState}
 
@@ -62,20 +57,15 @@ def read_profile(root: Node, path: str) -> DeviceProfile:
     fields = Fields(findings, root, ())
     profile = _read_parts(fields, findings)
     fields.close()
-    if not findings.errors:
-        check_profile(profile, findings)
+    check_profile(profile, findings)
     if findings.errors:
         raise ProfileErrors(findings.errors)
     return profile
 
 
 def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
-    name = fields.text("profile", required=True)
-    if name and not PROFILE_NAME.fullmatch(name):
-        fields.error("profile", f"{name!r} is no profile name: lower-case letters, digits and dashes, at most 48")
-    certainty = fields.text("certainty", "C", required=True)
-    if certainty not in CERTAINTIES:
-        fields.error("certainty", f"{certainty!r} is none of {', '.join(CERTAINTIES)}")
+    name = read_name(fields)
+    certainty = read_word(fields, "certainty", CERTAINTIES, "C", required=True)
     word_order, bus = read_part(fields, "bus", read_bus, (WordOrder.BIG, BusRules(transports=(Transport.TCP,))), True)
     permit = read_part(fields, "permit", lambda f: read_toggle(f, on="allow", off="withhold"), None)
     availability = read_part(
@@ -94,7 +84,7 @@ def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
         phases=fields.integer("phases", 3, low=1, high=3),
         bus=bus,
         points=read_part(fields, "points", _read_points, Points()),
-        registers=_read_registers(fields, findings, word_order),
+        registers=read_registers(fields, findings, word_order),
         identity=read_part(fields, "identity", _read_identity, Identity()),
         state=read_state(fields.child("state", required=True), findings),
         plugged=read_rules(fields, "plugged", _SIDES),
@@ -116,6 +106,24 @@ def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
     )
 
 
+def read_name(fields: Fields) -> str:
+    """The profile's name, which is also its file's."""
+    name = fields.text("profile", required=True)
+    if name and not PROFILE_NAME.fullmatch(name):
+        sentence = f"{shown(name)!r} is no profile name: lower-case letters, digits and dashes, at most 48"
+        fields.error("profile", sentence, ProfileRule.BAD_NAME)
+    return name
+
+
+def read_word(fields: Fields, key: str, words: tuple[str, ...], default: str, *, required: bool = False) -> str:
+    """One of a few words."""
+    word = fields.text(key, default, required=required)
+    if word in words:
+        return word
+    fields.error(key, f"{shown(word)!r} is none of {', '.join(words)}", ProfileRule.UNKNOWN_ENUM)
+    return default
+
+
 def read_part(fields: Fields, key: str, read: Callable[[Fields], R], default: R, required: bool = False) -> R:
     """One section: read if it is there, its unknown keys reported."""
     child = fields.child(key, required=required)
@@ -129,24 +137,23 @@ def read_part(fields: Fields, key: str, read: Callable[[Fields], R], default: R,
 def read_texts(fields: Fields, key: str, *, required: bool = False) -> tuple[str, ...]:
     texts = tuple(str(scalar) for scalar in fields.scalars(key, required=required))
     if required and not texts and key in fields:
-        fields.error(key, "at least one entry is needed")
+        fields.error(key, "at least one entry is needed", ProfileRule.EMPTY_LIST)
     return texts
 
 
 def read_bus(fields: Fields) -> tuple[WordOrder, BusRules]:
-    findings = fields.findings
     transports = tuple(
         transport
         for path, node in fields.items("transports", or_single=True)
         if (transport := fields.as_choice(path, node, Transport)) is not None
     )
     if not transports:
-        fields.error("transports", "at least one of rtu, tcp, rtu_over_tcp is needed")
+        if "transports" not in fields:
+            fields.node("transports", required=True)
+        elif not fields.items("transports", or_single=True):
+            fields.error("transports", f"at least one of {', '.join(Transport)} is needed", ProfileRule.EMPTY_LIST)
         transports = (Transport.TCP,)
-    low, high = _read_pair(fields, "unit_ids", (1, 247), 0, 255)
-    parity = fields.text("parity", "none")
-    if parity not in ("none", "even", "odd"):
-        fields.error("parity", f"{parity!r} is none of none, even, odd")
+    low, high = read_pair(fields, "unit_ids", (1, 247), 0, 255)
     word_order = fields.choice("word_order", WordOrder, WordOrder.BIG)
     timeout_ms = fields.number("response_timeout_ms", 0.0, low=20, high=10_000)
     return word_order, BusRules(
@@ -155,11 +162,11 @@ def read_bus(fields: Fields) -> tuple[WordOrder, BusRules]:
         unit_id=fields.integer("unit_id", low, low=0, high=255),
         port=fields.integer("port", 502, low=1, high=65535),
         baudrate=fields.integer("baudrate", 9600, low=300, high=4_000_000),
-        parity=parity,
+        parity=read_word(fields, "parity", PARITIES, "none"),
         stopbits=fields.integer("stopbits", 1, low=1, high=2),
         max_block=fields.integer("max_block", 125, low=1, high=125),
         holes=fields.flag("holes"),
-        forbidden=tuple(_read_span(findings, path, node) for path, node in fields.items("forbidden")),
+        forbidden=_read_spans(fields),
         write_function=fields.choice("write_function", WriteFunction, WriteFunction.ANY),
         min_gap_s=fields.number("min_gap_ms", 0.0, low=0, high=10_000) / 1000,
         gap_scope=fields.choice("gap_scope", GapScope, GapScope.DEVICE),
@@ -168,15 +175,12 @@ def read_bus(fields: Fields) -> tuple[WordOrder, BusRules]:
     )
 
 
-def _read_pair(fields: Fields, key: str, default: tuple[int, int], low: int, high: int) -> tuple[int, int]:
-    scalars = fields.scalars(key)
-    if not scalars:
-        return default
-    first, last = scalars[0], scalars[-1]
-    if len(scalars) > 2 or not isinstance(first, int) or not isinstance(last, int) or not low <= first <= last <= high:
-        fields.error(key, f"this must be one number or [first, last] within {low}..{high}")
-        return default
-    return first, last
+def _read_spans(fields: Fields) -> tuple[Span, ...]:
+    entries = fields.items("forbidden")
+    if len(entries) > MAX_SPANS:
+        fields.error("forbidden", f"{len(entries)} spans are more than {MAX_SPANS}", ProfileRule.TOO_MANY)
+        return ()
+    return tuple(_read_span(fields.findings, path, node) for path, node in entries)
 
 
 def _read_span(findings: Findings, path: KeyPath, node: Node) -> Span:
@@ -188,7 +192,7 @@ def _read_span(findings: Findings, path: KeyPath, node: Node) -> Span:
     )
     fields.close()
     if span.last < span.first:
-        fields.error("last", f"{span.last} lies before first, {span.first}")
+        fields.error("last", f"{span.last} lies before first, {span.first}", ProfileRule.REVERSED_RANGE)
     return span
 
 
@@ -207,108 +211,6 @@ def _read_identity(fields: Fields) -> Identity:
         serial_number=fields.text("serial_number") or None,
         model=fields.text("model") or None,
     )
-
-
-def _read_registers(fields: Fields, findings: Findings, word_order: WordOrder) -> dict[str, tuple[Register, ...]]:
-    found: dict[str, tuple[Register, ...]] = {}
-    entries = fields.entries("registers", required=True)
-    if len(entries) > MAX_REGISTERS:
-        fields.error("registers", f"{len(entries)} registers are more than the {MAX_REGISTERS} that a profile may have")
-        return found
-    for name, path, node in entries:
-        if not _REGISTER_NAME.fullmatch(name):
-            findings.add(path, f"{name!r} is no register name: a lower-case letter, then letters, digits, underscores")
-        variants = [(path, node)]
-        if isinstance(node.value, list):
-            variants = [((*path, str(i)), entry) for i, entry in enumerate(node.value)]
-        if not variants:
-            findings.add(path, "a register needs at least one definition")
-        found[name] = tuple(_read_register(name, findings, at, entry, word_order) for at, entry in variants)
-    return found
-
-
-def _read_register(name: str, findings: Findings, path: KeyPath, node: Node, word_order: WordOrder) -> Register:
-    fields = Fields(findings, node, path)
-    table = fields.choice("table", Table, Table.HOLDING, required=True)
-    codec = _read_codec(fields, table, word_order)
-    register = Register(
-        name=name,
-        table=table,
-        address=fields.integer("address", low=0, high=65535, required=True),
-        codec=codec,
-        access=fields.choice("access", Access, Access.READ),
-        unit=fields.text("unit"),
-        poll=fields.choice("poll", Poll, Poll.ALWAYS),
-        shared=fields.flag("shared"),
-        names=_read_names(fields),
-        when=_read_when(fields),
-        note=fields.text("note"),
-    )
-    fields.close()
-    if register.address + codec.words > 0x10000:
-        fields.error("address", f"{codec.words} registers from {register.address} reach beyond 65535")
-    return register
-
-
-def _read_codec(fields: Fields, table: Table, word_order: WordOrder) -> Codec:
-    try:
-        kind, words = parse_type(fields.text("type", "bit" if table.is_bits else "u16"))
-    except CodecError as error:
-        fields.error("type", str(error))
-        kind, words = Kind.UNSIGNED, 1
-    if table.is_bits is not (kind is Kind.BIT):
-        fields.error("type", "coils and discrete inputs have the type bit, registers any other")
-    scale = fields.number("scale", 1.0, low=-1e12, high=1e12)
-    if scale == 0:
-        fields.error("scale", "a scale of 0 would make every value 0; leave the key out for 1")
-        scale = 1.0
-    invalid = fields.scalars("invalid")
-    if not all(isinstance(raw, int) for raw in invalid):
-        fields.error("invalid", "sentinels are raw whole numbers; NaN is always invalid")
-    codec = Codec(
-        kind=kind,
-        words=words,
-        word_order=fields.choice("word_order", WordOrder, word_order),
-        scale=scale,
-        offset=fields.number("offset", 0.0, low=-1e12, high=1e12),
-        invalid=frozenset(raw for raw in invalid if isinstance(raw, int)),
-        bits=_read_bits(fields, kind, 16 * words),
-    )
-    if not codec.is_number and (codec.is_scaled or codec.invalid):
-        fields.error("type", "a text or bytes cannot have scale, offset or invalid")
-    return codec
-
-
-def _read_bits(fields: Fields, kind: Kind, width: int) -> tuple[int, int] | None:
-    """One bit or [first, last] of an unsigned number; both counted from 0, the least significant."""
-    if "bits" not in fields:
-        return None
-    if kind not in (Kind.UNSIGNED, Kind.BITS):
-        fields.error("bits", "only of an unsigned number can single bits be taken")
-        return None
-    return _read_pair(fields, "bits", (0, width - 1), 0, width - 1)
-
-
-def _read_names(fields: Fields) -> dict[str, int | str]:
-    names: dict[str, int | str] = {}
-    for label, path, node in fields.entries("names"):
-        if isinstance(node.value, (int, str)) and not isinstance(node.value, bool):
-            names[label] = node.value
-        else:
-            fields.findings.add(path, "a name stands for a whole number or a text", node.line)
-    return names
-
-
-def _read_when(fields: Fields) -> FirmwareRule | None:
-    text = fields.text("when")
-    if not text:
-        return None
-    match = _WHEN.fullmatch(text)
-    version = parse_firmware(match[2]) if match else None
-    if match is None or version is None:
-        fields.error("when", f"{text!r} is not understood; write for example: firmware >= 5.22")
-        return None
-    return FirmwareRule(match[1], version)
 
 
 def _read_meter(fields: Fields) -> MeterMap:
@@ -330,7 +232,7 @@ def _names_of(fields: Fields, key: str) -> tuple[str, ...]:
 def _per_phase(fields: Fields, key: str) -> tuple[str | None, str | None, str | None]:
     names = _names_of(fields, key)
     if len(names) > 3:
-        fields.error(key, f"{len(names)} phases are more than three")
+        fields.error(key, f"{len(names)} phases are more than three", ProfileRule.TOO_MANY)
     padded = (*names, None, None, None)
     return padded[0], padded[1], padded[2]
 
@@ -352,6 +254,9 @@ def _read_keep_alive(fields: Fields) -> KeepAlive | None:
     interval_s = fields.number("interval_s", timeout_s / 2, low=0.1, high=86_400)
     node = fields.node("write", required=by is KeepAliveBy.WRITE)
     if interval_s >= timeout_s:
-        fields.error("interval_s", f"an interval of {interval_s:g} s comes too late for a timeout of {timeout_s:g} s")
+        sentence = f"an interval of {interval_s:g} s comes too late for a timeout of {timeout_s:g} s"
+        fields.error("interval_s", sentence, ProfileRule.KEEP_ALIVE_TOO_LATE)
+    if node is not None and by is not KeepAliveBy.WRITE:
+        fields.error("write", f"by {by} writes nothing of its own", ProfileRule.UNUSED_KEY)
     write = None if node is None else read_write(fields.findings, (*fields.path, "write"), node)
     return KeepAlive(by=by, interval_s=interval_s, timeout_s=timeout_s, write=write)

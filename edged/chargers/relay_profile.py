@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from edged.chargers.modbus import Table
 from edged.chargers.profile import BusRules
 from edged.chargers.profile_document import Fields, Findings, Node, ProfileErrors
-from edged.chargers.profile_reader import CERTAINTIES, PROFILE_NAME, read_bus, read_part, read_texts
+from edged.chargers.profile_reader import CERTAINTIES, read_bus, read_name, read_part, read_texts, read_word
+from edged.chargers.profile_rules import ProfileRule
 from edged.chargers.profile_terms import Transport
 from edged.chargers.registers import WordOrder
 
@@ -76,12 +77,8 @@ def read_relay_profile(root: Node, path: str) -> RelayProfile:
     findings = Findings(path, root)
     fields = Fields(findings, root, ())
     fields.node("kind")
-    name = fields.text("profile", required=True)
-    if name and not PROFILE_NAME.fullmatch(name):
-        fields.error("profile", f"{name!r} is no profile name: lower-case letters, digits and dashes, at most 48")
-    certainty = fields.text("certainty", "C", required=True)
-    if certainty not in CERTAINTIES:
-        fields.error("certainty", f"{certainty!r} is none of {', '.join(CERTAINTIES)}")
+    name = read_name(fields)
+    certainty = read_word(fields, "certainty", CERTAINTIES, "C", required=True)
     _, bus = read_part(fields, "bus", read_bus, (WordOrder.BIG, BusRules(transports=(Transport.TCP,))), True)
     nothing = Outputs(table=Table.COIL, first=0, count=1)
     profile = RelayProfile(
@@ -105,7 +102,7 @@ def read_relay_profile(root: Node, path: str) -> RelayProfile:
 def _read_outputs(fields: Fields) -> Outputs:
     table = fields.choice("table", Table, Table.COIL, required=True)
     if table not in (Table.COIL, Table.HOLDING):
-        fields.error("table", f"table {table} cannot be written: C or H")
+        fields.error("table", f"table {table} cannot be written: C or H", ProfileRule.READ_ONLY_TABLE)
         table = Table.COIL
     high = 1 if table is Table.COIL else 0xFFFF
     on = fields.integer("on", 1, low=0, high=high)
@@ -121,13 +118,15 @@ def _read_outputs(fields: Fields) -> Outputs:
         pulse=read_part(fields, "pulse", _read_pulse, None),
     )
     if outputs.on == outputs.off:
-        fields.error("on", "on and off are the same")
+        fields.error("on", "on and off are the same", ProfileRule.SAME_ON_BOTH_SIDES)
     if outputs.reads_on == outputs.reads_off:
-        fields.error("reads_on", "reads_on and reads_off are the same")
+        fields.error("reads_on", "reads_on and reads_off are the same", ProfileRule.SAME_ON_BOTH_SIDES)
     if outputs.first + outputs.count > 0x10000:
-        fields.error("count", f"the last output would lie at {outputs.first + outputs.count - 1}, beyond 65535")
+        sentence = f"the last output would lie at {outputs.first + outputs.count - 1}, beyond 65535"
+        fields.error("count", sentence, ProfileRule.IMPOSSIBLE_REGISTER)
     if outputs.pulse is not None and table is Table.COIL:
-        fields.error("pulse", "only outputs in holding registers can be told how long they stay on")
+        sentence = "only outputs in holding registers can be told how long they stay on"
+        fields.error("pulse", sentence, ProfileRule.PULSE_OF_COIL)
     return outputs
 
 
@@ -138,5 +137,5 @@ def _read_pulse(fields: Fields) -> Pulse:
         most=fields.integer("most", 1, low=1, high=0xFFFF, required=True),
     )
     if pulse.value + pulse.most > 0xFFFF:
-        fields.error("most", f"{pulse.value} + {pulse.most} is more than a register holds")
+        fields.error("most", f"{pulse.value} + {pulse.most} is more than a register holds", ProfileRule.OUT_OF_RANGE)
     return pulse

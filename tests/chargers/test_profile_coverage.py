@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edged.chargers.library import PACKAGED_DIR, load_profile
+from edged.chargers.library import load_profile
 from edged.chargers.modbus import Table
 from edged.chargers.profile import DeviceProfile, KeepAliveBy, TokenFormat
 from edged.chargers.profile_terms import (
@@ -25,8 +25,9 @@ from edged.chargers.profile_terms import (
 )
 from edged.chargers.registers import Kind, WordOrder
 from edged.domain.hardware import Capability, ChargerState, FaultCode, LockState, Measurand
+from tests.fakes.shipped_profiles import MODBUS_NAMES
 
-PROFILES = [load_profile(path.stem) for path in sorted(PACKAGED_DIR.glob("*.yaml"))]
+PROFILES = [load_profile(name) for name in MODBUS_NAMES]
 
 WITHOUT_A_CHARGER = {
     "table D": "no discrete input was found in any register map",

@@ -16,15 +16,16 @@ from typing import Any
 import pytest
 import yaml
 
-from edged.chargers.library import PACKAGED_DIR, load_profile
+from edged.chargers.library import load_profile
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus import ExceptionReply, NoAnswer, Table
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.profile import DeviceProfile
 from edged.domain.hardware import Capability, Desired, Observation
+from tests.fakes.shipped_profiles import MODBUS_NAMES
 
 IMAGES = Path(__file__).parents[1] / "chargers" / "images"
-NAMES = sorted(path.stem for path in PACKAGED_DIR.glob("*.yaml"))
+NAMES = list(MODBUS_NAMES)
 TABLES = {"H": Table.HOLDING, "I": Table.INPUT, "C": Table.COIL, "D": Table.DISCRETE}
 METER = ("energy_wh", "power_w", "frequency_hz", "temperature_c", "soc_pct")
 PHASES = ("current_a", "voltage_v")
