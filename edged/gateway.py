@@ -133,7 +133,10 @@ class Gateway:
                 self._gateway_view(),
                 run_id=self._run_id,
                 store=StoredReplies(self._opened.store, self._clock),
+                events=None if self._keeper is None else (self._keeper.log, self._keeper),
             )
+            if self._keeper is not None:
+                self._keeper.serve(self._mirror.news)
         used = [evse.charger for station in self.settings.stations for evse in station.evses]
         drivers = {name: self._yard.driver(name) for name in used}
         continued, unexpected = self._continued(), self._ended_unexpectedly()
@@ -300,6 +303,9 @@ class Gateway:
         """Say goodbye to everybody at once, within the bound."""
         for unit in self._units.values():
             self._show(unit)
+        if self._keeper is not None:
+            self._keeper.note("gateway.stopping")
+            await self._keeper.flush(told=True)
         goodbyes: list[Any] = [unit.connection.stop() for unit in self._units.values()]
         goodbyes += [unit.jobs.stop() for unit in self._units.values()]
         goodbyes += [driver.stop() for unit in self._units.values() for driver in unit.drivers.values()]
@@ -312,6 +318,8 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, *ending, return_exceptions=True)
         await self._yard.close()
+        if self._keeper is not None:
+            await self._keeper.flush(told=True)
 
     async def _housekeeping(self) -> None:
         """Health for the watchers, and a copy of the database once a day."""

@@ -8,8 +8,9 @@ only this: what matters is on the disk before the step is seen; what matters lit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -33,9 +34,8 @@ FLUSH_S = 0.5
 TRIM_EVERY = 200
 """Events between two looks at the spool's bounds."""
 TRIM_EVERY_S = 3600.0
-DELIVERED_EVERY = 20
-"""Acknowledged events that may be told again after a crash: as many as are under way at once."""
 DELIVERED_EVERY_S = 60.0
+"""How far the broker has it waits so long for another reason to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,21 @@ class SpoolKeeper:
         self._executor = executor
         self._clock = clock
         self._bounds = bounds
-        self._delivered_kept = log.delivered_seq
         self._delivered_at_s = 0.0
+        self._wanted = asyncio.Event()
+        log.on_delivered = self._wanted.set
         self._untrimmed = TRIM_EVERY
         self._trimmed_at_s = 0.0
         self._complained = False
+
+    def serve(self, news: Callable[[], None]) -> None:
+        """Call `news` on the running loop whenever there is more to tell."""
+        loop = asyncio.get_running_loop()
+
+        def kept() -> None:
+            loop.call_soon_threadsafe(news)
+
+        self.log.on_kept = kept
 
     def note(self, kind: str, **data: Any) -> None:
         """Something happened to the gateway itself."""
@@ -108,23 +118,29 @@ class SpoolKeeper:
     async def run(self) -> None:
         """For ever; whatever the disk does, it tries again."""
         while True:
-            await asyncio.sleep(FLUSH_S)
-            await self.flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._wanted.wait()
+            await self.flush(told=self._wanted.is_set())
 
-    async def flush(self, *, last: bool = False) -> None:
-        """Keep what waits. `last`: the daemon stops, so how far the broker has it is kept too."""
+    async def flush(self, *, told: bool = False) -> None:
+        """Keep what waits. `told`: keep how far the broker has it too, at once."""
+        self._wanted.clear()
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         delivered = self.log.delivered_seq
-        news = delivered - self._delivered_kept
-        due = news and (last or news >= DELIVERED_EVERY or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
+        news = delivered > self.log.delivered_kept_seq
+        due = news and (told or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
         events = self.log.take_deferred()
         if not events and not due:
             await self._trim(now_s)
             return
         keep = partial(self._keep, events, delivered if news else None)
         if await loop.run_in_executor(self._executor, keep):
-            self._delivered_kept, self._delivered_at_s = delivered, now_s
+            self._delivered_at_s = now_s
+            if news:
+                self.log.delivered_kept_seq = delivered
+                self.log.on_kept()
         await self._trim(now_s)
 
     def _keep(self, events: tuple[LoggedEvent, ...], delivered: int | None) -> bool:

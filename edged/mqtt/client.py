@@ -56,6 +56,12 @@ class Owner(Protocol):
 
     def link_changed(self, link: LinkState) -> None: ...
 
+    def born(self) -> None:
+        """`online` is on its way: what happened may be told from now on."""
+
+    def acknowledged(self) -> None:
+        """The broker has taken something."""
+
     def received(self, message: Incoming) -> None: ...
 
 
@@ -104,18 +110,24 @@ class BrokerClient:
         self._stopping = True
         connection = self._connection
         if connection is not None:
+            self._pump()
+            await self._leave_behind(connection, within_s / 2)
             self._outbox.live(self._status_topic, Document(body=OFFLINE))
             self._pump()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
-                    while self._outbox.urgent and self._connection is connection:
-                        self._progress.clear()
-                        await self._progress.wait()
+            await self._leave_behind(connection, within_s / 2)
             if self._connection is connection:
                 await connection.disconnect(0.5)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    async def _leave_behind(self, connection: Connection, within_s: float) -> None:
+        """Wait until nothing urgent is left, or as long as that takes at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._outbox.urgent and self._connection is connection:
+                    self._progress.clear()
+                    await self._progress.wait()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -246,6 +258,8 @@ class BrokerClient:
         if not self._born and not self._stopping and self._outbox.dumped:
             self._born = True
             self._outbox.live(self._status_topic, Document(body=ONLINE))
+            self._outbox.tell_events()
+            self._owner.born()
 
     def _complain(self, topic: str, reason: str) -> None:
         level = logging.DEBUG if self._complained else logging.WARNING
@@ -265,6 +279,7 @@ class BrokerClient:
         self._acked_s = asyncio.get_running_loop().time()
         if reason is not None and topic is not None:
             self._complain(topic, reason)
+        self._owner.acknowledged()
         self._progress.set()
         self._pump()
 

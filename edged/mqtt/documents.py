@@ -25,7 +25,8 @@ class Document:
     `at`: the time of the observation, not of the publishing. `qos` and `retain` as the contract gives them.
     `tracked`: the member whose changes set `since` (and `previous`, where the body has one); see `carry`.
     `measured`: it holds measured values, so it passes the throttle. `repeated`: a new reading is worth a message from
-    time to time although it says the same.
+    time to time although it says the same. `as_of_seq`: the last event that is contained in it; as with the time, a new
+    number alone is no news.
     """
 
     body: Body
@@ -36,6 +37,7 @@ class Document:
     measured: bool = False
     repeated: bool = False
     correlation: bytes | None = field(default=None, repr=False)
+    as_of_seq: int | None = None
 
     def says_the_same(self, other: Document | None) -> bool:
         """Whether a reader learns nothing from `self` after `other`; the time does not count."""
@@ -69,6 +71,8 @@ def encode(document: Document) -> bytes:
     head: dict[str, Any] = {"v": CONTRACT_MAJOR}
     if document.at is not None:
         head["ts"] = timestamp(document.at)
+    if document.as_of_seq is not None:
+        head["as_of_seq"] = document.as_of_seq
     return dump({**head, **document.body})
 
 

@@ -21,6 +21,8 @@ from edged.mqtt.events import Happening, Rank, document_of
 from edged.mqtt.options import IdTokenPolicy
 
 MAX_DEFERRED: Final = 1_000
+REPEATED_AT_MOST: Final = 40
+"""So many events may be told a second time after a crash."""
 TAIL: Final = 256
 """So many of the latest events are at hand without a look at the disk."""
 
@@ -46,7 +48,11 @@ class EventReader(Protocol):
 
 
 class EventLog:
-    """One for the gateway. `last_seq` and `delivered_seq` as a former run has left them."""
+    """One for the gateway. `last_seq` and `delivered_seq` as a former run has left them.
+
+    `delivered_seq`: the broker has acknowledged all up to here; `delivered_kept_seq`: and the disk knows it.
+    `on_kept` is called from any thread when there is more to tell, `on_delivered` on the loop for the disk to know.
+    """
 
     def __init__(
         self,
@@ -58,12 +64,14 @@ class EventLog:
         last_seq: int = 0,
         delivered_seq: int = 0,
         on_kept: Callable[[], None] = lambda: None,
+        on_delivered: Callable[[], None] = lambda: None,
     ) -> None:
         self.boot = boot
         self.on_kept = on_kept
+        self.on_delivered = on_delivered
         self.first_seq = first_seq
         self.kept_seq = last_seq
-        self.delivered_seq = min(delivered_seq, last_seq)
+        self.delivered_seq = self.delivered_kept_seq = min(delivered_seq, last_seq)
         self.lost = 0
         self._policy = policy
         self._salt = salt
@@ -90,6 +98,13 @@ class EventLog:
             text = document_of(happening, boot=self.boot, seq=self._last_seq, policy=self._policy, salt=self._salt)
             found.append(LoggedEvent(seq=self._last_seq, at=happening.at, rank=happening.rank, text=text))
         return tuple(found)
+
+    def delivered(self, seq: int) -> None:
+        """The broker has every event up to this number."""
+        if seq > self.delivered_seq:
+            self.delivered_seq = seq
+            if seq - self.delivered_kept_seq >= REPEATED_AT_MOST // 2:
+                self.on_delivered()
 
     # --- on the way to the disk
 

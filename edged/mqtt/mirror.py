@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,9 +21,11 @@ from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
 from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
 from edged.mqtt.documents import Body, Document, carry
+from edged.mqtt.event_log import EventLog, EventReader
 from edged.mqtt.ledger import RateLimit, ReplyStore
 from edged.mqtt.options import MirrorOptions
 from edged.mqtt.outbox import Outbox
+from edged.mqtt.telling import Telling
 from edged.mqtt.throttle import Deadband, Throttle
 from edged.mqtt.topics import GatewayView, HealthView, gateway_info, health, topics
 from edged.ports import Clock
@@ -39,6 +42,7 @@ class MqttMirror:
 
     `start` after every station was shown once, so that what is known then is there before `online`; `show` after each
     step; `answer` and `fail` with what became of the events that the desk gave to `stations.submit`; `stop` at the end.
+    `events`: the log of what happened and its reader; None: nothing is told but states.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class MqttMirror:
         run_id: str,
         store: ReplyStore | None = None,
         deadband: Deadband | None = None,
+        events: tuple[EventLog, EventReader] | None = None,
     ) -> None:
         self._options = options
         self._names = options.names
@@ -74,6 +79,10 @@ class MqttMirror:
             in_progress=options.commands.in_progress,
             store=store,
         )
+        self._events = None if events is None else events[0]
+        self._telling = None
+        if events is not None:
+            self._telling = Telling(*events, self._outbox, self._names, self._wake)
         self._client = BrokerClient(
             options.broker,
             self,
@@ -111,7 +120,7 @@ class MqttMirror:
             if document.measured:
                 measured[topic] = document
             elif old is None or not document.says_the_same(old):
-                new = carry(old, document)
+                new = carry(old, self._dated(document))
                 if old is None or not new.says_the_same(old):
                     moved.add(_place(topic))
                     self._outbox.show(topic, new)
@@ -122,7 +131,21 @@ class MqttMirror:
             place = _place(topic)
             busy = _member(documents.get(f"{place}/status"), "status") == "Charging"
             if self._throttle.admit(topic, document, now_s, busy=busy, force=place in moved):
-                self._outbox.show(topic, document, refresh=document.repeated)
+                self._outbox.show(topic, self._dated(document), refresh=document.repeated)
+        self._client.wake()
+
+    def _dated(self, document: Document) -> Document:
+        """With the number of the last event that it contains. Texts have no place for one."""
+        if self._events is None or isinstance(document.body, str):
+            return document
+        return replace(document, as_of_seq=self._events.last_seq)
+
+    def news(self) -> None:
+        """Something has happened that may be told."""
+        if self._telling is not None:
+            self._telling.go_on()
+
+    def _wake(self) -> None:
         self._client.wake()
 
     def tell(self, gateway: GatewayView) -> None:
@@ -157,7 +180,8 @@ class MqttMirror:
         now = self._clock.now()
         self._desk.tick(now)
         for topic, document in self._throttle.due(now.monotonic_s).items():
-            self._outbox.show(topic, document, refresh=document.repeated)
+            self._outbox.show(topic, self._dated(document), refresh=document.repeated)
+        self.news()
         if now.monotonic_s >= self._next_heartbeat_s and self._client.link.connected:
             self._next_heartbeat_s = now.monotonic_s + self._options.heartbeat_s
             self._heartbeats += 1
@@ -232,6 +256,13 @@ class MqttMirror:
     def link_changed(self, link: LinkState) -> None:
         if link.connected:
             self._show_health(again=False)
+
+    def born(self) -> None:
+        if self._telling is not None:
+            self._telling.begin()
+
+    def acknowledged(self) -> None:
+        self.news()
 
     def received(self, message: Incoming) -> None:
         """A message on a request topic, whatever its sender meant by it."""

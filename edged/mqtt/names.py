@@ -87,6 +87,9 @@ class Names:
         """The filter that the daemon subscribes to."""
         return f"{self.prefix}/rpc/+/request/#"
 
+    def event(self, category: str) -> str:
+        return f"{self.prefix}/event/{category}"
+
     def of_station(self, station: str, aspect: str) -> str:
         return f"{self.prefix}/station/{station}/{aspect}"
 

@@ -1,12 +1,14 @@
 """What waits to be published, and what may go next. Pure: no clock, no socket; `now_s` is an argument.
 
-Lanes by value: life (birth, goodbye) before replies before state. State is one newest document a topic: replaced while
-it waits, skipped when the broker has acknowledged the same. Nothing goes into the client library's own queue: `due`
-gives out only what the window allows.
+Lanes by value: life (birth, goodbye) before replies; then events and state take turns. State is one newest document a
+topic: replaced while it waits, skipped when the broker has acknowledged the same. Events are told in order, never
+before `online`, and forgotten here with the connection: whoever feeds them begins again behind the last that was
+acknowledged. Nothing goes into the client library's own queue: `due` gives out only what the window allows.
 
-Invariants: never more than `window` messages under way · at least `RESERVED` places of it are not for state (where the
-window is that large) · one message under way for each state topic, so that its order holds · memory is bounded by
-topics + MAX_REPLIES + window · after every acknowledgement the broker has what was shown last.
+Invariants: never more than `window` messages under way · at least `RESERVED` places of it are neither for state nor for
+events (where the window is that large) · one message under way for each state topic, so that its order holds · memory
+is bounded by topics + MAX_REPLIES + MAX_EVENTS + window · after every acknowledgement the broker has what was shown
+last · `delivered_seq` never passes an event that the broker has not acknowledged.
 
 The owner calls `connected` for each connection, `due` after any change and sends what it gives, `settled` for each
 acknowledgement, `disconnected` at the end of the connection.
@@ -15,6 +17,7 @@ acknowledgement, `disconnected` at the end of the connection.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -24,20 +27,33 @@ from edged.mqtt.documents import Document
 WINDOW: Final = 20
 RESERVED: Final = 4
 MAX_REPLIES: Final = 256
+MAX_EVENTS: Final = 64
 
 
 class Lane(IntEnum):
     LIFE = 0
     REPLY = 1
-    STATE = 2
+    EVENT = 2
+    STATE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One message that is to be sent now. `ticket` names it in `settled`; never given twice in one outbox."""
+    """One message that is to be sent now. `ticket` names it in `settled`; never given twice in one outbox. `seq`: an
+    event's number."""
 
     ticket: int
     lane: Lane
+    topic: str
+    document: Document
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventParcel:
+    """An event on its way to be told."""
+
+    seq: int
     topic: str
     document: Document
 
@@ -66,6 +82,11 @@ class Outbox:
         self._window = 0
         self._tickets = 0
         self._life: deque[_Waiting] = deque()
+        self._events: deque[EventParcel] = deque()
+        self._told: dict[int, bool] = {}
+        self._delivered_seq = 0
+        self._may_tell = False
+        self._turn_of_events = False
         self._replies: deque[_Waiting] = deque()
         self._shown: dict[str, Document] = {}
         self._waiting: dict[str, None] = {}
@@ -93,6 +114,9 @@ class Outbox:
             self._replies.popleft()
             self._count(dropped=1)
         self._window = 0
+        self._may_tell = False
+        self._events.clear()
+        self._told.clear()
         self._life.clear()
         self._on_the_way.clear()
         self._busy_topics.clear()
@@ -111,14 +135,14 @@ class Outbox:
 
     @property
     def urgent(self) -> int:
-        """Life and replies that wait or are under way."""
+        """Life, replies and events that wait or are under way."""
         sent = sum(parcel.lane is not Lane.STATE for parcel, _ in self._on_the_way.values())
-        return len(self._life) + len(self._replies) + sent
+        return len(self._life) + len(self._replies) + len(self._events) + sent
 
     @property
     def depth(self) -> int:
         """All that waits."""
-        return len(self._life) + len(self._replies) + len(self._waiting)
+        return len(self._life) + len(self._replies) + len(self._events) + len(self._waiting)
 
     # --- what is to be said
 
@@ -134,6 +158,39 @@ class Outbox:
             self._replies.popleft()
             self._count(dropped=1)
         self._replies.append(_Waiting(topic, document, until_s))
+
+    # --- events
+
+    def tell_events(self) -> None:
+        """`online` is on its way: from now on what happened may be told."""
+        self._may_tell = self._window > 0
+
+    @property
+    def event_room(self) -> int:
+        """So many events may be fed now; 0 while there is no connection that has been greeted."""
+        return max(0, MAX_EVENTS - len(self._told)) if self._may_tell else 0
+
+    @property
+    def delivered_seq(self) -> int:
+        """Every event up to this number that was fed has been acknowledged; 0 before the first."""
+        return self._delivered_seq
+
+    def feed(self, events: Sequence[EventParcel]) -> None:
+        """Further events, in the order of their numbers; at most `event_room`."""
+        self._events.extend(events)
+        self._told.update(dict.fromkeys((event.seq for event in events), False))
+
+    def _acknowledged(self, seq: int) -> None:
+        if seq in self._told:
+            self._told[seq] = True
+        while self._told:
+            first = next(iter(self._told))
+            if not self._told[first]:
+                break
+            del self._told[first]
+            self._delivered_seq = max(self._delivered_seq, first)
+
+    # --- state
 
     def show(self, topic: str, document: Document, *, refresh: bool = False) -> None:
         """The newest content of a state topic. `refresh`: send it even where it says nothing new."""
@@ -169,21 +226,25 @@ class Outbox:
                     self._count(dropped=1)
                     continue
                 out.append(self._send(lane, item.topic, item.document, item.until_s))
-        room = max(1, self._window - RESERVED) - sum(p.lane is Lane.STATE for p, _ in self._on_the_way.values())
+        room = max(1, self._window - RESERVED) - sum(p.lane > Lane.REPLY for p, _ in self._on_the_way.values())
         room = min(room, self._window - len(self._on_the_way))
-        for topic in list(self._waiting) if room > 0 else ():
-            if room <= 0:
-                break
-            if topic in self._busy_topics:
-                continue
-            del self._waiting[topic]
-            out.append(self._send(Lane.STATE, topic, self._shown[topic], None))
+        states = (topic for topic in list(self._waiting) if topic not in self._busy_topics) if room > 0 else iter(())
+        topic = next(states, None)
+        while room > 0 and (self._events or topic is not None):
+            self._turn_of_events = bool(self._events) and (topic is None or not self._turn_of_events)
+            if self._turn_of_events:
+                event = self._events.popleft()
+                out.append(self._send(Lane.EVENT, event.topic, event.document, None, event.seq))
+            elif topic is not None:
+                del self._waiting[topic]
+                out.append(self._send(Lane.STATE, topic, self._shown[topic], None))
+                topic = next(states, None)
             room -= 1
         return out
 
-    def _send(self, lane: Lane, topic: str, document: Document, until_s: float | None) -> Parcel:
+    def _send(self, lane: Lane, topic: str, document: Document, until_s: float | None, seq: int = 0) -> Parcel:
         self._tickets += 1
-        parcel = Parcel(self._tickets, lane, topic, document)
+        parcel = Parcel(self._tickets, lane, topic, document, seq)
         self._on_the_way[parcel.ticket] = (parcel, until_s)
         if lane is Lane.STATE:
             self._busy_topics[topic] = parcel.ticket
@@ -201,6 +262,8 @@ class Outbox:
             del self._busy_topics[parcel.topic]
             self._acked[parcel.topic] = parcel.document
             self._dump.discard(parcel.topic)
+        elif parcel.lane is Lane.EVENT:
+            self._acknowledged(parcel.seq)
         return parcel.topic
 
     def _count(self, **more: int) -> None:

@@ -116,11 +116,18 @@ class Owner:
     def __init__(self) -> None:
         self.links: list[LinkState] = []
         self.messages: list[Incoming] = []
+        self.births = self.acknowledgements = 0
 
     def connecting(self, link: LinkState) -> None: ...
 
     def link_changed(self, link: LinkState) -> None:
         self.links.append(link)
+
+    def born(self) -> None:
+        self.births += 1
+
+    def acknowledged(self) -> None:
+        self.acknowledgements += 1
 
     def received(self, message: Incoming) -> None:
         self.messages.append(message)
