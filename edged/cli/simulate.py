@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--listen", metavar="WHERE", help="tcp:HOST:PORT, rtu-tcp:HOST:PORT or pty:PATH (with --profile)"
     )
     parser.add_argument("--unit", metavar="N", type=int, action="append", help="unit id; repeat for more on one line")
+    parser.add_argument("--cable", choices=("socket", "tethered"), help="with --profile (default the make's usual box)")
     parser.add_argument("--control", metavar="PATH", type=Path, help="socket for plug_in, fault, silence, get, ...")
     parser.add_argument("--speed", metavar="N", type=float, default=1.0, help="let its time run N times faster")
     parser.add_argument("--seed", metavar="N", type=int, help="repeat the wire faults of an earlier run")
@@ -41,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
     if args.profile and (not args.listen or args.chargers):
         output.complain("with --profile write --listen tcp:HOST:PORT or pty:PATH, and no names of chargers")
         return output.USAGE
-    if args.config and (args.listen or args.unit):
-        output.complain("with -c the configuration says where the chargers are: leave --listen and --unit out")
+    if args.config and (args.listen or args.unit or args.cable):
+        output.complain("with -c the configuration says what stands where: leave --listen, --unit and --cable out")
         return output.USAGE
     logs.set_up("info" if args.verbose else "warning")
-    chargers = _of_profile(args.profile, args.listen, args.unit or [None]) if args.profile else _of_config(args)
+    chargers = _of_profile(args) if args.profile else _of_config(args)
     try:
         asyncio.run(_serve(args, chargers))
     except KeyboardInterrupt:
@@ -83,12 +84,15 @@ def _announce(site: SimulatedSite, *, as_json: bool) -> None:
         print(end="", flush=True)
 
 
-def _of_profile(profile: str, listen: str, units: list[int | None]) -> list[SimulatedCharger]:
+def _of_profile(args: argparse.Namespace) -> list[SimulatedCharger]:
+    from edged.simulator.parts import Cable
     from edged.simulator.site import SimulatedCharger
 
+    profile, listen, units = args.profile, args.listen, args.unit or [None]
+    cable = None if args.cable is None else Cable(args.cable)
     names = [profile] if len(units) == 1 else [f"{profile}-{unit}" for unit in units]
     return [
-        SimulatedCharger(name=name, make=profile, listen=listen, unit_id=unit, line=listen)
+        SimulatedCharger(name=name, make=profile, listen=listen, unit_id=unit, cable=cable, line=listen)
         for name, unit in zip(names, units, strict=True)
     ]
 

@@ -106,7 +106,7 @@ def test_a_signal_ends_it_in_good_order(simulator, tmp_path, number):
     ("words", "status", "sentence"),
     [
         (["--profile", "keba-p30"], 2, "with --profile write --listen"),
-        (["-c", "SITE", "--unit", "1"], 2, "leave --listen and --unit out"),
+        (["-c", "SITE", "--unit", "1"], 2, "leave --listen, --unit and --cable out"),
         (["-c", "SITE", "middle"], 1, "there is no charger middle in"),
         (["--profile", "nope", "--listen", "tcp:127.0.0.1:0"], 1, "there is no simulated nope"),
         (["--profile", "keba-p30", "--listen", "udp:x"], 1, "cannot listen on"),

@@ -244,7 +244,7 @@ async def test_serve_tells_when_it_is_ready_and_ends_when_cancelled(tmp_path: Pa
 
 # --- a device without an address --------------------------------------------------------------------------------------
 
-BAY = SimulatedCharger(name="bay", make="openevse-rapi", listen="tcp:127.0.0.1:0")
+BAY = SimulatedCharger(name="bay", make="openevse-rapi", listen="tcp:127.0.0.1:0", cable=Cable.SOCKET)
 
 
 async def test_an_openevse_does_everything_that_people_do_to_a_charger(tmp_path: Path) -> None:
@@ -265,7 +265,11 @@ async def test_an_openevse_does_everything_that_people_do_to_a_charger(tmp_path:
         assert (await remote.do("reboot"))["reachable"] is False
         await site.until(lambda: bay.reachable)
         state = await remote.do("get", charger="bay")
-        assert (state["boot_locked"], state["lock_mode"], state["eeprom_writes"]) == (True, "automatic", 0)
+        assert (state["boot_locked"], state["lock_mode"], state["eeprom_writes"]) == (
+            True,
+            "automatic",
+            {"SC": 0, "SY": 0},
+        )
         await remote.do("plug_out")
         assert await remote.refused("swipe", token="04A1") == "rejected"
         assert await remote.refused("get", charger="None") == "not_found"

@@ -1,13 +1,14 @@
 """OpenEVSE: a controller with one single-phase point that speaks RAPI on a serial line of its own.
 
-Source: register_maps, openevse_rapi (protocol 5.2.1). A socket is a build with a Mennekes lock, a tethered cable one
-without: $S5 and $G5 are then answered $NK.
+Source: register_maps, openevse_rapi (protocol 5.2.1). The usual box has a tethered cable; a socket is a build with a
+Mennekes lock. Without one $S5 and $G5 are answered $NK.
 
 Decided where the source is silent:
 - $FR is not answered: the controller is gone at once, and its $AB after the boot is its only word. While charging it
   takes the pilot away first and waits 3 s for the car to let go.
-- After a boot the boot lock is on (vflag 4000), it is enabled, nothing is locked, the heartbeat is off and the limit is
-  what the EEPROM has. Boot lock and auth lock withhold energy and leave the state A or B.
+- After a boot the boot lock is on (vflag 4000), it is enabled and nothing is locked; limit and heartbeat are what the
+  EEPROM has. Boot lock and auth lock withhold energy and leave the state A or B.
+- A session enters the total when the car goes; a boot within one forgets it.
 - Asleep and disabled are states of the controller whether a car is there or not; a fault goes before both.
 - A car that wants ventilation is refused (04) until it is unplugged.
 - $S5 0 and 1 need the manual mode, unlocking ends the charge, and in manual mode a lock stays as it was left; an open
@@ -25,18 +26,19 @@ from collections.abc import Callable, Mapping
 from edged.domain.hardware import FaultCode
 from edged.simulator.device import SimulatedDevice
 from edged.simulator.makes.openevse_terms import ANSWERS, FAULTS, HARD, HEX_DIGITS, TRIPS, Flag, State
+from edged.simulator.makes.openevse_values import FIRMWARE, LEAST_A, SessionMeter, true_values
 from edged.simulator.model import PointModel
 from edged.simulator.parts import Cable, Impossible, LockPolicy, PointSpec, PowerOn, Value
 from edged.simulator.rapi import Command, read_command, spoken
 from edged.simulator.wire import WireFaults
 
-LEAST_A, HARDWARE_MAX_A = 6, 32
-FIRMWARE, PROTOCOL = "8.2.1", "5.2.1"
+HARDWARE_MAX_A = 32
 CHARGE_ENDS_S = 3.0
 ACKNOWLEDGE = 165
 LONGEST_HEARTBEAT_S = 65_535
 
 SPEC = PointSpec(
+    cable=Cable.TETHERED,
     lock_policy=LockPolicy.OFFERED,
     phases=1,
     max_current_ma=HARDWARE_MAX_A * 1000,
@@ -58,7 +60,7 @@ class Refused(Exception):
 
 
 class OpenEvse(SimulatedDevice):
-    """`announce` is given each frame that it sends unasked. `eeprom_writes`: how often a command wore it."""
+    """`announce` is given each frame that it sends unasked. `eeprom_writes`: how often each command wore it."""
 
     make = "openevse-rapi"
     fault_codes = frozenset(FAULTS.values())
@@ -66,10 +68,12 @@ class OpenEvse(SimulatedDevice):
     def __init__(self, name: str, *, point: PointModel) -> None:
         super().__init__(name, unit_id=None, points=(point,))
         self.announce: Callable[[bytes], None] = lambda frame: None
-        self.eeprom_writes = 0
+        self.eeprom_writes = {"SC": 0, "SY": 0}
         self._point = point
-        self._saved_a = self._configured_max_a = point.spec.max_current_ma // 1000
-        self._trips = dict.fromkeys(TRIPS, 0)
+        self._saved_a = self.configured_max_a = point.spec.max_current_ma // 1000
+        self.heartbeat_s = self.heartbeat_a = 0
+        self.meter = SessionMeter(point)
+        self.trips = dict.fromkeys(TRIPS, 0)
         self._forced: dict[str, Value] = {}
         self._restart_in_s: float | None = None
         self._forget()
@@ -80,8 +84,9 @@ class OpenEvse(SimulatedDevice):
         """As after a boot: what is not in the EEPROM."""
         self.disabled = self.asleep = self.auth_locked = self.manual_lock = False
         self._boot_locked = True
-        self._current_a = self._saved_a
-        self._heartbeat_s = self._heartbeat_a = self._missed = 0
+        self.current_a = self._saved_a
+        self.missed = 0
+        self.meter.forget()
         self._refuses_car = False
         self._fault_state: State | None = None
         self._was_up = True
@@ -89,6 +94,7 @@ class OpenEvse(SimulatedDevice):
     # --- physics ------------------------------------------------------------------------------------------------------
 
     def advance(self, dt_s: float, *, wire_s: float | None = None) -> None:
+        self.meter.count(self._point)
         left_s = self._restart_in_s
         if left_s is not None and left_s <= dt_s:
             super().advance(left_s, wire_s=None if wire_s is None or not dt_s else wire_s * left_s / dt_s)
@@ -105,8 +111,9 @@ class OpenEvse(SimulatedDevice):
         if not point.powered:
             self._was_up = False
             return
-        if point.failsafe_active and self._missed != 2:
-            self._missed = 2
+        if point.failsafe_active and self.missed != 2:
+            self.missed = 2
+        self.meter.count(point)
         if point.car is None:
             self._refuses_car = False
         elif point.car.ventilation and point.s2_closed:
@@ -115,12 +122,13 @@ class OpenEvse(SimulatedDevice):
         if not self._was_up:
             self._was_up = True
             self._told_state = self.state
+            point.set_watchdog(float(self.heartbeat_s) if self.heartbeat_s else None)
             self._say("AB", "00", FIRMWARE)
         state = self.state
         if state is not self._told_state:
             self._told_state = state
-            if state in self._trips:
-                self._trips[state] = min(0xFF, self._trips[state] + 1)
+            if state in self.trips:
+                self.trips[state] = min(0xFF, self.trips[state] + 1)
             self._say("AT", *(self._value(name) for name in ("state", "pilot", "current_a", "vflags")))
 
     def _apply(self) -> None:
@@ -132,9 +140,9 @@ class OpenEvse(SimulatedDevice):
             point.set_available(available)
         if point.permit == held:
             point.set_permit(not held)
-        if point.limit_ma != self._current_a * 1000:
-            point.set_limit(self._current_a * 1000)
-        fallback_ma = min(self._current_a, self._heartbeat_a) * 1000
+        if point.limit_ma != self.current_a * 1000:
+            point.set_limit(self.current_a * 1000)
+        fallback_ma = min(self.current_a, self.heartbeat_a) * 1000
         if point.failsafe_ma != fallback_ma:
             point.set_failsafe(fallback_ma)
 
@@ -272,16 +280,16 @@ class OpenEvse(SimulatedDevice):
         match kind:
             case ["M"]:
                 amps = max(LEAST_A, min(asked, self._point.spec.max_current_ma // 1000))
-                self._configured_max_a = amps
-                self._current_a = min(self._current_a, amps)
+                self.configured_max_a = amps
+                self.current_a = min(self.current_a, amps)
                 self._saved_a = min(self._saved_a, amps)
-                self.eeprom_writes += 1
+                self.eeprom_writes["SC"] += 1
             case [] | ["V"]:
-                amps = max(LEAST_A, min(asked, self._configured_max_a))
-                self._current_a = amps
+                amps = max(LEAST_A, min(asked, self.configured_max_a))
+                self.current_a = amps
                 if not kind:
                     self._saved_a = amps
-                    self.eeprom_writes += 1
+                    self.eeprom_writes["SC"] += 1
             case _:
                 raise Refused
         self._apply()
@@ -292,23 +300,24 @@ class OpenEvse(SimulatedDevice):
     def _supervise(self, args: tuple[str, ...]) -> Told:
         match args:
             case ():
-                if self._missed != 2:
+                if self.missed != 2:
                     self._point.keep_alive()
             case (cookie,):
                 if _whole(cookie) != ACKNOWLEDGE:
                     raise Refused(*self._heartbeat)
-                self._missed = 1 if self._missed else 0
+                self.missed = 1 if self.missed else 0
                 self._point.keep_alive()
             case interval, amps:
                 seconds, current = _whole(interval), _whole(amps)
                 if seconds > LONGEST_HEARTBEAT_S or current > self._point.spec.max_current_ma // 1000:
                     raise Refused(*self._heartbeat)
-                self._heartbeat_s, self._heartbeat_a, self._missed = seconds, current, 0
+                self.eeprom_writes["SY"] += (seconds, current) != (self.heartbeat_s, self.heartbeat_a)
+                self.heartbeat_s, self.heartbeat_a, self.missed = seconds, current, 0
                 self._point.set_watchdog(float(seconds) if seconds else None)
             case _:
                 raise Refused(*self._heartbeat)
         self._apply()
-        if self._missed == 2:
+        if self.missed == 2:
             raise Refused(*self._heartbeat)
         return self._heartbeat
 
@@ -319,42 +328,8 @@ class OpenEvse(SimulatedDevice):
     # --- values -------------------------------------------------------------------------------------------------------
 
     def _value(self, name: str) -> str:
-        value = self._forced[name] if name in self._forced else self._true_value(name)
+        value = self._forced[name] if name in self._forced else true_values(self)[name]
         return f"{value:0{HEX_DIGITS[name]}x}" if name in HEX_DIGITS and isinstance(value, int) else str(value)
-
-    def _true_value(self, name: str) -> Value:
-        point = self._point
-        pilot_a = min(self._current_a, self._heartbeat_a) if point.failsafe_active else self._current_a
-        values: dict[str, Value] = {
-            "state": int(self.state),
-            "elapsed_s": int(point.charged_s),
-            "pilot": 1 if point.car is None else 2 if not point.s2_closed else 4 if point.car.ventilation else 3,
-            "vflags": int(self.vflags),
-            "connected": int(point.car is not None),
-            "auth_lock": int(self.auth_locked),
-            "lock": int(point.lock_closed),
-            "lock_mode": "M" if self.manual_lock else "A",
-            "least_a": LEAST_A,
-            "hardware_max_a": point.spec.max_current_ma // 1000,
-            "pilot_a": pilot_a,
-            "configured_max_a": self._configured_max_a,
-            "current_a": pilot_a,
-            "settings": 0x0001,
-            "current_ma": point.current_ma,
-            "voltage_mv": 230_000,
-            "temperature_1": 850 if FaultCode.HIGH_TEMPERATURE in point.faults else 245,
-            "temperature_2": -2560,
-            "temperature_3": -2560,
-            "session_ws": int(point.session_wh * 3600),
-            "total_wh": int(point.energy_wh),
-            "firmware": FIRMWARE,
-            "protocol": PROTOCOL,
-            "heartbeat_s": self._heartbeat_s,
-            "heartbeat_a": self._heartbeat_a,
-            "heartbeat_missed": self._missed,
-            **{name: self._trips[state] for state, name in TRIPS.items()},
-        }
-        return values[name]
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -374,7 +349,7 @@ class OpenEvse(SimulatedDevice):
             "auth_locked": self.auth_locked,
             "boot_locked": self._boot_locked,
             "lock_mode": "none" if not self.has_lock else "manual" if self.manual_lock else "automatic",
-            "eeprom_writes": self.eeprom_writes,
+            "eeprom_writes": dict(self.eeprom_writes),
         }
 
     def force(self, register: str, value: Value | None, point: int) -> None:
