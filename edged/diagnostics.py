@@ -63,11 +63,13 @@ class Diagnostics:
         if order.kind is LogKind.SECURITY:
             await in_thread(self._write_security_log, order, station, target, secrets)
             return
-        status = json.dumps(self.status(), indent=2, default=str)
+        told = self.status()
+        status = json.dumps(told, indent=2, default=str)
+        buses = json.dumps(told.get("buses", {}), indent=2, default=str)
         journal = target.with_name(target.name + ".journal")
         try:
             found = await self._journal(order, journal)
-            await in_thread(self._build, order, station, target, status, journal if found else None, secrets)
+            await in_thread(self._build, order, station, target, (status, buses), journal if found else None, secrets)
         finally:
             journal.unlink(missing_ok=True)
 
@@ -98,7 +100,7 @@ class Diagnostics:
         order: LogOrder,
         station: Station,
         target: Path,
-        status: str,
+        states: tuple[str, str],
         journal: Path | None,
         secrets: Sequence[str],
     ) -> None:
@@ -106,7 +108,8 @@ class Diagnostics:
             return redact(text, secrets).encode("utf-8", "replace")
 
         parts = [
-            Part("status.json", clean(status)),
+            Part("status.json", clean(states[0])),
+            Part("buses.json", clean(states[1])),
             Part("versions.json", clean(json.dumps(versions(), indent=2))),
             Part("keys.json", clean(json.dumps(_keys(station), indent=2))),
             Part("edged.yaml", clean(self._configuration())),

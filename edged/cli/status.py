@@ -5,26 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from edged.cli import output
+from edged.cli.bus_view import lines_of_buses
 from edged.cli.options import add_control, add_json, control_path
 from edged.local.client import ControlClient, ControlError
 
 SUMMARY = "show what the running daemon knows"
 COMMAND = "status"
 WATCH_INTERVAL_S = 1.0
-BUS_COLUMNS = (
-    "is_open",
-    "requests",
-    "timeouts",
-    "crc_errors",
-    "retries",
-    "turnaround_p95_s",
-    "utilisation",
-    "down_reason",
-)
-UNIT_COLUMNS = ("state", "requests", "timeouts", "exceptions", "turnaround_p50_s", "turnaround_p95_s")
 _HOME_AND_CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -63,25 +54,19 @@ def show(state: Any, *, as_json: bool, clear: bool = False) -> None:
     else:
         if clear:
             sys.stdout.write(_HOME_AND_CLEAR)
-        for line in output.lines_of(view(state)):
+        for line in lines(state):
             output.say(line)
     sys.stdout.flush()
 
 
-def view(state: Any) -> Any:
-    """The state as people want to see it: what a bus counts in one row, and a row for each unit on it.
-
-    Whatever else the daemon tells is shown as it comes.
-    """
-    if not isinstance(state, dict) or not isinstance(state.get("buses"), dict):
-        return state
-    buses, units = [], []
-    for name, bus in state["buses"].items():
-        if not isinstance(bus, dict):
-            return state
-        buses.append({"bus": name, **{key: bus.get(key) for key in BUS_COLUMNS}})
-        of_bus = bus.get("units")
-        for unit, counts in of_bus.items() if isinstance(of_bus, dict) else ():
-            told = counts if isinstance(counts, dict) else {}
-            units.append({"bus": name, "unit_id": unit, **{key: told.get(key) for key in UNIT_COLUMNS}})
-    return {**state, "buses": buses, "units": units, "stations": state.get("stations")}
+def lines(state: Any) -> Iterable[str]:
+    """The state as people want to see it; what has another shape than expected is shown as it comes."""
+    buses = state.get("buses") if isinstance(state, dict) else None
+    if not isinstance(buses, dict) or not all(isinstance(bus, dict) for bus in buses.values()):
+        yield from output.lines_of(state)
+        return
+    yield from output.lines_of({key: value for key, value in state.items() if key not in ("buses", "stations")})
+    yield "buses:" if buses else "buses: none"
+    yield from lines_of_buses(buses)
+    yield ""
+    yield from output.lines_of({"stations": state.get("stations")})

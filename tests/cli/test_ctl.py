@@ -17,7 +17,67 @@ from edged.local.control import ControlServer
 
 STATE = {
     "gateway": "depot-7",
-    "buses": {"/dev/ttyUSB0": {"is_open": True, "requests": 12, "units": {"1": {"state": "online", "requests": 12}}}},
+    "buses": {
+        "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0": {
+            "name": "yard",
+            "is_open": True,
+            "down_reason": "",
+            "since": "2026-08-22T10:00:00+00:00",
+            "opened": 1,
+            "lost": 0,
+            "requests": 123_456,
+            "timeouts": 12_345,
+            "crc_errors": 3,
+            "protocol_errors": 0,
+            "exceptions": 2,
+            "retries": 7,
+            "expired": 0,
+            "refused": 0,
+            "strays": 1,
+            "queued": 4,
+            "turnaround_p50_s": 0.0204,
+            "turnaround_p95_s": 0.031,
+            "utilisation": 0.931,
+            "failed_share": 0.052,
+            "dead_share": 0.01,
+            "efficiency": 0.984,
+            "wire_efficiency": 0.66,
+            "cycle_p50_s": 0.8412,
+            "cycle_p95_s": 1.02,
+            "waits": {"stop": {"p50_s": 0.002, "p95_s": 0.04, "longest_s": 0.11}},
+            "units": {
+                "1": {
+                    "chargers": ["left"],
+                    "state": "online",
+                    "timeouts": 12,
+                    "crc_errors": 3,
+                    "protocol_errors": 0,
+                    "exceptions": 2,
+                    "retries": 7,
+                    "turnaround_p50_s": 0.0204,
+                    "turnaround_p95_s": 0.031,
+                    "timeout_s": 0.124,
+                    "last_answer_s": 0.31,
+                    "next_try_s": None,
+                },
+                "247": {
+                    "chargers": ["a-charger-with-a-very-long-name-01", "b"],
+                    "state": "dead",
+                    "timeouts": 12_333,
+                    "crc_errors": 1_000,
+                    "protocol_errors": 1_000,
+                    "exceptions": 0,
+                    "retries": 12_000,
+                    "turnaround_p50_s": None,
+                    "turnaround_p95_s": None,
+                    "timeout_s": 1.0,
+                    "last_answer_s": None,
+                    "next_try_s": 44.4,
+                },
+            },
+        },
+        "tcp:10.0.0.9:502": {"is_open": False, "down_reason": "x" * 300, "units": {}},
+    },
     "stations": [{"id": "DEPOT-7", "connectors": [{"connector": 1, "status": "Reserved", "faults": []}]}],
 }
 
@@ -170,8 +230,19 @@ def test_status_shows_what_the_daemon_knows(daemon, capsys):
     text = capsys.readouterr().out
     assert "DEPOT-7" in text
     assert "connector  status    faults\n" in text
-    assert "/dev/ttyUSB0  yes      12" in text
-    assert "/dev/ttyUSB0  1        online  12" in text
+    for word in (
+        "yard: /dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0",
+        "open      since 2026-08-22T10:00:00+00:00, opened 1 time, lost 0 times",
+        "93 % of the last minute; 5 % without an answer, 1 % on silent units",
+        "98 % of the wire's limit (66 % of the limit with units that answer at once)",
+        "cycle     p50 0.841 s, p95 1.020 s",
+        "stop      0.002 s  0.040 s  0.110 s",
+        "1     left              online      0 s    20/31      124    12      3     0     2        7",
+        "247   a-charger-with..  dead, 44 s  never  -/-        1000   12333   1000  1000  0        12000",
+        "down      opened - times, lost - times",
+    ):
+        assert word in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_status_as_json_is_what_the_daemon_said(daemon, capsys):

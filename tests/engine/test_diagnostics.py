@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tarfile
 from collections.abc import Iterator
@@ -90,7 +91,8 @@ async def test_an_archive_says_what_there_is(tmp_path: Path, log: logging.Logger
     keep(one.store, ("StartupOfTheDevice", 0, f"with {FORMER}"))
     log.info("it went %s and %s", "well", CSMS)
     found = await archive(one, tmp_path / "a")
-    assert set(found) == {"status.json", "versions.json", "keys.json", "edged.yaml", "security.log", "log.txt"}
+    parts = {"status.json", "buses.json", "versions.json", "keys.json", "edged.yaml", "security.log", "log.txt"}
+    assert set(found) == parts
     assert '"gateway": "g"' in found["status.json"] and "mqtt://h" in found["edged.yaml"]
     assert "HeartbeatInterval" in found["keys.json"] and "AuthorizationKey" not in found["keys.json"]
     assert "StartupOfTheDevice" in found["security.log"] and "it went well" in found["log.txt"]
@@ -98,6 +100,13 @@ async def test_an_archive_says_what_there_is(tmp_path: Path, log: logging.Logger
     for secret in (SITE, BROKER, CSMS, FORMER):
         assert secret not in everything
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "edged.yaml"]
+
+
+async def test_what_the_lines_say_of_themselves_is_a_part_of_its_own(tmp_path: Path) -> None:
+    buses = {"/dev/ttyUSB0": {"efficiency": 0.97, "down_reason": f"a name with {SITE}"}}
+    found = await archive(bench(status={"gateway": "g", "buses": buses}), tmp_path / "a")
+    assert json.loads(found["buses.json"]) == {"/dev/ttyUSB0": {"efficiency": 0.97, "down_reason": "a name with ***"}}
+    assert json.loads((await archive(bench(), tmp_path / "b"))["buses.json"]) == {}
 
 
 async def test_a_configuration_that_cannot_be_read_is_no_reason_to_send_nothing(tmp_path: Path) -> None:
