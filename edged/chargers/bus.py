@@ -16,6 +16,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 
 from edged.chargers.alarm import Alarm
@@ -137,9 +138,10 @@ class Bus:
     def statistics(self) -> BusStatistics:
         now = moment()
         units = {unit_id: unit.statistics(now) for unit_id, unit in sorted(self._units.known.items())}
-        return self._record.snapshot(
+        told = self._record.snapshot(
             wire=self._wire, down_reason=self._down_reason, queue=self._queue, units=units, now=now
         )
+        return replace(told, device=self._watch.device, latency_timer_ms=self._watch.latency_timer_ms)
 
     async def close(self) -> None:
         """Let the transaction in flight go, fail what waits, close the line."""
@@ -212,9 +214,8 @@ class Bus:
 
     async def _is_still_next(self, job: Job, at: float) -> bool:
         """Wait for that moment; whether nothing came meanwhile that may have to go before the job."""
-        arrivals = self._queue.arrivals
         await pause_until(at, self._alarm)
-        return self._queue.arrivals == arrivals and job.is_wanted
+        return not self._queue.is_overtaken and job.is_wanted
 
     def _drop_expired(self, now: float) -> None:
         for job in self._queue.drop(lambda job: job.expires_at < now or not job.is_wanted):

@@ -74,6 +74,8 @@ class BusStatistics:
     `cycle_p50_s`, `cycle_p95_s`: see `poll_cycle`; within the last `SAMPLED_S`.
     `strays`: how often bytes came that were no answer to anything, over all openings of the line.
     `waits`: by class of priority, those that were served within the last `SAMPLED_S`.
+    `device`: what a serial port's name led to when it was last opened, empty before. `latency_timer_ms`: how long its
+    adapter keeps the end of an answer back; None where it does not say.
     """
 
     is_open: bool
@@ -104,6 +106,8 @@ class BusStatistics:
     waits: Mapping[str, WaitStatistics]
     longest_wait_s: Mapping[str, float]
     units: Mapping[int, UnitStatistics]
+    device: str = ""
+    latency_timer_ms: int | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -39,10 +39,7 @@ def serial_trouble(port: str, error: OSError | ValueError, ports: SerialPorts) -
     """Of an error that came when a serial port was opened."""
     match _number(error):
         case errno.ENOENT | errno.ENXIO | errno.ENODEV:
-            return (
-                Trouble.GONE,
-                f"there is no {port}: plug the adapter in, or write a port that there is ({_all(ports)})",
-            )
+            return Trouble.GONE, f"there is no {port}: plug the adapter in, or write one that there is ({_all(ports)})"
         case errno.EACCES | errno.EPERM:
             return Trouble.FORBIDDEN, _forbidden(port, ports)
         case errno.EBUSY | errno.EAGAIN:
@@ -50,10 +47,7 @@ def serial_trouble(port: str, error: OSError | ValueError, ports: SerialPorts) -
         case errno.ENOTTY | errno.EINVAL | errno.EISDIR:
             return Trouble.OTHER, f"{port} is no serial port: write the name of one ({_all(ports)})"
         case errno.EIO:
-            return (
-                Trouble.OTHER,
-                f"{port} does not work (Input/output error): unplug the adapter and plug it in again",
-            )
+            return Trouble.OTHER, f"{port} does not work (Input/output error): unplug the adapter and plug it in again"
         case _:
             return Trouble.OTHER, f"{port} cannot be opened ({reason(error)}): is it a serial port?"
 

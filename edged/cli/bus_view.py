@@ -45,6 +45,10 @@ def _sentences(bus: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     yield state, f"{since}opened {_times(bus.get('opened'))}, lost {_times(bus.get('lost'))}"
     if bus.get("down_reason"):
         yield "because", output.clean(str(bus["down_reason"]))
+    if bus.get("device"):
+        timer_ms = bus.get("latency_timer_ms")
+        kept = f"; its adapter keeps each answer back for up to {_count(timer_ms)} ms" if _is_number(timer_ms) else ""
+        yield "device", f"{output.clean(str(bus['device']))}{kept}"
     yield (
         "used",
         f"{_share(bus.get('utilisation'))} of the last minute; {_share(bus.get('failed_share'))} without an answer, "
