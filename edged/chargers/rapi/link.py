@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from random import Random
 
 from edged.chargers.bus_statistics import BusStatistics, Recorder
@@ -21,6 +21,8 @@ from edged.chargers.job_queue import Priority
 from edged.chargers.line import BusSpec, LineDown, LineKind, Pipe, open_pipe
 from edged.chargers.modbus import CrcError, NoAnswer, ProtocolError
 from edged.chargers.moments import moment
+from edged.chargers.outage import LineWatch
+from edged.chargers.rapi.exchange import Exchange, Job, Waiting
 from edged.chargers.rapi.frames import (
     FIRST_SEQUENCE,
     LAST_SEQUENCE,
@@ -43,53 +45,10 @@ REPLY_TIMEOUT_S = 0.5
 """What the controller's own firmware waits where it is the one who asks."""
 PATIENCE_S = 10.0
 MAX_WAITING = 64
-REOPEN_FIRST_S, REOPEN_LONGEST_S = 0.5, 5.0
 SILENCES_UNTIL_HALF_OPEN = 3
 LISTEN_S = 3600.0
 UNIT_ID = 0
 """A controller has no address; its statistics need a number."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    request: Request
-    priority: Priority
-    number: int
-    queued_at: float
-    future: asyncio.Future[Reply]
-    forgiving: bool
-
-
-class _Waiting:
-    """What waits for the line."""
-
-    superseded = 0
-
-    def __init__(self) -> None:
-        self.jobs: list[_Job] = []
-
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-    def take(self) -> _Job:
-        job = min(self.jobs, key=lambda job: (job.priority, job.number))
-        self.jobs.remove(job)
-        return job
-
-
-class _Exchange:
-    """A request on its way, and what has come since."""
-
-    def __init__(self, sequence: int) -> None:
-        self.sequence = sequence
-        self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.flaw: str | None = None
-        self.is_damaged = False
-
-    def forget(self) -> None:
-        """Nobody waits any more, also not for an error."""
-        if self.reply.done() and not self.reply.cancelled():
-            self.reply.exception()
 
 
 class Link:
@@ -109,20 +68,19 @@ class Link:
         self._unit = UnitHealth(self._rng, fixed_timeout_s=spec.timeout_s, is_network=is_network)
         self._unit.response_timeout_s = REPLY_TIMEOUT_S
         self._listeners: list[Callable[[Event], None]] = []
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
         self._numbers = 0
         self._pipe: Pipe | None = None
         self._worker: asyncio.Task[None] | None = None
         self._ear: asyncio.Task[None] | None = None
         self._something_new = asyncio.Event()
-        self._exchange: _Exchange | None = None
+        self._exchange: Exchange | None = None
         self._given_up: tuple[int, float] | None = None
         self._sequence = 0
         self._closed = False
         self._down_reason = ""
         self._silences = 0
-        self._reopen_s = 0.0
-        self._is_useful = False
+        self._watch = LineWatch(spec, self._rng)
         self._record = Recorder()
         self.strays = 0
         """Replies that nobody waited for any more, and bytes that were no frame."""
@@ -153,7 +111,7 @@ class Link:
         self._check_alive(priority)
         self._numbers += 1
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        job = _Job(Request(name, parameters), priority, self._numbers, moment(), future, forgiving)
+        job = Job(Request(name, parameters), priority, self._numbers, moment(), future, forgiving)
         self._waiting.jobs.append(job)
         self._something_new.set()
         return await future
@@ -170,11 +128,17 @@ class Link:
 
     @property
     def statistics(self) -> BusStatistics:
-        return self._record.snapshot(
-            wire=None if self._pipe is None else self,
+        now = moment()
+        told = self._record.snapshot(
+            wire=self,
             down_reason=self._down_reason,
             queue=self._waiting,
-            units={UNIT_ID: self._unit.statistics()},
+            units={UNIT_ID: self._unit.statistics(now)},
+            now=now,
+        )
+        watch = self._watch
+        return replace(
+            told, is_open=self._pipe is not None, device=watch.device, latency_timer_ms=watch.latency_timer_ms
         )
 
     async def close(self) -> None:
@@ -199,7 +163,7 @@ class Link:
             if self._pipe is None:
                 await self._open()
             elif self._pipe.inbox.lost is not None:
-                await self._lose(self._pipe.inbox.lost)
+                await self._lose(self._pipe.inbox.lost, is_idle=True)
             elif not self._waiting.jobs:
                 self._something_new.clear()
                 await self._something_new.wait()
@@ -207,54 +171,52 @@ class Link:
                 await self._serve(self._waiting.take())
 
     async def _open(self) -> None:
+        if self._watch.failures:
+            await asyncio.sleep(self._watch.pause_s)
         try:
             pipe = await self._connect(self.spec)
         except LineDown as error:
+            self._watch.refused(error, moment())
             if not self._down_reason:
-                log.warning("%s is down: %s", self.spec, error)
+                self._record.line_down(moment())
             self._fail_all(str(error))
-            await self._back_off()
             return
-        log.info("%s is open", self.spec)
         self._pipe = pipe
+        pipe.inbox.on_loss = self._line_is_gone
+        self._watch.opened(pipe, moment())
         self._down_reason = ""
         if self._record.opened:
-            self._unit.line_reopened(forgiven=self._silences == 0 or self._reopen_s > 0)
-        self._record.opened += 1
-        self._is_useful = False
+            self._unit.line_reopened(forgiven=self._silences == 0 or self._watch.was_refused)
+        self._record.line_opened(moment())
         self._silences = 0
         self._ear = asyncio.get_running_loop().create_task(self._hear(pipe), name=f"rapi ear {self.spec}")
         self._ear.add_done_callback(self._ear_ended)
 
-    async def _back_off(self) -> None:
-        self._reopen_s = min(REOPEN_LONGEST_S, max(REOPEN_FIRST_S, 2 * self._reopen_s))
-        await asyncio.sleep(self._reopen_s * (1 - 0.2 * self._rng.random()))
-
-    async def _serve(self, job: _Job) -> None:
+    async def _serve(self, job: Job) -> None:
         """Do a job that is no longer in the queue; whatever happens, whoever waits for it is told."""
         now = moment()
         if job.future.done() or now - job.queued_at > PATIENCE_S:
             self._record.expired += 1
-            _fail(job, NoAnswer(f"{self.spec} was too busy for {PATIENCE_S:g} s"))
+            job.fail(NoAnswer(f"{self.spec} was too busy for {PATIENCE_S:g} s"))
             return
         self._record.waited(job.priority, now - job.queued_at)
         try:
             self._check_alive(job.priority)
             reply = await self._attempt_or_repeat(job)
         except LineDown as error:
-            _fail(job, error)
+            job.fail(error)
             await self._lose(str(error))
         except ChargerUnreachable as error:
-            _fail(job, error)
+            job.fail(error)
             if self._is_half_open():
                 await self._lose("nothing comes over the connection any more")
         else:
             if not job.future.done():
                 job.future.set_result(reply)
         finally:
-            _fail(job, LineDown("the line was closed"))
+            job.fail(LineDown("the line was closed"))
 
-    async def _attempt_or_repeat(self, job: _Job) -> Reply:
+    async def _attempt_or_repeat(self, job: Job) -> Reply:
         """A read of a controller that was online is repeated once, at once; a write never is."""
         may_repeat = job.request.name.startswith("G") and self._unit.state is UnitState.ONLINE and not job.forgiving
         try:
@@ -262,15 +224,15 @@ class Link:
         except (NoAnswer, ProtocolError):
             if not may_repeat:
                 raise
-        self._record.retries += 1
+        self._record.retried(UNIT_ID)
         return await self._attempt(job)
 
-    async def _attempt(self, job: _Job) -> Reply:
+    async def _attempt(self, job: Job) -> Reply:
         """One exchange, counted."""
         assert self._pipe is not None
         unit, started = self._unit, moment()
         self._sequence = self._sequence % LAST_SEQUENCE + FIRST_SEQUENCE
-        exchange = self._exchange = _Exchange(self._sequence)
+        exchange = self._exchange = Exchange(self._sequence)
         frame = build(Request(job.request.name, job.request.parameters, exchange.sequence))
         unit.requests += 1
         try:
@@ -286,7 +248,9 @@ class Link:
             self._exchange = None
             exchange.forget()
             self._record.transaction(started, moment())
-        self._silences, self._reopen_s, self._is_useful = 0, 0.0, True
+        self._silences = 0
+        if self._watch.waits_for_answer:
+            self._watch.answered(moment())
         turnaround_s = moment() - started
         unit.answered(moment(), turnaround_s)
         unit.exceptions += not reply.is_ok
@@ -294,7 +258,7 @@ class Link:
         self._log_wire(job, reply)
         return reply
 
-    def _diagnose(self, exchange: _Exchange) -> ChargerUnreachable:
+    def _diagnose(self, exchange: Exchange) -> ChargerUnreachable:
         if exchange.flaw is None:
             self._unit.timeouts += 1
             return NoAnswer("the controller did not answer")
@@ -304,7 +268,7 @@ class Link:
         self._unit.protocol_errors += 1
         return ProtocolError(exchange.flaw)
 
-    def _failed(self, job: _Job, error: ChargerUnreachable) -> None:
+    def _failed(self, job: Job, error: ChargerUnreachable) -> None:
         self._log_wire(job, error)
         self._silences += 1
         if job.forgiving:
@@ -320,12 +284,10 @@ class Link:
             return False
         return self._silences >= SILENCES_UNTIL_HALF_OPEN
 
-    async def _lose(self, reason: str) -> None:
-        log.warning("%s was lost: %s", self.spec, reason)
-        self._record.lost += 1
+    async def _lose(self, reason: str, *, is_idle: bool = False) -> None:
+        self._watch.lost(reason, moment(), is_idle=is_idle)
         await self._shut(reason)
-        if not self._is_useful:
-            await self._back_off()
+        self._record.line_lost(moment())
 
     async def _shut(self, reason: str) -> None:
         ear, self._ear = self._ear, None
@@ -340,26 +302,29 @@ class Link:
     def _fail_all(self, reason: str) -> None:
         self._down_reason = reason
         while self._waiting.jobs:
-            _fail(self._waiting.jobs.pop(), LineDown(reason))
+            self._waiting.jobs.pop().fail(LineDown(reason))
 
     # --- what comes in ------------------------------------------------------------------------------
+
+    def _line_is_gone(self) -> None:
+        if self._exchange is not None and not self._exchange.reply.done() and self._pipe is not None:
+            self._exchange.reply.set_exception(LineDown(self._pipe.inbox.lost or "the line was lost"))
+        self._something_new.set()
 
     async def _hear(self, pipe: Pipe) -> None:
         """Everything that comes, until the line is lost. What was begun on another line ends here."""
         inbox, splitter = pipe.inbox, Splitter()
-        try:
-            while True:
-                data = bytes(inbox.data)
-                inbox.data.clear()
-                discarded = splitter.discarded
-                for frame in splitter.feed(data):
-                    self._heard(parse(frame))
-                self.strays += splitter.discarded > discarded
+        while inbox.lost is None:
+            data = bytes(inbox.data)
+            inbox.data.clear()
+            discarded = splitter.discarded
+            for frame in splitter.feed(data):
+                self._heard(parse(frame))
+            self.strays += splitter.discarded > discarded
+            try:
                 await inbox.more(moment() + LISTEN_S)
-        except LineDown as error:
-            if self._exchange is not None and not self._exchange.reply.done():
-                self._exchange.reply.set_exception(error)
-            self._something_new.set()
+            except LineDown:
+                return
 
     def _heard(self, found: Reply | Event | Garbage) -> None:
         match found:
@@ -388,7 +353,7 @@ class Link:
         elif exchange is not None and reply.sequence is None and exchange.flaw is None:
             exchange.flaw = f"{reply} came without its sequence id: a request that came damaged, or firmware before 3.0"
 
-    def _log_wire(self, job: _Job, outcome: object) -> None:
+    def _log_wire(self, job: Job, outcome: object) -> None:
         if wire_log.isEnabledFor(logging.DEBUG):
             wire_log.debug("%s %s -> %s", self.spec, job.request, outcome)
 
@@ -407,8 +372,3 @@ class Link:
         log.error("the worker of %s has ended by a bug", self.spec, exc_info=error)
         self._closed = True
         self._fail_all(f"the line has failed: {error}")
-
-
-def _fail(job: _Job, error: Exception) -> None:
-    if not job.future.done():
-        job.future.set_exception(error)
