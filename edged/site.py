@@ -12,7 +12,7 @@ from pathlib import Path
 from edged import settings
 from edged.chargers.library import load_any, profile_names, relay_names
 from edged.chargers.profile import BusRules, DeviceProfile
-from edged.chargers.profile_document import ProfileErrors
+from edged.chargers.profile_document import ProfileError, ProfileErrors
 from edged.chargers.profile_terms import PointsBy, Transport
 from edged.chargers.relay_profile import RelayProfile
 from edged.dialects.v16 import Ocpp16
@@ -67,12 +67,15 @@ def lookup(folder: Path) -> Callable[[str], ProfileFacts | Sequence[SettingsErro
             try:
                 known[name] = facts_of(load_any(name, folder))
             except ProfileErrors as wrong:
-                known[name] = [
-                    SettingsError(error.path, error.line, error.key_path, error.message) for error in wrong.errors
-                ]
+                known[name] = [settings_error(error) for error in wrong.errors]
         return known[name]
 
     return find
+
+
+def settings_error(error: ProfileError) -> SettingsError:
+    """A profile's mistake among those of a configuration."""
+    return SettingsError(error.path, error.line, error.key_path, error.message, error.rule)
 
 
 def profiles_of(settings: Settings) -> Mapping[str, DeviceProfile | RelayProfile]:

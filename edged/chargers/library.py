@@ -21,6 +21,9 @@ SITE_DIR = Path("/etc/edged/profiles.d")
 MAX_BYTES = 256 * 1024
 _SUFFIX = ".yaml"
 
+AnyProfile = DeviceProfile | RelayProfile
+"""A profile of any kind."""
+
 
 def profile_names(site_dir: Path = SITE_DIR) -> tuple[str, ...]:
     """The names of all profiles, packaged and of the site, in alphabetical order; packaged relay boards apart."""
@@ -36,7 +39,7 @@ def _names(*directories: Path) -> tuple[str, ...]:
     return tuple(sorted({path.stem for directory in directories for path in directory.glob(f"*{_SUFFIX}")}))
 
 
-def load_any(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile | RelayProfile:
+def load_any(name: str, site_dir: Path = SITE_DIR) -> AnyProfile:
     """The profile of that name, of whatever kind, the site's before the packaged one. Raises `ProfileErrors`."""
     for directory in (site_dir, PACKAGED_DIR, RELAYS_DIR):
         path = directory / f"{name}{_SUFFIX}"
@@ -66,7 +69,7 @@ def load_profile_file(path: Path) -> DeviceProfile:
     return _charger(load_file(path), str(path))
 
 
-def load_file(path: Path) -> DeviceProfile | RelayProfile:
+def load_file(path: Path) -> AnyProfile:
     """The profile in one file, of whatever kind; its `profile` key must be the file's name. Raises `ProfileErrors`."""
     try:
         with path.open("rb") as file:
@@ -90,14 +93,14 @@ def parse_profile(text: str, path: str) -> DeviceProfile:
     return _charger(_judged(text, path), path)
 
 
-def _charger(profile: DeviceProfile | RelayProfile, path: str) -> DeviceProfile:
+def _charger(profile: AnyProfile, path: str) -> DeviceProfile:
     if isinstance(profile, DeviceProfile):
         return profile
     sentence = f"{profile.name!r} is a relay board, no charger"
     raise ProfileErrors([ProfileError(path, 1, "kind", sentence, ProfileRule.WRONG_KIND)])
 
 
-def _judged(text: str, path: str, file_name: str | None = None) -> DeviceProfile | RelayProfile:
+def _judged(text: str, path: str, file_name: str | None = None) -> AnyProfile:
     """The profile in a text, of whatever kind. `ProfileErrors` with every mistake: of YAML, of the name, of meaning."""
     root, errors = read_document(text, path)
     if file_name is not None:
@@ -112,7 +115,7 @@ def _judged(text: str, path: str, file_name: str | None = None) -> DeviceProfile
     return profile
 
 
-def _read(root: Node, path: str) -> DeviceProfile | RelayProfile:
+def _read(root: Node, path: str) -> AnyProfile:
     return read_relay_profile(root, path) if is_relay(root) else read_profile(root, path)
 
 

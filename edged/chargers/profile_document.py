@@ -89,6 +89,8 @@ class Findings:
         rule: ProfileRule = ProfileRule.WRONG_VALUE,
     ) -> None:
         at = self.root.line_at(key_path) if line is None else line
+        if key_path in self.wrong and any((one.line, one.message) == (at, message) for one in self.errors):
+            return
         self.wrong.add(key_path)
         where = ".".join(shown(key) for key in key_path)
         if len(self.errors) < MAX_ERRORS:
@@ -114,6 +116,11 @@ class Fields:
                 self._mistyped(path, f"this must be a mapping of keys, not {_kind(node)}", node)
                 self._asked.add("*")
 
+    @property
+    def is_mapping(self) -> bool:
+        """Whether there is a mapping to read keys of; where there is none, that has been told."""
+        return "*" not in self._asked
+
     def __contains__(self, key: str) -> bool:
         self._asked.add(key)
         return key in self._nodes
@@ -124,7 +131,7 @@ class Fields:
     def node(self, key: str, *, required: bool = False) -> Node | None:
         self._asked.add(key)
         node = self._nodes.get(key)
-        if node is None and required and "*" not in self._asked:
+        if node is None and required and self.is_mapping:
             self.findings.add(self.path, f"the key {key!r} is missing", self.line, rule=ProfileRule.MISSING_KEY)
         return node
 
@@ -244,7 +251,7 @@ class Fields:
         return tuple(found)
 
     def close(self) -> None:
-        if "*" in self._asked:
+        if not self.is_mapping:
             return
         for key in self._nodes.keys() - self._asked:
             known = sorted(self._asked)

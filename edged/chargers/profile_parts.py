@@ -47,11 +47,13 @@ def read_condition(fields: Fields) -> Condition:
     """`{register: R, is: V}`; the caller closes the fields, since it may have keys of its own."""
     relations = [relation for relation in Relation if str(relation) in fields]
     register = fields.text("register", required=True)
-    if len(relations) != 1:
+    if len(relations) != 1 and fields.is_mapping:
         sentence = f"exactly one of {', '.join(Relation)} is needed to ask the register something"
         fields.error("", sentence, ProfileRule.ONE_QUESTION)
     relation = relations[0] if relations else Relation.IS
     operands: tuple[Value, ...] = fields.scalars(str(relation))
+    if not fields.is_mapping:
+        return Condition(register="", relation=relation, operands=(0,))
     told = [node.value for _, node in fields.items(str(relation), or_single=True)]
     if relation in (Relation.BELOW, Relation.AT_LEAST):
         if len(told) != 1 or not isinstance(told[0], (int, float)) or isinstance(told[0], bool):
@@ -247,6 +249,8 @@ def read_actions(fields: Fields, known: tuple[str, ...]) -> dict[str, CommandSeq
 def _read_step(findings: Findings, path: KeyPath, node: Node) -> Step | None:
     fields = Fields(findings, node, path)
     kinds = [kind for kind in ("write", "wait", "fails_if", "pause_s", "restart") if kind in fields]
+    if len(kinds) != 1 and not fields.is_mapping:
+        return None
     if len(kinds) != 1:
         fields.error("", "a step is exactly one of write, wait, fails_if, pause_s, restart", ProfileRule.ONE_STEP)
         fields.close()
@@ -290,6 +294,8 @@ def _read_restart(fields: Fields) -> RestartStep:
 
 
 def _deadline(fields: Fields) -> float:
+    if "timeout_s" not in fields and not fields.is_mapping:
+        return 1.0
     if "timeout_s" not in fields:
         sentence = "this could wait for ever: timeout_s is missing"
         fields.error("", sentence, ProfileRule.SEQUENCE_CANNOT_END)

@@ -91,7 +91,7 @@ class _Composer:
         try:
             value = self._scalars.construct_object(node)
         except _UNREADABLE as error:
-            problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            problem = getattr(error, "problem", None) or "it is not what it is said or seems to be"
             self._add(at, line, f"this value cannot be read: {shown(str(problem))}", ProfileRule.UNREADABLE_VALUE)
             return None
         if isinstance(value, int) and value.bit_length() > MAX_BITS:

@@ -58,7 +58,7 @@ _NUMBERS: dict[str, tuple[Kind, int]] = {
     "bit": (Kind.BIT, 1),
 }
 _SIZED = re.compile(r"(str|utf16_|bytes)([1-9][0-9]{0,2})")
-TYPE_HELP = "u16 u32 u64 s16 s32 s64 f32 f64 bits16 bits32 strN utf16_N bytesN char bit"
+TYPE_HELP = "u16 u32 u48 u64 s16 s32 s64 f32 f64 bits16 bits32 strN utf16_N bytesN char bit"
 
 
 def parse_type(name: str) -> tuple[Kind, int]:

@@ -1,4 +1,6 @@
-"""`edged check`: is the configuration right, and what will each connector be able to do?"""
+"""`edged check`: is the configuration right, and what will each connector be able to do? `edged check --profile FILE`
+asks the same of one profile, without a site (`check_profile`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from edged.cli import output
 from edged.cli.options import add_config, add_json
@@ -17,6 +20,9 @@ SUMMARY = "check the configuration and say what each connector can do"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
+    parser.add_argument(
+        "--profile", metavar="FILE", type=Path, default=None, help="check this profile alone, without a configuration"
+    )
     add_json(parser, "errors, warnings and connectors")
 
 
@@ -41,6 +47,10 @@ class ConnectorReport:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.profile is not None:
+        from edged.cli.check_profile import check_profile_file
+
+        return check_profile_file(args.profile, as_json=args.json)
     from edged.site import load_site
 
     try:

@@ -41,18 +41,25 @@ def say_json(value: Any) -> None:
 
 
 def finding(found: SettingsError | SettingsWarning) -> dict[str, Any]:
-    """One mistake as JSON."""
-    return {"file": found.file, "line": found.line, "path": found.path, "message": found.sentence}
+    """One mistake as JSON; a profile's names its rule."""
+    told = {"file": found.file, "line": found.line, "path": found.path, "message": found.sentence}
+    rule = found.rule if isinstance(found, SettingsError) else ""
+    return {**told, "rule": rule} if rule else told
 
 
 def complain_about_settings(errors: SettingsErrors) -> None:
     """Each error and warning of a configuration on a line of its own."""
     for warning in errors.warnings:
         print(f"warning: {clean(str(warning))}", file=sys.stderr)
-    for error in errors.errors:
+    complain_about(errors.errors, "the configuration", ": nothing was started")
+
+
+def complain_about(errors: Sequence[SettingsError], what: str, so: str = "") -> None:
+    """Each error of a file on a line of its own, and how many there are."""
+    for error in errors:
         print(clean(str(error)), file=sys.stderr)
-    count = len(errors.errors)
-    complain(f"the configuration is wrong in {count} place{'s' if count > 1 else ''}: nothing was started")
+    count = len(errors)
+    complain(f"{what} is wrong in {count} place{'s' if count > 1 else ''}{so}")
 
 
 def lines_of(value: Any, *, indent: str = "") -> Iterable[str]:

@@ -27,15 +27,19 @@ def _rendered(file: str, line: int, path: str, sentence: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SettingsError:
-    """One mistake. `line` counts from 1, 0 where the whole file is meant; `path` is empty where no key is."""
+    """One mistake. `line` counts from 1, 0 where the whole file is meant; `path` is empty where no key is. `rule` names
+    what a profile's mistake breaks (docs/profiles.md).
+    """
 
     file: str
     line: int
     path: str
     sentence: str
+    rule: str = ""
 
     def __str__(self) -> str:
-        return _rendered(self.file, self.line, self.path, self.sentence)
+        rendered = _rendered(self.file, self.line, self.path, self.sentence)
+        return f"{rendered} [{self.rule}]" if self.rule else rendered
 
 
 @dataclass(frozen=True, slots=True)
