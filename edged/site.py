@@ -5,7 +5,8 @@ For `edged check` as for the daemon: what one accepts the other does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,20 @@ from edged.chargers.profile import BusRules, DeviceProfile
 from edged.chargers.profile_document import ProfileError, ProfileErrors
 from edged.chargers.profile_terms import PointsBy, Transport
 from edged.chargers.relay_profile import RelayProfile
+from edged.chargers.serial_ports import SerialPorts
 from edged.dialects.v16 import Ocpp16
 from edged.dialects.v201 import Ocpp201
 from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.ocpp.dialect import Dialect
-from edged.settings import Parity, ProfileFacts, Settings, SettingsError, StationSettings
+from edged.settings import (
+    Parity,
+    ProfileFacts,
+    SerialLine,
+    Settings,
+    SettingsError,
+    SettingsWarning,
+    StationSettings,
+)
 from edged.settings.model import PROFILES_FOLDER
 
 DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16(), "ocpp2.0.1": Ocpp201()}
@@ -37,10 +47,13 @@ def versions_of(station: StationSettings, last: str | None) -> tuple[Dialect, ..
     return tuple(sorted(offered, key=lambda dialect: dialect.subprotocol != last))
 
 
-def load_site(path: Path) -> Settings:
-    """The configuration in `path`, checked against the profiles it names. Raises `SettingsErrors`."""
+def load_site(path: Path, ports: SerialPorts | None = None) -> Settings:
+    """The configuration in `path`, checked against the profiles it names and the `ports` that this computer has.
+
+    Raises `SettingsErrors`.
+    """
     folder = profiles_dir(path)
-    return settings.load(
+    found = settings.load(
         path,
         profiles=lookup(folder),
         supported_versions=SUPPORTED_VERSIONS,
@@ -48,6 +61,23 @@ def load_site(path: Path) -> Settings:
         known_commands=(*SHAPES, *NOT_SERVED),
         not_built_in=NOT_BUILT_IN,
     )
+    return replace(found, warnings=(*found.warnings, *_port_warnings(found, path, ports or SerialPorts())))
+
+
+def _port_warnings(found: Settings, path: Path, ports: SerialPorts) -> Iterator[SettingsWarning]:
+    """Of ports whose name belongs to whichever adapter came first."""
+    try:
+        text = [line.partition("#")[0] for line in path.read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        text = []
+    own = {f"chargers.{name}.serial.port": each.line for name, each in found.chargers.items() if each.bus is None}
+    for key, line in ({f"buses.{name}.serial": each for name, each in found.buses.items()} | own).items():
+        lasting = ports.lasting_name(line.port) if isinstance(line, SerialLine) else None
+        if lasting is not None and isinstance(line, SerialLine):
+            number = next((i for i, each in enumerate(text, 1) if re.search(rf"{re.escape(line.port)}(?!\w)", each)), 0)
+            yield SettingsWarning(
+                str(path), number, key, f"{line.port} may be another adapter after a restart: write {lasting} instead"
+            )
 
 
 def profiles_dir(path: Path) -> Path:

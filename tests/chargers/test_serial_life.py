@@ -33,6 +33,7 @@ from edged.chargers.opening import Trouble, latency_words, serial_trouble, tcp_t
 from edged.chargers.outage import LineWatch, lasted
 from edged.chargers.serial_ports import SerialPorts
 from edged.ports import ChargerUnreachable
+from edged.site import load_site
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
 from tests.fakes.virtual_loop import MemoryPipe
 
@@ -281,6 +282,33 @@ def test_a_numbered_port_has_a_lasting_name_and_other_names_need_none(computer) 
     assert ports.lasting_name("/dev/ttyUSB9") is None
     assert ports.lasting_name("/dev/ttyAMA0") is None
     assert ports.lasting_name("/dev/serial/by-id/usb-FTDI_A10K-if00-port0") is None
+
+
+SITE = """\
+buses:
+  # /dev/ttyUSB0 is on the left
+  yard: {serial: /dev/ttyUSB0, baudrate: 9600}
+  hall: {serial: /dev/serial/by-id/usb-FTDI_A10K-if00-port0x}
+chargers:
+  left: {profile: esp32-evse, bus: yard, unit_id: 3}
+  far:
+    profile: heidelberg-energy-control
+    serial: {port: /dev/ttyUSB1}
+  there: {profile: heidelberg-energy-control, bus: hall, unit_id: 3}
+stations:
+  - {id: DEPOT-7, csms: {url: "ws://127.0.0.1:9000"}, evses: [{charger: left}, {charger: far}, {charger: there}]}
+"""
+
+
+def test_a_name_that_may_be_another_adapters_after_a_restart_is_warned_of_with_the_name_to_write(computer) -> None:
+    path = computer / "edged.yaml"
+    path.write_text(SITE)
+    found = load_site(path, SerialPorts(computer)).warnings
+    assert [(each.line, each.path) for each in found] == [(3, "buses.yard.serial"), (9, "chargers.far.serial.port")]
+    assert found[0].sentence == (
+        "/dev/ttyUSB0 may be another adapter after a restart: write /dev/serial/by-id/usb-FTDI_A10K-if00-port0 instead"
+    )
+    assert "write /dev/serial/by-path/platform-usb-0:1.3:1.0-port0 instead" in found[1].sentence
 
 
 def test_a_port_that_we_may_not_open_names_the_group_to_join(computer) -> None:
