@@ -83,13 +83,14 @@ class Job:
 
 
 class JobQueue:
-    """Jobs in no order; `choose` finds the next. `arrivals` counts what was added: it tells whether to choose again."""
+    """Jobs in no order; `choose` finds the next. `is_overtaken`: since then one came that may have to go before it."""
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []
         self._numbers = 0
-        self.arrivals = 0
         self.superseded = 0
+        self.is_overtaken = False
+        self._chosen: Job | None = None
         self.promotion_s = SHORTEST_PROMOTION_S
 
     def __len__(self) -> int:
@@ -101,7 +102,8 @@ class JobQueue:
 
     def add(self, job: Job) -> None:
         """Queue a job; a setpoint takes the place of an older one for the same register."""
-        self.arrivals += 1
+        if self._chosen is not None:
+            self.is_overtaken |= (job.priority, job.due_at) < (self._chosen.priority, self._chosen.due_at)
         if job.setpoint is not None:
             for queued in self._jobs:
                 if queued.setpoint == job.setpoint:
@@ -118,7 +120,6 @@ class JobQueue:
 
     def put_back(self, job: Job, now: float) -> None:
         """Let a job that was taken wait once more, before younger ones of its class."""
-        self.arrivals += 1
         job.queued_at = now
         self._jobs.append(job)
 
@@ -139,10 +140,12 @@ class JobQueue:
             rank = job.rank(free_at, self.promotion_s)
             if rank < best_rank:
                 best, best_at, best_rank = job, max(at, free_at), rank
+        self._chosen, self.is_overtaken = best, False
         return (best, best_at) if best is not None else (None, earliest)
 
     def take(self, job: Job) -> None:
         self._jobs.remove(job)
+        self._chosen = None
 
     def drop(self, which: Callable[[Job], bool]) -> list[Job]:
         """Take out every job that `which` names."""

@@ -23,7 +23,6 @@ from edged.chargers.modbus import (
     find_rtu_reply,
     mbap_frame,
     parse_reply,
-    parse_rtu_reply,
     rtu_frame,
     rtu_reply_length,
     split_mbap,
@@ -88,21 +87,21 @@ class RtuWire:
             inbox.data.clear()
         frame = rtu_frame(unit_id, request.pdu)
         expected = rtu_reply_length(request)
+        received = b""
+        reply: bytes | None = None
 
         def enough() -> bool:
+            nonlocal received, reply
             received = self._without_echo(frame, request, bytes(inbox.data))
-            return len(received) >= expected or find_rtu_reply(unit_id, request, received) is not None
+            reply = find_rtu_reply(unit_id, request, received)
+            return reply is not None or len(received) >= expected
 
         started = moment()
         await self._pipe.write(frame)
         self._sent_at = self.quiet_at = started + len(frame) * self._character_s
-        deadline = self._sent_at + timeout_s + expected * self._character_s
-        while True:
-            received = self._without_echo(frame, request, bytes(inbox.data))
-            reply = find_rtu_reply(unit_id, request, received)
-            if reply is not None:
-                break
-            limit = deadline
+        limit = deadline = self._sent_at + timeout_s + expected * self._character_s
+        enough()
+        while reply is None:
             if len(received) >= expected:
                 limit = min(deadline, inbox.last_at + GARBAGE_PATIENCE_S + self._silence_s)
             if not await inbox.more(limit, enough):
@@ -111,7 +110,7 @@ class RtuWire:
         self.quiet_at = inbox.last_at
         inbox.data.clear()
         turnaround_s = max(0.0, inbox.last_at - len(reply) * self._character_s - self._sent_at)
-        return Answer(parse_rtu_reply(unit_id, request, reply), turnaround_s)
+        return Answer(parse_reply(request, reply[1:-2]), turnaround_s)
 
     def _without_echo(self, frame: bytes, request: Request, received: bytes) -> bytes:
         """What came after our own frame, on an adapter that hands it back.
