@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from edged import settings
-from edged.chargers.library import load_any, profile_names, relay_names
-from edged.chargers.profile import BusRules, DeviceProfile
+from edged.chargers.library import AnyProfile, load_any, profile_names, relay_names
+from edged.chargers.profile import BusRules
 from edged.chargers.profile_document import ProfileError, ProfileErrors
 from edged.chargers.profile_terms import PointsBy, Transport
+from edged.chargers.rapi import profile as rapi
 from edged.chargers.relay_profile import RelayProfile
 from edged.chargers.serial_ports import SerialPorts
 from edged.dialects.v16 import Ocpp16
@@ -108,16 +109,24 @@ def settings_error(error: ProfileError) -> SettingsError:
     return SettingsError(error.path, error.line, error.key_path, error.message, error.rule)
 
 
-def profiles_of(settings: Settings) -> Mapping[str, DeviceProfile | RelayProfile]:
+def profiles_of(settings: Settings) -> Mapping[str, AnyProfile]:
     """The profiles that a site uses, as they are on the disk now. Raises `ProfileErrors`."""
     names = sorted({charger.profile for charger in settings.chargers.values()})
     return {name: load_any(name, settings.profiles_dir) for name in names}
 
 
-def facts_of(profile: DeviceProfile | RelayProfile) -> ProfileFacts:
+def facts_of(profile: AnyProfile) -> ProfileFacts:
     """What the check of a configuration needs of a profile."""
     if isinstance(profile, RelayProfile):
         return replace(_facts_of_line(profile.bus), relay_outputs=profile.outputs.count, charges=False)
+    if isinstance(profile, rapi.RapiProfile):
+        return ProfileFacts(
+            connector_type=profile.connector_type,
+            transports=frozenset(rapi.TRANSPORTS),
+            addressed=False,
+            baudrate=profile.baudrate,
+            parity=Parity.NONE,
+        )
     points = profile.points
     return replace(
         _facts_of_line(profile.bus),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
+from edged.chargers.library import ChargerProfile
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.profile import DeviceProfile
 from edged.csms.backoff import BackOffPolicy
@@ -36,13 +37,14 @@ def bus_spec(line: Line) -> BusSpec:
 
 
 def charger_facts(
-    settings: ChargerSettings, profile: DeviceProfile, capabilities: frozenset[Capability]
+    settings: ChargerSettings, profile: ChargerProfile, capabilities: frozenset[Capability]
 ) -> ChargerFacts:
     """A charger as a station's shape knows it. Without a word of the site it gets no more than a usual fuse."""
     max_ma, min_ma = settings.max_current_ma, DEFAULT_MIN_MA
-    if profile.limit is not None:
-        max_ma = min(max_ma or DEFAULT_MAX_MA, round(profile.limit.max_a * 1000))
-        min_ma = round(profile.limit.min_a * 1000)
+    bounds_a = _bounds_a(profile)
+    if bounds_a is not None:
+        max_ma = min(max_ma or DEFAULT_MAX_MA, round(bounds_a[1] * 1000))
+        min_ma = round(bounds_a[0] * 1000)
     return ChargerFacts(
         capabilities=capabilities,
         measurands=profile.measurands,
@@ -55,11 +57,18 @@ def charger_facts(
     )
 
 
-def _reset_marks(settings: ChargerSettings, profile: DeviceProfile) -> Mapping[Action, frozenset[str]]:
+def _bounds_a(profile: ChargerProfile) -> tuple[float, float] | None:
+    """Least and most current; None where it cannot be limited."""
+    if isinstance(profile, DeviceProfile):
+        return None if profile.limit is None else (profile.limit.min_a, profile.limit.max_a)
+    return profile.min_a, profile.max_a
+
+
+def _reset_marks(settings: ChargerSettings, profile: ChargerProfile) -> Mapping[Action, frozenset[str]]:
     """What a reset of the charger takes along: a controller of several points, or all that is behind a relay."""
     marks = {Action.RESET_SOFT: frozenset[str](), Action.RESET_HARD: frozenset[str]()}
     for action in marks:
-        steps = profile.actions.get(action.value)
+        steps = profile.actions.get(action.value) if isinstance(profile, DeviceProfile) else None
         if steps is not None and steps.affects_all_points:
             marks[action] |= {f"{settings.line} {settings.unit_id}"}
     if isinstance(settings.reset_relay, ResetRelay):

@@ -11,11 +11,14 @@ from typing import Any
 from edged.chargers.bus import Bus
 from edged.chargers.bus_report import LineSign, report
 from edged.chargers.driver import ACTION_DEADLINE_S, ChargerDriver
-from edged.chargers.factory import BusPool, build_board, build_charger, spec_for_point
+from edged.chargers.factory import BusPool, build_board, build_charger, build_rapi, spec_for_point
 from edged.chargers.gpio_output import GpioOutput
-from edged.chargers.library import load_profile, load_relay
-from edged.chargers.power_cycle import PowerCycledCharger, PowerOutput
+from edged.chargers.library import ChargerProfile, load_charger, load_relay
+from edged.chargers.power_cycle import CutCharger, PowerCycledCharger, PowerOutput
 from edged.chargers.profile import DeviceProfile
+from edged.chargers.rapi.charger import RapiCharger
+from edged.chargers.rapi.link import UNIT_ID, Link
+from edged.chargers.rapi.profile import RapiProfile
 from edged.chargers.relay_board import RelayBoard
 from edged.ports import Charger, Clock
 from edged.settings import ChargerSettings, ResetLine, ResetRelay, Settings
@@ -34,13 +37,13 @@ class Yard:
         self._settings = settings
         self._clock = clock
         self._pool = BusPool()
-        self._profiles: dict[str, DeviceProfile] = {}
+        self._profiles: dict[str, ChargerProfile] = {}
         self._boards: dict[str, RelayBoard] = {}
         self._lines: list[GpioOutput] = []
-        self._signs: dict[Bus, LineSign] = {}
+        self._signs: dict[Bus | Link, LineSign] = {}
 
     @property
-    def buses(self) -> tuple[Bus, ...]:
+    def buses(self) -> tuple[Bus | Link, ...]:
         return self._pool.buses
 
     def reports(self) -> dict[str, dict[str, Any]]:
@@ -49,7 +52,7 @@ class Yard:
         signs = {bus: self._signs.get(bus, LineSign()) for bus in self.buses}
         return {str(bus.spec): report(bus.statistics, bus.spec, sign, utc=utc) for bus, sign in signs.items()}
 
-    def _sign(self, bus: Bus, settings: ChargerSettings, unit_id: int) -> None:
+    def _sign(self, bus: Bus | Link, settings: ChargerSettings, unit_id: int) -> None:
         self._signs.setdefault(bus, LineSign(settings.bus)).add(unit_id, settings.name)
 
     def driver(self, name: str) -> ChargerDriver:
@@ -57,10 +60,24 @@ class Yard:
         settings = self._settings.chargers[name]
         profile = self._profiles.get(settings.profile)
         if profile is None:
-            profile = load_profile(settings.profile, self._settings.profiles_dir)
+            profile = load_charger(settings.profile, self._settings.profiles_dir)
             self._profiles[settings.profile] = profile
+        device = self._rapi(settings, profile) if isinstance(profile, RapiProfile) else self._modbus(settings, profile)
+        charger: Charger = device
+        deadline_s = ACTION_DEADLINE_S
+        relay = settings.reset_relay
+        if relay is not None:
+            charger = cycled = PowerCycledCharger(device, self._output(relay), off_s=relay.off_s)
+            deadline_s = cycled.longest_action_s
+        self.facts[name] = charger_facts(settings, profile, charger.capabilities)
+        driver = ChargerDriver(charger, self._clock, action_deadline_s=deadline_s)
+        if isinstance(device, RapiCharger):
+            device.on_change = driver.look_soon
+        return driver
+
+    def _modbus(self, settings: ChargerSettings, profile: DeviceProfile) -> CutCharger:
         bus = self._pool.open_bus(spec_for_point(bus_spec(settings.line), profile, settings.point))
-        modbus = build_charger(
+        charger = build_charger(
             profile,
             bus,
             unit_id=settings.unit_id,
@@ -69,15 +86,21 @@ class Yard:
             max_current_ma=settings.max_current_ma,
             clock=self._clock,
         )
-        self._sign(bus, settings, modbus.device.unit_id)
-        charger: Charger = modbus
-        deadline_s = ACTION_DEADLINE_S
-        relay = settings.reset_relay
-        if relay is not None:
-            charger = cycled = PowerCycledCharger(modbus, self._output(relay), off_s=relay.off_s)
-            deadline_s = cycled.longest_action_s
-        self.facts[name] = charger_facts(settings, profile, charger.capabilities)
-        return ChargerDriver(charger, self._clock, action_deadline_s=deadline_s)
+        self._sign(bus, settings, charger.device.unit_id)
+        return charger
+
+    def _rapi(self, settings: ChargerSettings, profile: RapiProfile) -> CutCharger:
+        link = self._pool.open_link(bus_spec(settings.line))
+        self._sign(link, settings, UNIT_ID)
+        return build_rapi(
+            profile,
+            link,
+            poll_interval_s=settings.poll_interval_s or POLL_INTERVAL_S,
+            max_current_ma=settings.max_current_ma,
+            phases=settings.phases,
+            voltage_v=settings.voltage_v,
+            clock=self._clock,
+        )
 
     def _output(self, relay: ResetRelay | ResetLine) -> PowerOutput:
         if isinstance(relay, ResetRelay):

@@ -25,6 +25,8 @@ MAX_ACTIONS = 8
 ACTION_DEADLINE_S = 30.0
 LOST_AFTER = 2
 """Polls that must fail in a row before the charger counts as lost: one failed poll is noise."""
+SOON_S = 0.05
+"""However often a charger says that something changed, it is not polled more often than this."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 30.0
 
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]
@@ -92,6 +94,11 @@ class ChargerDriver:
             self._actions.append((action, ticket))
         else:
             self._refused.append(ticket)
+        self._news.set()
+
+    def look_soon(self) -> None:
+        """Poll without waiting for its turn: the charger has said by itself that something changed. Returns at once."""
+        self._poll_at_s = min(self._poll_at_s, self._now_s() + SOON_S)
         self._news.set()
 
     async def stop(self) -> None:

@@ -12,6 +12,9 @@ from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.profile import BusRules, DeviceProfile
 from edged.chargers.profile_terms import PointsBy, Transport
+from edged.chargers.rapi.charger import RapiCharger
+from edged.chargers.rapi.link import Link
+from edged.chargers.rapi.profile import RapiProfile
 from edged.chargers.relay_board import RelayBoard
 from edged.chargers.relay_profile import RelayProfile
 from edged.ports import Clock
@@ -24,14 +27,15 @@ _TRANSPORTS = {
 
 
 class BusPool:
-    """The lines of a gateway, one `Bus` for each physical one."""
+    """The lines of a gateway, one `Bus` or one `Link` for each physical one."""
 
     def __init__(self) -> None:
         self._buses: dict[tuple[str, str, int], Bus] = {}
+        self._links: dict[tuple[str, str, int], Link] = {}
 
     @property
-    def buses(self) -> tuple[Bus, ...]:
-        return tuple(self._buses.values())
+    def buses(self) -> tuple[Bus | Link, ...]:
+        return (*self._buses.values(), *self._links.values())
 
     def open_bus(self, spec: BusSpec) -> Bus:
         """The bus of this line: the one that is there already, or a new one, which opens when first used.
@@ -39,16 +43,26 @@ class BusPool:
         `ValueError` where the same line is described in two different ways.
         """
         bus = self._buses.get(spec.endpoint)
+        if spec.endpoint in self._links:
+            raise ValueError(f"{spec} is the line of a charger that speaks no Modbus")
         if bus is None:
             bus = self._buses[spec.endpoint] = open_bus(spec)
         elif bus.spec != spec:
             raise ValueError(f"{spec} is described twice, and differently")
         return bus
 
+    def open_link(self, spec: BusSpec) -> Link:
+        """A line for one controller alone, which opens when first used. `ValueError` where it is in use."""
+        if spec.endpoint in self._links or spec.endpoint in self._buses:
+            raise ValueError(f"{spec} is in use already, and a controller needs a line of its own")
+        link = self._links[spec.endpoint] = Link(spec)
+        return link
+
     async def close(self) -> None:
-        for bus in self._buses.values():
-            await bus.close()
+        for line in self.buses:
+            await line.close()
         self._buses.clear()
+        self._links.clear()
 
 
 def open_bus(spec: BusSpec) -> Bus:
@@ -104,6 +118,30 @@ def build_charger(
         poll_interval_s=poll_interval_s,
         max_current_ma=max_current_ma,
         clock=clock,
+    )
+
+
+def build_rapi(
+    profile: RapiProfile,
+    link: Link,
+    *,
+    poll_interval_s: float = 1.0,
+    max_current_ma: int | None = None,
+    phases: int | None = None,
+    voltage_v: float = 230.0,
+    clock: Clock,
+) -> RapiCharger:
+    """A controller at the end of its line. `ValueError` where such a line cannot carry it."""
+    if link.spec.kind is LineKind.TCP:
+        raise ValueError(f"{profile.name} speaks over a serial line or a converter's bare bytes, not Modbus TCP")
+    return RapiCharger(
+        profile,
+        link,
+        clock=clock,
+        poll_interval_s=poll_interval_s,
+        max_current_ma=max_current_ma,
+        phases=phases,
+        voltage_v=voltage_v,
     )
 
 

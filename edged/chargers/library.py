@@ -13,6 +13,7 @@ from edged.chargers.profile_document import Node, ProfileError, ProfileErrors, s
 from edged.chargers.profile_reader import read_profile
 from edged.chargers.profile_rules import ProfileRule
 from edged.chargers.profile_yaml import read_document
+from edged.chargers.rapi.profile import RapiProfile, is_rapi, read_rapi_profile
 from edged.chargers.relay_profile import RelayProfile, is_relay, read_relay_profile
 
 PACKAGED_DIR = Path(__file__).parent / "profiles"
@@ -21,7 +22,9 @@ SITE_DIR = Path("/etc/edged/profiles.d")
 MAX_BYTES = 256 * 1024
 _SUFFIX = ".yaml"
 
-AnyProfile = DeviceProfile | RelayProfile
+ChargerProfile = DeviceProfile | RapiProfile
+"""A charger's: over Modbus, or over RAPI."""
+AnyProfile = ChargerProfile | RelayProfile
 """A profile of any kind."""
 
 
@@ -50,8 +53,14 @@ def load_any(name: str, site_dir: Path = SITE_DIR) -> AnyProfile:
     raise ProfileErrors([ProfileError(str(site_dir), 1, "", sentence, ProfileRule.NO_SUCH_PROFILE)])
 
 
+def load_charger(name: str, site_dir: Path = SITE_DIR) -> ChargerProfile:
+    """The charger's profile of that name, whatever it speaks. `ProfileErrors` names every mistake."""
+    profile = load_any(name, site_dir)
+    return profile if isinstance(profile, RapiProfile) else _charger(profile, str(site_dir))
+
+
 def load_profile(name: str, site_dir: Path = SITE_DIR) -> DeviceProfile:
-    """The charger's profile of that name. `ProfileErrors` names every mistake."""
+    """The profile of that name of a charger that speaks Modbus. `ProfileErrors` names every mistake."""
     return _charger(load_any(name, site_dir), str(site_dir))
 
 
@@ -96,7 +105,8 @@ def parse_profile(text: str, path: str) -> DeviceProfile:
 def _charger(profile: AnyProfile, path: str) -> DeviceProfile:
     if isinstance(profile, DeviceProfile):
         return profile
-    sentence = f"{profile.name!r} is a relay board, no charger"
+    what = "speaks RAPI, not Modbus" if isinstance(profile, RapiProfile) else "is a relay board, no charger"
+    sentence = f"{profile.name!r} {what}"
     raise ProfileErrors([ProfileError(path, 1, "kind", sentence, ProfileRule.WRONG_KIND)])
 
 
@@ -116,7 +126,9 @@ def _judged(text: str, path: str, file_name: str | None = None) -> AnyProfile:
 
 
 def _read(root: Node, path: str) -> AnyProfile:
-    return read_relay_profile(root, path) if is_relay(root) else read_profile(root, path)
+    if is_relay(root):
+        return read_relay_profile(root, path)
+    return read_rapi_profile(root, path) if is_rapi(root) else read_profile(root, path)
 
 
 def _misnamed(root: Node, path: str, file_name: str) -> list[ProfileError]:

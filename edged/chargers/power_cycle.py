@@ -16,10 +16,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
-from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.relay_board import RESTORE_S
 from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, Desired, Measurand, Observation
-from edged.ports import ChargerError, ChargerRefused
+from edged.ports import Charger, ChargerError, ChargerRefused
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +41,22 @@ class PowerOutput(Protocol):
         """Give it back. False: it is not yet known to be back. Ends in time, also for somebody who is cancelled."""
 
 
+class CutCharger(Charger, Protocol):
+    """A charger that can be asked for a sign of life and told that its power was cut, whatever it speaks."""
+
+    async def answers(self) -> bool:
+        """Whether it says anything at all. Its silence is not held against it."""
+
+    def power_was_cut(self) -> None:
+        """What it kept in RAM is lost."""
+
+
 class PowerCycledCharger:
     """The same charger, with a Hard reset that always works."""
 
     def __init__(
         self,
-        charger: ModbusCharger,
+        charger: CutCharger,
         output: PowerOutput,
         *,
         off_s: float,

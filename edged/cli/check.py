@@ -73,12 +73,12 @@ def run(args: argparse.Namespace) -> int:
 
 def reports(settings: Settings, station: StationSettings) -> Iterator[ConnectorReport]:
     """The connectors of a station in their order."""
-    from edged.chargers.library import load_profile
+    from edged.chargers.library import load_charger
 
     number = 0
     for evse_id, evse in enumerate(station.evses, start=1):
         charger = settings.chargers[evse.charger]
-        profile = load_profile(charger.profile, settings.profiles_dir)
+        profile = load_charger(charger.profile, settings.profiles_dir)
         for connector in evse.connectors:
             number += 1
             yield ConnectorReport(

@@ -111,9 +111,8 @@ def _of_config(args: argparse.Namespace) -> list[SimulatedCharger]:
 def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
     """What stands on the wires of a configuration: chargers at one unit id are one device with several points."""
     from edged.chargers.library import load_any
-    from edged.chargers.profile import Points
+    from edged.chargers.profile import DeviceProfile, Points
     from edged.chargers.profile_terms import PointsBy
-    from edged.chargers.relay_profile import RelayProfile
     from edged.settings import ResetRelay, SerialLine
     from edged.simulator.site import SimulatedCharger
 
@@ -121,7 +120,7 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
     for name in names:
         charger = settings.chargers[name]
         profile = load_any(charger.profile, settings.profiles_dir)
-        points = Points() if isinstance(profile, RelayProfile) else profile.points
+        points = profile.points if isinstance(profile, DeviceProfile) else Points()
         listen, unit_id, step = listen_at(charger.line), charger.unit_id, points.stride * (charger.point - 1)
         if points.by is PointsBy.UNIT_ID and unit_id is not None:
             unit_id += step
