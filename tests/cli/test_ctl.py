@@ -22,6 +22,8 @@ STATE = {
             "name": "yard",
             "is_open": True,
             "down_reason": "",
+            "device": "/dev/ttyUSB0",
+            "latency_timer_ms": 16,
             "since": "2026-08-22T10:00:00+00:00",
             "opened": 1,
             "lost": 0,
@@ -233,6 +235,7 @@ def test_status_shows_what_the_daemon_knows(daemon, capsys):
     for word in (
         "yard: /dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0",
         "open      since 2026-08-22T10:00:00+00:00, opened 1 time, lost 0 times",
+        "device    /dev/ttyUSB0; its adapter keeps each answer back for up to 16 ms",
         "93 % of the last minute; 5 % without an answer, 1 % on silent units",
         "98 % of the wire's limit (66 % of the limit with units that answer at once)",
         "cycle     p50 0.841 s, p95 1.020 s",

@@ -451,4 +451,5 @@ async def test_what_nobody_may_know_is_nowhere(edged: Edged):
                 assert SECRET[:15] not in text, f"{place}: {text[max(0, text.find(SECRET[:15]) - 300) :][:400]}"
             archive = gzip.decompress(server.calls[-1].body).decode("utf-8", "replace")
             assert "station" in archive and SECRET[:15] not in archive
+            assert "buses.json" in archive and '"chargers": [' in archive and '"cycle_p50_s"' in archive
             await victim.unharmed(same_line=False)

@@ -287,6 +287,10 @@ async def test_a_charger_that_goes_and_comes_back_goes_on_charging(edged: Edged,
     await start_charging(site, csms)
     site.units["box"].silent = True
     await edged.knows(lambda s: not s["connectors"][0]["online"])
+    (bus,) = (await edged.status())["buses"].values()
+    (unit,) = bus["units"].values()
+    assert unit["chargers"] == ["box"] and unit["timeouts"] > 0 and unit["last_answer_s"] is not None
+    assert bus["failed_share"] > 0 and bus["waits"]["status"]["longest_s"] >= 0 and "cycle_p50_s" in bus
     site.units["box"].silent = False
     await edged.knows(lambda s: s["connectors"][0]["online"] and s["connectors"][0]["status"] == "Charging")
     assert csms.received("StopTransaction") == []
@@ -435,4 +439,6 @@ async def test_a_damaged_database_is_set_aside_and_everybody_is_told(
     )
     said, _ = await asyncio.wait_for(shown.communicate(), PATIENCE_S)
     assert b"the database was damaged" in said
+    assert b"charger" in said and b" box " in said, "each unit has the name of its charger"
     await mqtt_says(broker, "edged/v1/gw/health", "the database was damaged")
+    await mqtt_says(broker, "edged/v1/gw/health", '"chargers":["box"]')

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import jsonschema
 import pytest
 
+from edged.chargers.bus_report import LineSign, brief, report
+from edged.chargers.bus_statistics import Recorder
+from edged.chargers.job_queue import JobQueue
+from edged.chargers.line import BusSpec, LineKind
+from edged.chargers.unit_health import UnitHealth
 from edged.mqtt.arguments import SHAPES
 from edged.mqtt.commands import Code
 from edged.mqtt.names import Names
@@ -90,3 +97,17 @@ def test_every_state_topic_has_a_channel_and_every_channel_a_topic(contract: Any
 def test_the_judge_can_say_no(contract: Any, topic: str, payload: bytes) -> None:
     with pytest.raises((AssertionError, jsonschema.ValidationError, json.JSONDecodeError)):
         contract.check(topic, payload)
+
+
+def test_the_contract_names_whatever_a_line_says_of_itself(contract: Any) -> None:
+    spec = BusSpec(kind=LineKind.SERIAL, port="/dev/ttyUSB0")
+    told = Recorder(spec).snapshot(
+        wire=None, down_reason="", queue=JobQueue(), units={1: UnitHealth(Random(1)).statistics(5.0)}, now=5.0
+    )
+    document = brief(report(told, spec, LineSign("yard"), utc=datetime(2026, 8, 22, tzinfo=UTC)))
+    schema = contract.document["components"]["schemas"]["Bus"]
+    assert set(document) == set(schema["properties"])
+    unit = schema["properties"]["units"]["additionalProperties"]
+    assert set(document["units"]["1"]) == set(unit["properties"])
+    judge = {"$ref": "#/components/schemas/Bus", "components": contract.document["components"]}
+    jsonschema.Draft202012Validator(judge).validate(document)

@@ -11,6 +11,7 @@ from edged.domain.hardware import ChargerState
 from edged.domain.types import IdToken
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.options import CommandOptions, Protocol
+from edged.mqtt.topics import HealthView
 
 Make = Callable[..., MqttMirror]
 PREFIX = "edged/v1/gw1"
@@ -164,6 +165,39 @@ async def test_health_is_repeated_and_shows_the_counters(broker: Any, integrator
     make_mirror(broker.port, health_s=0.1).start()
     health = await integrator.payload(f"{PREFIX}/health", lambda s: s.json["mqtt"]["acked"] > 0)
     assert health.json["mqtt"]["protocol"] == "5"
+
+
+def line(requests: int, *, is_open: bool = True, unit: str = "online", heard_s: float | None = 0.1) -> HealthView:
+    of_unit = {"chargers": ["left"], "state": unit, "requests": requests, "last_answer_s": heard_s}
+    bus = {"is_open": is_open, "down_reason": "" if is_open else "gone", "requests": requests, "units": {"1": of_unit}}
+    return HealthView(buses={"/dev/ttyUSB0": bus}, disk_free_bytes=10**9 - requests, ocpp_queued=requests)
+
+
+async def test_of_health_only_conditions_are_told_at_once(broker: Any, integrator: Any, make_mirror: Make) -> None:
+    mirror = make_mirror(broker.port, health_s=3600)
+    mirror.tell_health(line(1, heard_s=None))
+    mirror.start()
+    await integrator.wait_for(online)
+    turns = (
+        line(10, heard_s=None),
+        line(11),  # heard for the first time
+        line(20),
+        line(21, unit="suspect"),  # one answer that did not come
+        line(31, unit="dead"),
+        line(32, unit="dead"),
+        line(41, is_open=False, unit="dead"),
+        line(51, is_open=True),
+    )
+    told = {11, 31, 41, 51}
+    for view in turns:
+        mirror.tell_health(view)
+        requests = view.buses["/dev/ttyUSB0"]["requests"]
+        if requests in told:
+            await integrator.payload(
+                f"{PREFIX}/health", lambda s, n=requests: s.json["buses"]["/dev/ttyUSB0"]["requests"] == n
+            )
+    seen = {s.json["buses"]["/dev/ttyUSB0"]["requests"] for s in integrator.seen if s.topic == f"{PREFIX}/health"}
+    assert seen - {1} == told
 
 
 async def test_a_broker_that_is_down_never_blocks_who_shows(
