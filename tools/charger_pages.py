@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edged.chargers.library import PACKAGED_DIR, load_profile
+from edged.chargers.library import PACKAGED_DIR, load_any
 from edged.chargers.profile import DeviceProfile, KeepAliveBy, Toggle
 from edged.chargers.profile_terms import CheckStep, Condition, PointsBy, Transport, WriteStep
 from edged.domain.hardware import Capability, Measurand
@@ -264,7 +264,8 @@ def table(head: Sequence[str], rows: Iterator[tuple[str, ...]] | Sequence[tuple[
 
 def pages() -> dict[str, str]:
     """What the folder should hold: name of the file and text."""
-    profiles = [load_profile(path.stem) for path in PACKAGED_DIR.glob("*.yaml")]
+    found = [load_any(path.stem) for path in PACKAGED_DIR.glob("*.yaml")]
+    profiles = [profile for profile in found if isinstance(profile, DeviceProfile)]
     profiles.sort(key=lambda profile: (profile.vendor.lower(), profile.model.lower()))
     return {INDEX: index(profiles), **{f"{profile.name}.md": page(profile) for profile in profiles}}
 

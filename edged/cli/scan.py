@@ -117,15 +117,19 @@ def _scan(scan: Scan, where: Where, *, as_json: bool) -> int:
 
 
 def _all_profiles(folder: Path) -> Iterator[DeviceProfile]:
-    """Every profile that can be read; one that cannot is told and left out."""
-    from edged.chargers.library import load_profile, profile_names
+    """Every profile of a Modbus device that can be read; one that cannot is told and left out."""
+    from edged.chargers.library import load_any, profile_names
+    from edged.chargers.profile import DeviceProfile
     from edged.chargers.profile_document import ProfileErrors
 
     for name in profile_names(folder):
         try:
-            yield load_profile(name, folder)
+            profile = load_any(name, folder)
         except ProfileErrors as wrong:
             print(f"warning: {output.clean(str(wrong.errors[0]))}: this profile is left out", file=sys.stderr)
+            continue
+        if isinstance(profile, DeviceProfile):
+            yield profile
 
 
 def _configured(args: argparse.Namespace, profiles: Sequence[DeviceProfile]) -> Where:

@@ -9,11 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from edged.chargers.library import PACKAGED_DIR, load_profile
+from edged.chargers.library import load_profile
 from edged.site import load_site
+from tests.fakes.shipped_profiles import MODBUS_NAMES
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(path.stem for path in PACKAGED_DIR.glob("*.yaml"))
+NAMES = sorted(MODBUS_NAMES)
 
 
 def load_tool() -> ModuleType:

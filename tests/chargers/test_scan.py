@@ -10,15 +10,16 @@ import pytest
 from edged.chargers.fit import Verdict
 from edged.chargers.hearing import Heard
 from edged.chargers.inquiry import Told
-from edged.chargers.library import load_profile, profile_names
+from edged.chargers.library import load_profile
 from edged.chargers.line import BusSpec, LineDown, LineKind
 from edged.chargers.modbus import ExceptionReply, Table
 from edged.chargers.planning import address_of
 from edged.chargers.scan import PATIENT_S, FoundUnit, Scan, identify, serial_settings, unit_ids
 from tests.fakes.probing import ESP32, cells
 from tests.fakes.register_sheets import NAMES, Sheet
+from tests.fakes.shipped_profiles import MODBUS_NAMES
 
-PROFILES = tuple(load_profile(name) for name in profile_names())
+PROFILES = tuple(load_profile(name) for name in MODBUS_NAMES)
 
 
 @pytest.fixture(autouse=True)
