@@ -15,6 +15,7 @@ from edged.local.client import ControlClient, ControlError
 from edged.ports import EdgedError
 
 if TYPE_CHECKING:
+    from edged.chargers.library import AnyProfile
     from edged.chargers.line import BusSpec, LineDown
     from edged.chargers.profile import DeviceProfile
 
@@ -76,13 +77,27 @@ def named_line(args: argparse.Namespace, *, baudrate: int, parity: str, stopbits
 
 
 def profile_of(name: str, folder: Path) -> DeviceProfile:
-    """The profile of that name. Raises `EdgedError` with the names that there are."""
-    from edged.chargers.library import load_profile, profile_names
+    """The profile of that name of a charger that speaks Modbus. Raises `EdgedError` with the names that there are."""
+    from edged.chargers.library import load_profile
+
+    _check_name(name, folder)
+    return load_profile(name, folder)
+
+
+def any_profile_of(name: str, folder: Path) -> AnyProfile:
+    """The profile of that name, whatever is spoken there. Raises `EdgedError` with the names that there are."""
+    from edged.chargers.library import load_any
+
+    _check_name(name, folder)
+    return load_any(name, folder)
+
+
+def _check_name(name: str, folder: Path) -> None:
+    from edged.chargers.library import profile_names
 
     known = profile_names(folder)
     if name not in known:
         raise EdgedError(f"there is no profile {name}: there are {', '.join(known)}")
-    return load_profile(name, folder)
 
 
 def keep_off_the_daemon(specs: Sequence[BusSpec], control: Path | None) -> None:

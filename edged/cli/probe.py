@@ -5,22 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edged.cli import asking, output
 from edged.cli.check import abilities
+from edged.cli.observed import milliseconds, observed_json, observed_words, say_pairs, say_table
 from edged.cli.options import add_json
 from edged.ports import EdgedError
 
 if TYPE_CHECKING:
-    from edged.chargers.interpretation import Reading
     from edged.chargers.line import BusSpec
     from edged.chargers.probe import Probe
     from edged.chargers.profile import DeviceProfile
+    from edged.chargers.rapi.profile import RapiProfile
     from edged.chargers.silence import Silence
-    from edged.domain.hardware import Meter, Phases
+    from edged.cli.rapi_probe import RapiTarget
     from edged.settings import ResetLine, ResetRelay
 
 SUMMARY = "ask one charger directly: who it is, every register, what is missing"
@@ -70,12 +70,18 @@ def run(args: argparse.Namespace) -> int:
         return output.USAGE
     target = _configured(args) if args.charger is not None else _given(args)
     asking.keep_off_the_daemon([target.spec], args.control)
+    if not isinstance(target, Target):
+        from edged.cli.rapi_probe import probe_rapi
+
+        return asyncio.run(probe_rapi(target, as_json=args.json))
     return asyncio.run(_probe(target, as_json=args.json))
 
 
-def _configured(args: argparse.Namespace) -> Target:
+def _configured(args: argparse.Namespace) -> Target | RapiTarget:
     from edged.chargers.factory import spec_for_point
-    from edged.chargers.library import load_profile
+    from edged.chargers.library import load_any, load_profile
+    from edged.chargers.rapi.profile import RapiProfile
+    from edged.cli.rapi_probe import RapiTarget
     from edged.site import load_site
     from edged.words import bus_spec
 
@@ -84,6 +90,9 @@ def _configured(args: argparse.Namespace) -> Target:
     if charger is None:
         known = ", ".join(settings.chargers)
         raise EdgedError(f"there is no charger {args.charger} in {args.config}: it has {known}")
+    found = load_any(charger.profile, settings.profiles_dir)
+    if isinstance(found, RapiProfile):
+        return RapiTarget(name=charger.name, profile=found, spec=bus_spec(charger.line), relay=charger.reset_relay)
     profile = load_profile(charger.profile, settings.profiles_dir)
     return Target(
         name=charger.name,
@@ -95,10 +104,14 @@ def _configured(args: argparse.Namespace) -> Target:
     )
 
 
-def _given(args: argparse.Namespace) -> Target:
+def _given(args: argparse.Namespace) -> Target | RapiTarget:
     from edged.chargers.factory import spec_for_point, why_not
+    from edged.chargers.rapi.profile import RapiProfile
     from edged.site import profiles_dir
 
+    found = asking.any_profile_of(args.profile, profiles_dir(args.config))
+    if isinstance(found, RapiProfile):
+        return _given_rapi(args, found)
     profile = asking.profile_of(args.profile, profiles_dir(args.config))
     rules = profile.bus
     spec = asking.named_line(
@@ -114,6 +127,23 @@ def _given(args: argparse.Namespace) -> Target:
         raise EdgedError(f"{reason}: name another line, unit or profile")
     spec = spec_for_point(spec, profile, point)
     return Target(name="the charger", profile=profile, spec=spec, unit_id=unit_id, point=point)
+
+
+def _given_rapi(args: argparse.Namespace, profile: RapiProfile) -> RapiTarget:
+    from edged.cli.rapi_probe import RapiTarget
+
+    if args.tcp is not None:
+        raise EdgedError(f"{profile.name} has no network plug: write --serial, or --rtu-over-tcp for a converter")
+    if args.unit is not None or (args.point or 1) != 1:
+        raise EdgedError(f"{profile.name} is alone on its line and is one point: leave --unit and --point out")
+    spec = asking.named_line(
+        args,
+        baudrate=args.baudrate or profile.baudrate,
+        parity=args.parity or "none",
+        stopbits=args.stopbits or 1,
+        port=0,
+    )
+    return RapiTarget(name="the charger", profile=profile, spec=spec)
 
 
 async def _probe(target: Target, *, as_json: bool) -> int:
@@ -177,13 +207,13 @@ def document(target: Target, told: Probe) -> dict[str, Any]:
                 "value": each.value.hex() if isinstance(each.value, bytes) else each.value,
                 "unit": each.unit,
                 "meaning": each.meaning,
-                "round_trip_ms": _ms(each.round_trip_s),
+                "round_trip_ms": milliseconds(each.round_trip_s),
                 "error": each.error,
             }
             for each in told.readings
         ],
         "missing": [each.name for each in told.missing],
-        "observed": None if told.observed is None else _observed_json(told.observed),
+        "observed": None if told.observed is None else observed_json(told.observed),
         "capabilities": sorted(told.capabilities),
         "cannot": {capability.value: reason for capability, reason in told.cannot.items()},
         "abilities": {name: asdict(each) for name, each in abilities(told.capabilities, target.relay).items()},
@@ -194,7 +224,7 @@ def document(target: Target, told: Probe) -> dict[str, Any]:
             "damaged": told.counts.damaged,
             "hang_ups": told.counts.hang_ups,
         },
-        "round_trip_ms": dict(zip(("min", "median", "max"), map(_ms, told.counts.spread_s), strict=True)),
+        "round_trip_ms": dict(zip(("min", "median", "max"), map(milliseconds, told.counts.spread_s), strict=True)),
         "points_present": told.points_present,
         "ended": told.ended,
     }
@@ -210,16 +240,6 @@ def _place(target: Target) -> dict[str, Any]:
         "unit_id": target.asked,
         "point": target.point,
     }
-
-
-def _observed_json(observed: Reading) -> dict[str, Any]:
-    found = asdict(observed)
-    found["faults"] = [asdict(fault) for fault in observed.faults]
-    return found
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 1)
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
@@ -257,7 +277,7 @@ def _show(target: Target, told: Probe) -> None:
     if told.fit.verdict != "does not fit":
         _show_missing(told)
         output.say("what edged would make of it")
-        _say_pairs(observed_words(told.observed) if told.observed is not None else {"state": "lost: it cannot be read"})
+        say_pairs(observed_words(told.observed) if told.observed is not None else {"state": "lost: it cannot be read"})
         output.say()
         output.say("what OCPP can do with it")
         for name, ability in abilities(told.capabilities, target.relay).items():
@@ -300,7 +320,7 @@ def _show_registers(told: Probe) -> None:
         value = shown(each.value) if each.words is not None else "-"
         what = each.error or each.meaning
         rows.append((each.name, f"{each.table}{each.address}", raw or "-", value or '""', each.unit, took, what))
-    _say_table(rows)
+    say_table(rows)
 
 
 def _show_missing(told: Probe) -> None:
@@ -312,60 +332,3 @@ def _show_missing(told: Probe) -> None:
         output.say(f"  {capability.replace('_', ' ')}: its profile can, this charger cannot: {reason}")
     if told.missing or told.cannot:
         output.say()
-
-
-def observed_words(observed: Reading) -> dict[str, str]:
-    """One poll as a person says it; what the charger does not tell is said to be so."""
-    limit_a = observed.limit_a
-    words = {
-        "state": observed.state.replace("_", " "),
-        "plugged": _told(observed.plugged, "yes", "no"),
-        "lock": "it does not tell" if observed.lock == "unknown" else observed.lock.value,
-        "in service": _told(observed.operative, "yes", "no"),
-        "may charge": _told(observed.permit_charging, "yes", "no, energy is withheld"),
-        "limit": "it does not tell" if limit_a is None else f"{limit_a:g} A",
-        "faults": "; ".join(
-            f"{fault.code.value} {fault.vendor_code}".strip() + (f" ({fault.info})" if fault.info else "")
-            for fault in observed.faults
-        )
-        or "none",
-    }
-    return {**words, "meter": ", ".join(_meter(observed.meter)) or "none of its registers has a value"}
-
-
-def _told(value: bool | None, yes: str, no: str) -> str:
-    return "it does not tell" if value is None else yes if value else no
-
-
-def _meter(meter: Meter) -> Iterable[str]:
-    if meter.energy_wh is not None:
-        yield f"{meter.energy_wh:.0f} Wh"
-    if meter.power_w is not None:
-        yield f"{meter.power_w:.0f} W"
-    for phases, unit in ((meter.current_a, "A"), (meter.voltage_v, "V")):
-        text = _phases(phases)
-        if text:
-            yield f"{text} {unit}"
-    for value, unit in ((meter.frequency_hz, "Hz"), (meter.temperature_c, "degC"), (meter.soc_pct, "% in the car")):
-        if value is not None:
-            yield f"{value:g} {unit}"
-
-
-def _phases(phases: Phases) -> str:
-    values = (phases.l1, phases.l2, phases.l3)
-    return (
-        "/".join("-" if each is None else f"{each:g}" for each in values) if any(v is not None for v in values) else ""
-    )
-
-
-def _say_pairs(pairs: Mapping[str, str]) -> None:
-    for name, value in pairs.items():
-        output.say(f"  {name:<13}  {value}")
-
-
-def _say_table(rows: Sequence[Sequence[str]]) -> None:
-    rows = [[output.clean(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        output.say(f"  {line}".rstrip())

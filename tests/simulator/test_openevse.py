@@ -59,7 +59,7 @@ class Master:
 def bay() -> Master:
     """Its boot lock taken away, ready."""
     master = Master()
-    assert master.ask("$SB") == "$OK"
+    assert master.ask("$SB") == "$OK 0"
     return master
 
 
@@ -333,6 +333,14 @@ def test_without_pulses_the_current_falls_back_until_the_miss_is_acknowledged(ch
     assert charging.point.current_ma == 20_000
 
 
+def test_a_miss_that_is_acknowledged_gives_the_current_of_the_eeprom(charging: Master) -> None:
+    charging.ask("$SC 10 V")
+    charging.ask("$SY 10 8")
+    charging.wait(11)
+    charging.ask("$SY 165")
+    assert charging.ask("$GE") == "$OK 32 0001"
+
+
 def test_the_fallback_never_raises_the_current_and_zero_switches_the_supervision_off(charging: Master) -> None:
     charging.ask("$SC 7 V")
     charging.ask("$SY 10 16")
@@ -466,15 +474,16 @@ async def test_a_converter_carries_commands_in_pieces_and_what_is_said_unasked()
     async with listening() as (site, client):
         client[1].write(b"$S")
         client[1].write(b"B\r$FE*AF\r")
-        assert [await heard(client), await heard(client)] == [b"$OK^20\r", b"$OK^20\r"]
-        site["bay"].plug_in()
+        assert [await heard(client), await heard(client)] == [b"$OK 0^30\r", b"$OK^20\r"]
+        site["bay"].plug_in(Car(paused=True))
         assert (await heard(client)).startswith(b"$AT 02 02 32 0100^")
+        site["bay"].resume()
         assert (await heard(client)).startswith(b"$AT 03 03 32 0140^")
 
 
 async def test_what_is_said_unasked_may_come_before_the_reply() -> None:
     async with listening() as (site, client):
-        site["bay"].plug_in()
+        site["bay"].plug_in(Car(paused=True))
         client[1].write(b"$G0\r")
         assert (await heard(client)).startswith(b"$AT 02 ")
         assert (await heard(client)).startswith(b"$OK 1^")

@@ -159,6 +159,8 @@ def identity_of(values: Mapping[str, Values]) -> dict[str, str]:
 def judge(profile: RapiProfile, told: Mapping[str, Told]) -> Fit:
     """Weigh what was answered."""
     evidence = [*_for_and_against(told)]
+    if not profile.has_lock and "G5" in told and told["G5"].values is not None:
+        evidence.append(Evidence(f"its firmware has a lock, which {profile.name} does not use", 0))
     score = sum(each.weight for each in evidence)
     values = told["GS"].values if "GS" in told else None
     status = None if values is None else replies.read_status(values)

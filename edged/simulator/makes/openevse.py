@@ -14,7 +14,7 @@ Decided where the source is silent:
 - $S5 0 and 1 need the manual mode, unlocking ends the charge, and in manual mode a lock stays as it was left; an open
   one still closes by itself where energy is offered, as it must.
 - A pulse ($SY) after a missed one is answered $NK until $SY 165; the third value is 0 never missed, 1 acknowledged, 2
-  missed. A fallback below 6 A offers nothing.
+  missed. A fallback below 6 A offers nothing. What is acknowledged gives the current of the EEPROM again.
 - Hard faults (vflag 0002) are stuck relay, failed self test and relay closure.
 - The pilot state counts A to D from 1; a temperature that is not measured is -2560.
 """
@@ -250,6 +250,8 @@ class OpenEvse(SimulatedDevice):
                 self._set_lock(mode)
             case "SB", ():
                 self._boot_locked = False
+                self._apply()
+                return ("0",)
             case "SC", (amps, *kind):
                 return self._set_current(amps, kind)
             case "SY", args:
@@ -305,7 +307,8 @@ class OpenEvse(SimulatedDevice):
             case (cookie,):
                 if _whole(cookie) != ACKNOWLEDGE:
                     raise Refused(*self._heartbeat)
-                self.missed = 1 if self.missed else 0
+                if self.missed:
+                    self.missed, self.current_a = 1, self._saved_a
                 self._point.keep_alive()
             case interval, amps:
                 seconds, current = _whole(interval), _whole(amps)
