@@ -251,6 +251,7 @@ def _wire(line: Line) -> tuple[str, ...]:
 def _check_lines(report: Report, buses: dict[str, tuple[Line, Section]], chargers: dict[str, Wired]) -> None:
     """No wire under two names. Only Modbus TCP is a network: there several chargers may give the same address."""
     owners: dict[tuple[str, ...], tuple[str, Line]] = {}
+    alone = {f"charger {name}" for name, wired in chargers.items() if wired.facts and not wired.facts.addressed}
     for name, (line, section) in buses.items():
         first = owners.setdefault(_wire(line), (f"bus {name}", line))
         if first[0] != f"bus {name}":
@@ -264,9 +265,10 @@ def _check_lines(report: Report, buses: dict[str, tuple[Line, Section]], charger
         first = owners.setdefault(_wire(line), (f"charger {name}", line))
         if first[0] != f"charger {name}" and not (isinstance(line, TcpLine) and isinstance(first[1], TcpLine)):
             key = next(kind for kind in _OWN_LINES if kind in wired.section)
-            wired.section.error(
-                key, f"is the same wire as {first[0]}: write the wire once under buses: and bus: NAME at both"
-            )
+            advice = "write the wire once under buses: and bus: NAME at both"
+            if alone & {first[0], f"charger {name}"}:
+                advice = "one of the two has no unit id and needs a line of its own: give each its own"
+            wired.section.error(key, f"is the same wire as {first[0]}: {advice}")
 
 
 def _check_places(chargers: dict[str, Wired]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.chargers.library import PACKAGED_DIR, load_any, load_profile, profile_names, relay_names
+from edged.chargers.library import PACKAGED_DIR, load_any, profile_names, relay_names
 from edged.settings import SettingsErrors
 from edged.settings.section import Section
 from edged.site import facts_of, load_site, profiles_of
@@ -76,10 +76,58 @@ def test_what_is_not_built_in_yet_is_a_warning_and_never_a_silent_promise(exampl
 
 def test_every_shipped_profile_gives_the_facts_that_a_check_needs():
     for name in profile_names(Path("/nowhere")):
-        facts = facts_of(load_profile(name, Path("/nowhere")))
+        facts = facts_of(load_any(name, Path("/nowhere")))
         assert facts.connector_type
         assert facts.transports <= {"serial", "tcp", "rtu_over_tcp"}
         assert facts.unit_ids[0] <= facts.unit_id <= facts.unit_ids[1]
+
+
+RAPI_SITE = """
+chargers:
+  left:
+    profile: openevse-rapi
+    serial: {port: /dev/ttyUSB1}
+  right:
+    profile: openevse-rapi
+    rtu_over_tcp: 10.0.0.40:4001
+stations:
+  - id: DEPOT-7
+    vendor: Example Energy
+    model: Depot 3
+    csms: {url: "ws://csms.example.com/ocpp", security_profile: 0}
+    evses: [{charger: left}, {charger: right}]
+"""
+
+
+def test_openevse_controllers_have_a_serial_port_or_a_converter_each(tmp_path):
+    (tmp_path / "edged.yaml").write_text(RAPI_SITE)
+    settings = load_site(tmp_path / "edged.yaml")
+    assert settings.chargers["left"].unit_id is None
+    assert settings.chargers["left"].line.baudrate == 115_200 and settings.chargers["left"].line.parity == "none"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (
+            "rtu_over_tcp: 10.0.0.40:4001",
+            "serial: {port: /dev/ttyUSB1}",
+            "same wire as charger left: .*line of its own",
+        ),
+        ("profile: openevse-rapi\n    rtu_over_tcp: 10.0.0.40:4001", "profile: keba-p30\n    tcp: 10.0.0.9", None),
+        ("rtu_over_tcp: 10.0.0.40:4001", "tcp: 10.0.0.40:4001", "does not speak: it speaks rtu_over_tcp, serial"),
+        ("{port: /dev/ttyUSB1}", "{port: /dev/ttyUSB1}\n    unit_id: 3", "unit_id: is not used by this profile"),
+        ("{port: /dev/ttyUSB1}", "{port: /dev/ttyUSB1}\n    point: 2", "point: is 2, but this profile has one"),
+    ],
+)
+def test_what_an_openevse_controller_cannot_be_is_told(tmp_path, before, after, sentence):
+    assert before in RAPI_SITE
+    (tmp_path / "edged.yaml").write_text(RAPI_SITE.replace(before, after))
+    if sentence is None:
+        assert load_site(tmp_path / "edged.yaml")
+        return
+    with pytest.raises(SettingsErrors, match=sentence):
+        load_site(tmp_path / "edged.yaml")
 
 
 def test_a_relay_board_is_no_charging_point_but_has_outputs(example):
@@ -88,7 +136,9 @@ def test_a_relay_board_is_no_charging_point_but_has_outputs(example):
         assert not facts.charges
         assert facts.relay_outputs > 0
     text = example.read_text()
-    example.write_text(text.replace("# reset_relay: {charger", "reset_relay: {charger").replace("  # relay-board:", "  relay-board:"))
+    example.write_text(
+        text.replace("# reset_relay: {charger", "reset_relay: {charger").replace("  # relay-board:", "  relay-board:")
+    )
     settings = load_site(example)
     relay = settings.chargers["right"].reset_relay
     assert relay is not None
