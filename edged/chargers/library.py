@@ -118,7 +118,7 @@ def _judged(text: str, path: str, file_name: str | None = None) -> AnyProfile:
     try:
         profile = _read(root, path)
     except ProfileErrors as wrong:
-        told = {error.key_path for error in errors}
+        told = {error.key_path for error in errors if error.rule is ProfileRule.UNREADABLE_VALUE}
         raise ProfileErrors((*errors, *(error for error in wrong.errors if error.key_path not in told))) from None
     if errors:
         raise ProfileErrors(errors)

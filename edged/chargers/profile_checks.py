@@ -19,7 +19,7 @@ from edged.chargers.profile_parts import map_key
 from edged.chargers.profile_placement import check_placement
 from edged.chargers.profile_references import NEARLY, References, why_never
 from edged.chargers.profile_rules import ProfileRule
-from edged.chargers.profile_terms import Condition, Rule, is_text
+from edged.chargers.profile_terms import Condition, Rule, WriteStep, is_text
 from edged.chargers.registers import CodecError, Kind
 from edged.domain.hardware import ChargerState
 
@@ -143,9 +143,9 @@ def _check_toggles(references: References) -> None:
     ):
         if toggle is None:
             continue
-        references.must_write(toggle.register, None, (key, "register"))
-        references.must_write(toggle.register, toggle.on, (key, on))
-        references.must_write(toggle.register, toggle.off, (key, off))
+        references.must_write(toggle.register, (key, "register"))
+        references.must_fit(toggle.register, toggle.on, (key, on))
+        references.must_fit(toggle.register, toggle.off, (key, off))
         if _writes_the_same(references, toggle):
             references.report((key,), "both sides write the same value", ProfileRule.SAME_ON_BOTH_SIDES)
         _check_each(references, toggle.sense, (key, "sense"), None)
@@ -163,9 +163,10 @@ def _writes_the_same(references: References, toggle: Toggle) -> bool:
 
 
 def _check_limit(references: References, limit: Limit) -> None:
-    references.must_write(limit.register, None, ("limit", "register"))
-    for key, value in (("min_a", limit.min_a), ("max_a", limit.max_a), ("withhold_a", limit.withhold_a)):
-        references.must_write(limit.register, value, ("limit", key))
+    references.must_write(limit.register, ("limit", "register"))
+    references.must_fit(limit.register, limit.withhold_a or 0, ("limit", "withhold_a"))
+    for key, value in (("min_a", limit.min_a), ("max_a", limit.max_a)):
+        references.must_fit(limit.register, value, ("limit", key))
     references.must_read(limit.sense, ("limit", "sense"))
     references.must_read(limit.max_from, ("limit", "max_from"), polled=False)
     for key, name in (("register", limit.register), ("sense", limit.sense), ("max_from", limit.max_from)):
@@ -195,7 +196,7 @@ def _check_settings(references: References) -> None:
     seen: set[str] = set()
     for i, init in enumerate(profile.init):
         path = ("init", str(i))
-        references.must_write(init.register, init.value, path)
+        references.write(WriteStep(init.register, init.value), path)
         references.must_read(init.sense, (*path, "sense"), polled=False)
         if init.register in seen:
             references.report(path, f"{init.register!r} is set twice", ProfileRule.INIT_WRITTEN_TWICE)

@@ -63,7 +63,8 @@ def _check_alone(references: References, register: Register, path: KeyPath) -> N
 def _check_forbidden(references: References, register: Register, path: KeyPath) -> None:
     points = references.profile.points
     moves = points.by is PointsBy.ADDRESS and not register.shared
-    spans = [span for span in references.profile.bus.forbidden if span.table is register.table]
+    is_known = not references.is_told(("bus", "forbidden"))
+    spans = [span for span in references.profile.bus.forbidden if is_known and span.table is register.table]
     for point in range(points.count if moves and spans else 1):
         first = register.address + point * points.stride * moves
         for span in spans:

@@ -38,6 +38,7 @@ from edged.chargers.profile_terms import (
     WriteFunction,
 )
 from edged.chargers.registers import WordOrder
+from edged.domain.connector_types import CONNECTOR_TYPES
 from edged.domain.hardware import LockState
 
 MAX_SPANS = 100
@@ -80,7 +81,7 @@ def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
         setup=read_texts(fields, "setup"),
         notes=read_texts(fields, "notes"),
         unproven=read_texts(fields, "unproven"),
-        connector_type=fields.text("connector", "cType2"),
+        connector_type=read_word(fields, "connector", CONNECTOR_TYPES, "cType2"),
         phases=fields.integer("phases", 3, low=1, high=3),
         bus=bus,
         points=read_part(fields, "points", _read_points, Points()),

@@ -61,8 +61,8 @@ class References:
                 sentence = f"the register {name!r} has poll: {register.poll} and would not be read for this"
                 self.report(path, sentence, ProfileRule.NOT_POLLED)
 
-    def must_write(self, name: str, value: Value | None, path: KeyPath) -> None:
-        """The register can be written; `value`, where given, fits every variant of it."""
+    def must_write(self, name: str, path: KeyPath) -> None:
+        """The register can be written."""
         for register in self.variants(name, path):
             words = register.codec.words
             if not register.writable:
@@ -71,17 +71,23 @@ class References:
             elif register.table is Table.HOLDING and self._is_single and words > 1:
                 sentence = f"{name!r} has {words} registers, which the single write function cannot write"
                 self.report(path, sentence, ProfileRule.WRITE_FUNCTION)
-            elif value is not None:
-                refused = why_not_written(register, value)
-                if refused is not None:
-                    self.report(path, refused, ProfileRule.VALUE_DOES_NOT_FIT)
+
+    def must_fit(self, name: str, value: Value, path: KeyPath) -> None:
+        """A value that is written fits every variant of a register that can be written."""
+        for register in self.profile.registers.get(name, ()):
+            if not register.writable or self.is_told(("registers", name)):
+                continue
+            refused = why_not_written(register, value)
+            if refused is not None:
+                self.report(path, refused, ProfileRule.VALUE_DOES_NOT_FIT)
 
     @property
     def _is_single(self) -> bool:
         return self.profile.bus.write_function is WriteFunction.SINGLE
 
     def write(self, write: WriteStep, path: KeyPath) -> None:
-        self.must_write(write.register, write.value, path)
+        self.must_write(write.register, path)
+        self.must_fit(write.register, write.value, path)
 
     def condition(
         self,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.cli import output
-from edged.cli.check import abilities
+from edged.cli.abilities import abilities
 
 if TYPE_CHECKING:
     from edged.chargers.library import AnyProfile

@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS, Mutability, normalize, wanted
 from edged.domain.configuration_names import known_names, site_key
+from edged.domain.connector_types import CONNECTOR_TYPES
 from edged.domain.hardware import Measurand
 from edged.domain.types import IdToken
 from edged.settings.csms import read_csms
@@ -34,12 +35,6 @@ MAX_KEYS = 500
 MAX_TOKENS = 1000
 MAX_IDENTITY = 255
 IDENTITY = Pattern(re.compile(r"(?!\.{1,2}$).+"), "it is the last part of an address, so . and .. cannot be")
-CONNECTOR_TYPES = (
-    *("cCCS1", "cCCS2", "cG105", "cTesla", "cType1", "cType2", "s309-1P-16A", "s309-1P-32A", "s309-3P-16A"),
-    *("s309-3P-32A", "sBS1361", "sCEE-7-7", "sType2", "sType3", "Other1PhMax16A", "Other1PhOver16A", "Other3Ph"),
-    *("Pan", "wInductive", "wResonant", "Undetermined", "Unknown"),
-)
-"""OCPP 2.0.1 ConnectorEnumType."""
 _OLDEST_NAMES = "ocpp1.6"
 _OF_CSMS = {"AuthorizationKey": "password", "SecurityProfile": "security_profile"}
 """Keys that are no settings but the way to the CSMS, and where that is written."""
