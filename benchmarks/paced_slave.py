@@ -1,8 +1,14 @@
-"""A Modbus slave at the end of a slow wire: a pty that takes as long as the bytes would at a baud rate.
+"""Modbus slaves at the end of a slow wire: a pty that takes as long as the bytes would at a baud rate.
 
-A process of its own, so that the master under test cannot disturb its clock. Answers any read of holding registers,
-the reply complete at the moment at which its last bit would have come when the slave answers t3.5 after the request.
-Says the terminal's path when ready; once its input is closed, how often a master spoke before t3.5 had passed.
+    python -m benchmarks.paced_slave BAUD [SILENT_UNIT]
+
+A process of its own, so that the master under test cannot disturb its clock. Answers reads of holding registers and
+writes of one register for every unit but the silent one; a reply is complete at the moment at which its last bit would
+have come when the slave answers t3.5 after the request.
+Says the terminal's path when ready. Once its input is closed, it says as JSON: how many requests came, how many of them
+before t3.5 had passed (`early`), its own mean turnaround with what it was late (`turnaround_s`), when each value was
+written (`written_at`, by value), when the silent unit was asked (`silent_asked_at`, both of `time.perf_counter`) and
+how long it was each time until the next request came (`silent_took_s`).
 """
 
 from __future__ import annotations
@@ -14,25 +20,43 @@ import select
 import sys
 import time
 import tty
+from dataclasses import dataclass, field
 
+from benchmarks.wire_limit import character_s, silence_s
 from edged.chargers.modbus import crc16
 
-BITS_A_CHARACTER = 11
 REQUEST_BYTES = 8
+WRITE_ONE = 6
 SPIN_S = 0.002
 STDIN = 0
 
 
-def character_s(baud: int) -> float:
-    return BITS_A_CHARACTER / baud
+@dataclass(slots=True)
+class Told:
+    requests: int = 0
+    early: int = 0
+    late_s: float = 0.0
+    written_at: dict[int, float] = field(default_factory=dict)
+    silent_asked_at: list[float] = field(default_factory=list)
+    silent_took_s: list[float] = field(default_factory=list)
 
-
-def silence_s(baud: int) -> float:
-    """t3.5 of Modbus over serial line V1.02 §2.5.1.1."""
-    return 3.5 * BITS_A_CHARACTER / baud if baud <= 19_200 else 0.00175
+    def document(self, baud: int) -> str:
+        answered = max(1, self.requests - len(self.silent_asked_at))
+        return json.dumps(
+            {
+                "requests": self.requests,
+                "early": self.early,
+                "turnaround_s": silence_s(baud) + self.late_s / answered,
+                "written_at": self.written_at,
+                "silent_asked_at": self.silent_asked_at,
+                "silent_took_s": self.silent_took_s,
+            }
+        )
 
 
 def reply_to(request: bytes) -> bytes:
+    if request[1] == WRITE_ONE:
+        return request
     count = int.from_bytes(request[4:6])
     body = bytes((request[0], request[1], 2 * count)) + bytes(range(2 * count))
     return body + crc16(body).to_bytes(2, "little")
@@ -47,13 +71,13 @@ def wait_until(moment: float) -> None:
         pass
 
 
-def serve(baud: int) -> None:
+def serve(baud: int, silent_unit: int | None) -> None:
     with contextlib.suppress(PermissionError):  # it stands for hardware, which waits for no scheduler
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     master, slave = os.openpty()
     tty.setraw(slave)
     print(os.ttyname(slave), flush=True)
-    requests = early = 0
+    told = Told()
     ended_at = -1.0
     received = b""
     while True:
@@ -65,14 +89,23 @@ def serve(baud: int) -> None:
         if len(received) < REQUEST_BYTES:
             continue
         request, received = received[:REQUEST_BYTES], received[REQUEST_BYTES:]
-        requests += 1
-        early += arrived - ended_at < 0.95 * silence_s(baud)
+        told.requests += 1
+        if len(told.silent_took_s) < len(told.silent_asked_at):
+            told.silent_took_s.append(arrived - told.silent_asked_at[-1])
+        told.early += arrived - ended_at < 0.95 * silence_s(baud)
+        if request[1] == WRITE_ONE:
+            told.written_at[int.from_bytes(request[4:6])] = arrived
+        if request[0] == silent_unit:
+            told.silent_asked_at.append(arrived)
+            ended_at = arrived + len(request) * character_s(baud)
+            continue
         reply = reply_to(request)
         ended_at = arrived + (len(request) + len(reply)) * character_s(baud) + silence_s(baud)
         wait_until(ended_at)
         os.write(master, reply)
-    print(json.dumps({"requests": requests, "early": early}), flush=True)
+        told.late_s += time.perf_counter() - ended_at
+    print(told.document(baud), flush=True)
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

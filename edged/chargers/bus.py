@@ -34,6 +34,7 @@ from edged.chargers.modbus import (
     Request,
     Table,
     Write,
+    rtu_reply_length,
 )
 from edged.chargers.moments import moment
 from edged.chargers.outage import LineWatch
@@ -299,7 +300,8 @@ class Bus:
         was_online = unit.state is UnitState.ONLINE
         unit.requests += 1
         try:
-            answer = await self._wire.exchange(job.unit_id, job.request, unit.timeout_s)
+            patience_s = unit.patience_s(rtu_reply_length(job.request) * self.spec.character_s)
+            answer = await self._wire.exchange(job.unit_id, job.request, patience_s)
         except ExceptionReply as error:
             unit.exceptions += 1
             self._log_wire(job, str(error))

@@ -143,6 +143,15 @@ class UnitHealth:
             return max(self._first_s, floor, min(self._longest_s, 2 * self._slowest_s))
         return max(floor, min(self._longest_s, max(self._shortest_s, 4 * p95, p95 + 0.06)))
 
+    def patience_s(self, reply_s: float) -> float:
+        """How long to wait for a reply to begin that takes `reply_s` on the wire.
+
+        While the unit is dead its timeout covers the reply as well: trying it costs the others that and no more.
+        """
+        if self.state is not UnitState.DEAD:
+            return self.timeout_s
+        return max(self.response_timeout_s or 0.0, min(self.timeout_s, SHORTEST_TIMEOUT_S), self.timeout_s - reply_s)
+
     def late_window_s(self, waited_s: float, *, was_online: bool) -> float:
         """How long the line is kept free for a late reply after `waited_s` in vain: until twice the slowest turnaround
         seen has passed since the request, and a little where the unit answered until now: it may have become slower.
