@@ -16,6 +16,7 @@ from edged.chargers.meaning import shown
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_terms import Poll, Register, Values, is_text
 from edged.chargers.registers import Kind
+from edged.chargers.word_order import suspects
 
 ENOUGH = 8
 _PLAUSIBLE: Mapping[str, tuple[float, float]] = {"V": (80, 300), "Hz": (45, 65), "degC": (-50, 130), "A": (0, 400)}
@@ -138,6 +139,8 @@ def _maker(profile: DeviceProfile, answers: Answers) -> Iterator[Evidence]:
 
 def _measured(profile: DeviceProfile, answers: Answers) -> Iterator[Evidence]:
     """Values with a unit that can, or cannot, be true."""
+    turned = {each.name: each for each in suspects(answers.registers, answers.words)}
+    yield from (Evidence(str(each), -4) for each in turned.values())
     for name in sorted(answers.values):
         register, value = answers.registers[name], answers.values[name]
         bounds = _PLAUSIBLE.get(register.unit)
@@ -147,7 +150,8 @@ def _measured(profile: DeviceProfile, answers: Answers) -> Iterator[Evidence]:
             continue
         low, high = bounds
         if not low <= value <= high:
-            yield Evidence(f"{name} reads {shown(value)} {register.unit}, which cannot be", -4)
+            if name not in turned:
+                yield Evidence(f"{name} reads {shown(value)} {register.unit}, which cannot be", -4)
         elif register.unit in ("V", "Hz"):
             yield Evidence(f"{name} reads {shown(value)} {register.unit}", 2)
 

@@ -12,7 +12,8 @@ from edged.chargers.modbus import GATEWAY_SILENT, ProtocolError, crc16, split_mb
 
 _READS = range(1, 5)
 _WRITES = frozenset({5, 6, 15, 16})
-_REQUEST_BYTES, _EXCEPTION_BYTES = 8, 5
+_LONG_WRITES = frozenset({15, 16})
+_REQUEST_BYTES, _EXCEPTION_BYTES, _LONG_WRITE_BYTES = 8, 5, 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,16 @@ class Heard:
     is_echoed: bool = False
     is_excused: bool = False
     noise_bytes: int = 0
+
+    @property
+    def speakers(self) -> frozenset[int]:
+        """The units that somebody asked, or that answered somebody."""
+        return self.replies | self.requests
+
+    @property
+    def before_asking(self) -> Heard:
+        """The same, heard while nothing was asked: then every frame is part of somebody else's conversation."""
+        return Heard(requests=self.speakers, noise_bytes=self.noise_bytes)
 
     def __or__(self, other: Heard) -> Heard:
         return Heard(
@@ -52,9 +63,9 @@ def hear_rtu(sent: bytes, received: bytes) -> Heard:
             else:
                 replies.add(received[at])
             at += length
-        elif _is_frame(received, at, _REQUEST_BYTES) and received[at + 1] in _READS:
+        elif (length := _request_at(received, at)) is not None:
             requests.add(received[at])
-            at += _REQUEST_BYTES
+            at += length
         else:
             noise += 1
             at += 1
@@ -102,6 +113,20 @@ def _reply_at(received: bytes, at: int) -> int | None:
         length = _EXCEPTION_BYTES + received[at + 2]
     elif function in _WRITES:
         length = _REQUEST_BYTES
+    else:
+        return None
+    return length if _is_frame(received, at, length) else None
+
+
+def _request_at(received: bytes, at: int) -> int | None:
+    """The length of the request that begins here; a write of one register looks like its reply, and is taken for it."""
+    if len(received) - at < _REQUEST_BYTES:
+        return None
+    function = received[at + 1]
+    if function in _READS:
+        length = _REQUEST_BYTES
+    elif function in _LONG_WRITES:
+        length = _LONG_WRITE_BYTES + received[at + 6]
     else:
         return None
     return length if _is_frame(received, at, length) else None

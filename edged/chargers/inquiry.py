@@ -16,7 +16,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from edged.chargers.hearing import Heard, hear_mbap, hear_rtu
-from edged.chargers.line import INBOX_BYTES, BusSpec, Inbox, LineDown, LineKind, Pipe, open_pipe, pause_until
+from edged.chargers.line import (
+    INBOX_BYTES,
+    BusSpec,
+    Inbox,
+    LineDown,
+    LineKind,
+    Pipe,
+    SerialPipe,
+    open_pipe,
+    pause_until,
+)
 from edged.chargers.modbus import GATEWAY_SILENT, ExceptionReply, NoAnswer, ProtocolError, Read, Table
 from edged.chargers.moments import moment
 from edged.chargers.wire import Wire, wire_over
@@ -26,6 +36,8 @@ LATE_WINDOW_S = 0.05
 """How long a line is listened to after a question that nobody answered."""
 SETTLE_AT_MOST_S = 0.15
 """Also on a line that is never quiet."""
+LISTEN_S = 2.0
+"""How long a serial line is listened to before anything is asked: most masters ask once a second or oftener."""
 LATE_LIMIT_S = 1.0
 """No answer is expected so long after one has given up waiting for it."""
 
@@ -102,6 +114,8 @@ class Inquiry:
     def __init__(self, spec: BusSpec, *, connect: Callable[[BusSpec], Awaitable[Pipe]] = open_pipe) -> None:
         self.spec = spec
         self.hang_ups = 0
+        self.device = ""
+        self.latency_timer_ms: int | None = None
         self._connect = connect
         self._tap: _Tap | None = None
         self._wire: Wire | None = None
@@ -114,13 +128,33 @@ class Inquiry:
     async def open(self) -> None:
         """Raises `LineDown` where the line is not to be had."""
         if self._wire is None:
-            self._tap = _Tap(await self._connect(self.spec))
+            pipe = await self._connect(self.spec)
+            if isinstance(pipe, SerialPipe):
+                self.device, self.latency_timer_ms = pipe.device, pipe.latency_timer_ms
+            self._tap = _Tap(pipe)
             self._wire = wire_over(self._tap, self.spec)
 
     def close(self) -> None:
         if self._wire is not None:
             self._wire.close()
         self._wire = self._tap = None
+
+    async def listen(self, seconds: float) -> Heard:
+        """What is on the line though nothing is asked: another master's conversation. Nothing where others are not to
+        be heard (Modbus TCP). Raises `LineDown`."""
+        if self.spec.kind is LineKind.TCP:
+            return Heard()
+        await self.open()
+        assert self._tap is not None
+        inbox, until = self._tap.inbox, moment() + seconds
+        try:
+            while await inbox.more(until):
+                pass
+        except LineDown:
+            self.close()
+            raise
+        inbox.data.clear()
+        return hear_rtu(b"", self._tap.take()).before_asking
 
     async def ask(
         self, unit_id: int, table: Table, address: int, count: int, *, timeout_s: float, gap_s: float = 0.0

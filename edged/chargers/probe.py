@@ -2,12 +2,13 @@
 
 Owns: what is read and in which order, how an unanswered question is repeated, what is missing. Refuses to know: the
 terminal, the configuration, the other units of the line (`silence` looks for those).
-Invariant: it never writes; a box that must be woken by a write is asked as it is.
+Invariants: it never writes; a box that must be woken by a write is asked as it is; what was read until it was stopped
+stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -22,6 +23,7 @@ from edged.chargers.planning import address_of, unit_of
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_terms import Register, parse_firmware
 from edged.chargers.registers import Value
+from edged.chargers.word_order import Suspicion, suspects
 from edged.domain.hardware import Capability
 from edged.ports import ChargerUnreachable
 
@@ -96,7 +98,8 @@ class Probe:
     """What a charger told. `observed` None: the state register cannot be read, so the daemon would take it as lost.
 
     `cannot`: capabilities of the profile that this very charger does not have, with the reason. `ended`: why not
-    everything was read, empty where it was.
+    everything was read, empty where it was. `heard`: what else was on the line. `suspicions`: registers whose words
+    seem to come in another order than the profile says.
     """
 
     profile: DeviceProfile
@@ -111,6 +114,8 @@ class Probe:
     counts: Counts
     points_present: int | None
     ended: str
+    heard: Heard = field(default_factory=Heard)
+    suspicions: tuple[Suspicion, ...] = ()
 
     @property
     def missing(self) -> tuple[RegisterReading, ...]:
@@ -119,20 +124,29 @@ class Probe:
 
 async def probe(profile: DeviceProfile, inquiry: Inquiry, *, unit_id: int, point: int = 1) -> Probe:
     """Read everything that the profile knows. Raises `Silent`, or `LineDown` where the line cannot be opened."""
-    reader = _Reader(profile, inquiry, unit_id, point)
-    await reader.greet()
-    await reader.read_all()
-    return reader.result()
+    probing = Probing(profile, inquiry, unit_id=unit_id, point=point)
+    await probing.run()
+    return probing.result()
 
 
-class _Reader:
-    """One probe while it runs."""
+class Probing:
+    """One probe while it runs. `tell` hears which register is read next, the how manieth of how many it is."""
 
-    def __init__(self, profile: DeviceProfile, inquiry: Inquiry, unit_id: int, point: int) -> None:
+    def __init__(
+        self,
+        profile: DeviceProfile,
+        inquiry: Inquiry,
+        *,
+        unit_id: int,
+        point: int = 1,
+        tell: Callable[[str, int, int], None] = lambda name, number, count: None,
+    ) -> None:
+        self.heard = Heard()
         self._profile = profile
         self._inquiry = inquiry
         self._unit_id = unit_of(unit_id, profile.points, point)
         self._point = point
+        self._tell = tell
         self._registers = profile.registers_at(None)
         self._told: dict[str, Told] = {}
         self._values: dict[str, Value | None] = {}
@@ -141,10 +155,23 @@ class _Reader:
         least_s = NETWORK_TIMEOUT_S if inquiry.is_network else SERIAL_TIMEOUT_S
         self._timeout_s = max(least_s, profile.bus.response_timeout_s or 0.0)
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is something to make a result of."""
+        return bool(self._counts.round_trips_s)
+
+    async def run(self, *, listen_s: float = 0.0) -> None:
+        """Listen, ask who is there, read everything. Raises as `probe` does."""
+        if listen_s > 0:
+            self._tell("listening", 0, 1)
+            self.heard |= await self._inquiry.listen(listen_s)
+        await self.greet()
+        await self.read_all()
+
     async def greet(self) -> None:
         """Find out whether anybody is there, and which firmware decides on the registers."""
         state = self._state_register
-        heard = Heard()
+        heard = self.heard
         for _ in range(FIRST_TRIES):
             told = await self._ask(state)
             if told.is_alive:
@@ -162,9 +189,11 @@ class _Reader:
 
     async def read_all(self) -> None:
         silences = 0
-        for register in self._in_order():
+        registers = self._in_order()
+        for number, register in enumerate(registers, start=1):
             if register.name in self._told:
                 continue
+            self._tell(register.name, number, len(registers))
             told = await self._read(register)
             silences = 0 if told.is_alive else silences + 1
             if silences == SILENCES_UNTIL_CHECKED:
@@ -173,7 +202,8 @@ class _Reader:
                     self._ended = f"it fell silent at {register.name}, the registers behind it were not read"
                     return
 
-    def result(self) -> Probe:
+    def result(self, *, ended: str = "") -> Probe:
+        """What is known so far. Only where `has_answer`. `ended`: why it was stopped, if it was."""
         profile = self._profile
         answers = Answers(
             registers=self._registers,
@@ -201,7 +231,9 @@ class _Reader:
             cannot=cannot,
             counts=self._counts,
             points_present=present if isinstance(present, int) else None,
-            ended=self._ended,
+            ended=self._ended or ended,
+            heard=self.heard,
+            suspicions=suspects(answers.registers, answers.words),
         )
 
     @property
@@ -269,6 +301,7 @@ class _Reader:
             gap_s=self._profile.bus.min_gap_s,
         )
         self._counts.note(told)
+        self.heard |= Heard(requests=told.heard.requests, noise_bytes=told.heard.noise_bytes)
         return told
 
 

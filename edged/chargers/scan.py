@@ -3,8 +3,9 @@
 Owns: the order in which unit ids and line settings are tried, how long an answer is waited for, reading what tells
 profiles apart, every address once. Refuses to know: the terminal, the configuration.
 
-Invariants: it never writes; a reply that comes too late is heard and its unit asked again with more patience; what was
-found stays in `Scan.found` whenever it is cancelled; the time it may take is known before (`longest_s`).
+Invariants: it never writes, and asks nothing before it has listened whether somebody else does; a reply that comes too
+late is heard and its unit asked again with more patience; what was found stays in `Scan.found` whenever it is
+cancelled; the time it may take is known before (`longest_s`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from edged.chargers.factory import why_not
 from edged.chargers.fit import Answers, Fit, Verdict, is_state_known, judge
 from edged.chargers.hearing import Heard
-from edged.chargers.inquiry import SETTLE_AT_MOST_S, Inquiry, Told
+from edged.chargers.inquiry import LISTEN_S, SETTLE_AT_MOST_S, Inquiry, Told
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.meaning import shown
 from edged.chargers.modbus import Table
@@ -103,7 +104,7 @@ class Scan:
     """One scan: `lines` are the same line with different settings, of which the first that works is kept.
 
     `done`: the ids that were asked. `working`: the settings at which somebody answered. `heard`: everything that was
-    on the line.
+    on the line. `before`: what was on it before anything was asked, with any of its settings.
     """
 
     lines: Sequence[BusSpec]
@@ -112,6 +113,10 @@ class Scan:
     tell: Callable[[Progress], None] = lambda progress: None
     found: list[FoundUnit] = field(default_factory=list)
     heard: Heard = field(default_factory=Heard)
+    before: Heard = field(default_factory=Heard)
+    latency_timer_ms: int | None = None
+    listen_s: float = field(default_factory=lambda: LISTEN_S)
+    listened: set[BusSpec] = field(default_factory=set)
     asked: int = 0
     done: set[int] = field(default_factory=set)
     doubts_left: int = MOST_DOUBTS
@@ -124,7 +129,8 @@ class Scan:
         first_s = NETWORK_FIRST_S if self.lines[0].kind is not LineKind.SERIAL else SERIAL_FIRST_S
         late_s = 0.0 if self.lines[0].kind is LineKind.TCP else SETTLE_AT_MOST_S
         questions = len(self.ids) + MOST_DOUBTS / len(self.lines)
-        return sum(questions * (first_s + late_s + QUESTION_BYTES * spec.character_s) for spec in self.lines)
+        asking_s = sum(questions * (first_s + late_s + QUESTION_BYTES * spec.character_s) for spec in self.lines)
+        return asking_s + (0.0 if self.lines[0].kind is LineKind.TCP else self.listen_s * len(self.lines))
 
     async def run(self) -> None:
         """Search, then identify. Raises `LineDown` where the line cannot be opened, or not again."""
@@ -145,6 +151,8 @@ class Scan:
         inquiry = Inquiry(spec)
         try:
             await inquiry.open()
+            self.latency_timer_ms = inquiry.latency_timer_ms
+            await self._listen(inquiry)
             units = await self._answering(inquiry, ids)
             for unit_id, told in units.items():
                 self._tell(spec, unit_id, "reading")
@@ -152,6 +160,15 @@ class Scan:
         finally:
             self.hang_ups += inquiry.hang_ups
             inquiry.close()
+
+    async def _listen(self, inquiry: Inquiry) -> None:
+        """Once; and at the other settings too where there was something that only the right one makes sense of."""
+        is_senseless = self.before.noise_bytes > 0 and not self.before.requests
+        if not self.listened or (is_senseless and inquiry.spec not in self.listened):
+            self.listened.add(inquiry.spec)
+            self._tell(inquiry.spec, self.ids[0], "listening before asking")
+            self.before |= await inquiry.listen(self.listen_s)
+            self.heard |= Heard(requests=self.before.requests)
 
     async def _answering(self, inquiry: Inquiry, ids: Sequence[int]) -> dict[int, Told]:
         """Who answers, by unit id; entered into `found` at once, so that nothing is lost with Ctrl-C."""

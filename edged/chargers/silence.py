@@ -1,23 +1,28 @@
 """Why a charger does not answer: what was on the line instead, who else is there, and what to check in which order.
 
-Owns: the search for other units, the installer's list of causes. Refuses to know: the terminal.
+Owns: the search for other units and other settings of the line, the installer's list of causes. Refuses to know: the
+terminal.
 Invariant: what was seen decides the order; nothing is called the cause that was not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edged.chargers.hearing import Heard
 from edged.chargers.inquiry import Inquiry
-from edged.chargers.line import BusSpec, LineKind
+from edged.chargers.line import BusSpec, LineKind, Pipe, open_pipe
 from edged.chargers.modbus import Table
 from edged.chargers.planning import unit_of
 from edged.chargers.profile import DeviceProfile
 
 SERIAL_LOOK_S, NETWORK_LOOK_S = 0.25, 0.5
+OTHER_SETTING_TRIES = 2
+"""The first question at another speed may be spoilt by what the old one has left in a receiver."""
+_SPEEDS = (9600, 19_200, 38_400, 57_600, 115_200)
+_PARITIES = ("none", "even", "odd")
 _POWER = "power: does the charger have its supply, and does its lamp show it? Some need a minute after power-on"
 _WIRES = "wires: swap A and B (makers disagree on which is which), and connect the grounds"
 _ENDS = "termination: 120 ohms at both ends of the line and nowhere else, no star"
@@ -37,6 +42,7 @@ _ON_NETWORK = (1, 255, 0, 2, 3, 180, 200, 247)
 class Clue(StrEnum):
     """What was on the line, the most telling first."""
 
+    OTHER_SETTING = "it answers at another speed or parity"
     LATE = "it answers too late"
     OTHER_UNIT = "another unit answers"
     OTHER_MASTER = "another master speaks on the line"
@@ -49,12 +55,14 @@ class Clue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """`seen` is a sentence about what came; `checks` what to look at, in this order."""
+    """`seen` is a sentence about what came; `checks` what to look at, in this order. `answers_at`: the settings of the
+    line at which the charger was found to answer."""
 
     clue: Clue
     seen: str
     other_units: tuple[int, ...]
     checks: tuple[str, ...]
+    answers_at: BusSpec | None = None
 
 
 async def look_for_others(inquiry: Inquiry, *, except_for: int, also: Sequence[int] = ()) -> Heard:
@@ -72,11 +80,73 @@ async def look_for_others(inquiry: Inquiry, *, except_for: int, also: Sequence[i
     return heard
 
 
-def explain(profile: DeviceProfile, spec: BusSpec, *, unit_id: int, point: int, heard: Heard, hung_up: bool) -> Silence:
-    """What was heard, in words. `hung_up`: the other side closed the connection when it was asked."""
+def other_settings(profile: DeviceProfile, spec: BusSpec) -> Iterator[BusSpec]:
+    """The same serial line as it might be set: as the charger comes, another parity, other usual speeds."""
+    rules = profile.bus
+    tried = {(spec.baudrate, spec.parity, spec.stopbits)}
+    order = [(rules.baudrate, rules.parity, rules.stopbits)]
+    order += [(spec.baudrate, parity, stopbits) for parity in _PARITIES for stopbits in (1, 2)]
+    order += [(baudrate, parity, 1) for baudrate in _SPEEDS for parity in _PARITIES[:2]]
+    for setting in order:
+        if setting not in tried:
+            tried.add(setting)
+            baudrate, parity, stopbits = setting
+            yield replace(spec, baudrate=baudrate, parity=parity, stopbits=stopbits)
+
+
+async def find_setting(
+    profile: DeviceProfile,
+    spec: BusSpec,
+    *,
+    unit_id: int,
+    heard: Heard,
+    tell: Callable[[BusSpec], None] = lambda spec: None,
+    connect: Callable[[BusSpec], Awaitable[Pipe]] = open_pipe,
+) -> BusSpec | None:
+    """The settings of the serial line at which the unit answers; None where it does at none, or where what was heard
+    says that the settings are right. Raises `LineDown` where the line cannot be opened."""
+    if spec.kind is not LineKind.SERIAL or heard.speakers:
+        return None
+    register = profile.registers[profile.state.register][0]
+    for other in other_settings(profile, spec):
+        tell(other)
+        inquiry = Inquiry(other, connect=connect)
+        try:
+            for _ in range(OTHER_SETTING_TRIES):
+                words = register.codec.words
+                told = await inquiry.ask(unit_id, register.table, register.address, words, timeout_s=SERIAL_LOOK_S)
+                if told.is_alive:
+                    return other
+        finally:
+            inquiry.close()
+    return None
+
+
+def explain(
+    profile: DeviceProfile,
+    spec: BusSpec,
+    *,
+    unit_id: int,
+    point: int,
+    heard: Heard,
+    hung_up: bool,
+    answers_at: BusSpec | None = None,
+) -> Silence:
+    """What was heard, in words. `hung_up`: the other side closed the connection when it was asked. `answers_at`: what
+    `find_setting` found."""
     asked = unit_of(unit_id, profile.points, point)
     others = tuple(sorted(heard.replies - {asked}))
     clue = Clue.LATE if asked in heard.replies else _clue(heard, others, hung_up=hung_up)
+    if answers_at is not None:
+        clue = Clue.OTHER_SETTING
+        right = f"write baudrate: {answers_at.baudrate}, parity: {answers_at.parity}, stopbits: {answers_at.stopbits}"
+        return Silence(
+            clue=clue,
+            seen=f"it answers at {setting_words(answers_at)}",
+            other_units=(),
+            checks=(f"speed and parity: {right} for this line, or set the charger to {setting_words(spec)}",),
+            answers_at=answers_at,
+        )
     return Silence(
         clue=clue,
         seen=_seen(clue, heard, others),
@@ -87,10 +157,15 @@ def explain(profile: DeviceProfile, spec: BusSpec, *, unit_id: int, point: int, 
     )
 
 
+def setting_words(spec: BusSpec) -> str:
+    """Speed, bits, parity and stop bits of a serial line."""
+    return f"{spec.baudrate} baud, 8{spec.parity[0].upper()}{spec.stopbits}"
+
+
 def line_words(spec: BusSpec) -> str:
     """The line as an installer says it."""
     if spec.kind is LineKind.SERIAL:
-        return f"{spec.port} at {spec.baudrate} baud, 8{spec.parity[0].upper()}{spec.stopbits}"
+        return f"{spec.port} at {setting_words(spec)}"
     how = "Modbus TCP" if spec.kind is LineKind.TCP else "RTU over TCP"
     host = f"[{spec.host}]" if ":" in spec.host else spec.host
     return f"{host}:{spec.tcp_port}, {how}"
@@ -128,6 +203,8 @@ def _seen(clue: Clue, heard: Heard, others: Sequence[int]) -> str:
             return "only our own question came back (the adapter's echo), nobody answered it"
         case Clue.NOTHING:
             return "not a single byte came back"
+        case Clue.OTHER_SETTING:
+            return "it answers with other settings of the line"
 
 
 def _serial_checks(
@@ -136,7 +213,7 @@ def _serial_checks(
     rules = profile.bus
     wanted = f"{rules.baudrate} baud, 8{rules.parity[0].upper()}{rules.stopbits}"
     if spec.kind is LineKind.SERIAL:
-        here = f"{spec.baudrate} baud, 8{spec.parity[0].upper()}{spec.stopbits}"
+        here = setting_words(spec)
         same = "as it is here" if here == wanted else f"here it is {here}"
         speed = f"speed: {profile.name} comes with {wanted}, {same}; edged scan tries other speeds"
     else:

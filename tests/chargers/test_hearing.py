@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.chargers.hearing import Heard, hear_mbap, hear_rtu
-from edged.chargers.modbus import Read, Table, mbap_frame, rtu_frame
+from edged.chargers.modbus import Read, Table, Write, mbap_frame, rtu_frame
 
 QUESTION = rtu_frame(5, Read(table=Table.HOLDING, address=0, count=1).pdu)
 
@@ -26,6 +26,17 @@ def test_our_own_question_is_an_echo_and_no_other_master():
 def test_a_question_that_is_not_ours_comes_from_another_master():
     theirs = rtu_frame(9, Read(table=Table.INPUT, address=5, count=14).pdu)
     assert hear_rtu(QUESTION, theirs + reply(9, *range(14))) == Heard(requests=frozenset({9}), replies=frozenset({9}))
+
+
+def test_a_long_write_of_another_master_is_a_question():
+    written = Write(table=Table.HOLDING, address=5, values=(1, 2, 3), multiple=True)
+    bits = rtu_frame(8, bytes((15, 0, 0, 0, 10, 2, 0xFF, 3)))
+    assert hear_rtu(b"", rtu_frame(9, written.pdu) + bits) == Heard(requests=frozenset({8, 9}))
+
+
+def test_before_anything_is_asked_every_frame_belongs_to_somebody_else():
+    heard = hear_rtu(b"", reply(3, 1) + QUESTION + b"\x00")
+    assert heard.before_asking == Heard(requests=frozenset({3, 5}), noise_bytes=1)
 
 
 def test_a_refusal_is_a_reply_but_a_gateways_excuse_is_none():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import termios
+from contextlib import suppress
 from time import perf_counter
 
 import pytest
 
 from edged.chargers.fit import Verdict
+from edged.chargers.hearing import Heard
 from edged.chargers.inquiry import Inquiry
 from edged.chargers.library import load_profile
-from edged.chargers.line import BusSpec, LineDown, LineKind
+from edged.chargers.line import BusSpec, LineDown, LineKind, open_pipe
 from edged.chargers.modbus import Read, Table, rtu_frame
-from edged.chargers.probe import Probe, Silent, probe
-from edged.chargers.silence import Clue, Silence, explain, look_for_others
+from edged.chargers.probe import Probe, Probing, Silent, probe
+from edged.chargers.silence import Clue, Silence, explain, find_setting, look_for_others, other_settings
 from edged.domain.hardware import Capability, ChargerState
 from tests.fakes.probing import ESP32, cells
 
@@ -255,3 +259,106 @@ async def test_a_line_that_is_not_there_is_the_lines_fault(tmp_path):
     with pytest.raises(LineDown) as caught:
         await asked(BusSpec(kind=LineKind.SERIAL, port=str(tmp_path / "none")))
     assert caught.value.__cause__.errno == errno.ENOENT
+
+
+# --- settings that look wrong -----------------------------------------------------------------------------------------
+
+
+async def test_another_master_is_heard_before_anything_is_asked(pty_slave):
+    pty_slave.units.registers = {1: cells("esp32-evse", ESP32)}
+    theirs = rtu_frame(200, Read(table=Table.INPUT, address=5, count=14).pdu)
+    asyncio.get_running_loop().call_later(0.05, pty_slave.send, theirs)
+    inquiry = Inquiry(pty_slave.spec())
+    probing = Probing(PROFILE, inquiry, unit_id=1)
+    try:
+        await probing.run(listen_s=0.3)
+    finally:
+        inquiry.close()
+    told = probing.result()
+    assert told.heard.requests == {200}
+    assert told.missing == ()
+
+
+async def test_a_charger_that_answers_at_another_speed_is_found_there(quick, pty_slave):
+    """The pty knows how fast its port was opened, and its charger is deaf to other speeds."""
+    pty_slave.units.registers = {1: cells("esp32-evse", ESP32)}
+
+    def hear_at_its_speed(number, frame, normal):
+        return None if termios.tcgetattr(pty_slave._slave)[4] == termios.B38400 else []
+
+    pty_slave.units.twist = hear_at_its_speed
+    spec = pty_slave.spec(baudrate=9600)
+    tried: list[BusSpec] = []
+    found = await find_setting(PROFILE, spec, unit_id=1, heard=Heard(), tell=tried.append)
+    assert found is not None
+    assert (found.baudrate, found.parity) == (38_400, "none")
+    assert spec not in tried
+    why = explain(PROFILE, spec, unit_id=1, point=1, heard=Heard(), hung_up=False, answers_at=found)
+    assert why.seen == "it answers at 38400 baud, 8N1"
+    assert why.checks[0].startswith("speed and parity: write baudrate: 38400, parity: none, stopbits: 1")
+
+
+async def test_a_charger_that_answers_with_another_parity_is_found_there(quick, pty_slave):
+    """A pty has no parity bit: what the line would be opened with is asked of the one who opens it."""
+    pty_slave.units.registers = {1: cells("esp32-evse", ESP32)}
+    parities: list[str] = []
+
+    async def connect(spec):
+        parities.append(spec.parity)
+        pty_slave.units.twist = None if spec.parity == "even" else lambda number, frame, normal: []
+        return await open_pipe(spec)
+
+    spec = pty_slave.spec(baudrate=9600)
+    found = await find_setting(PROFILE, spec, unit_id=1, heard=Heard(), connect=connect)
+    assert found is not None
+    assert (found.baudrate, found.parity) == (9600, "even")
+    assert len(parities) <= 5
+
+
+async def test_no_other_setting_is_tried_where_frames_came_with_this_one(pty_slave):
+    assert await find_setting(PROFILE, pty_slave.spec(), unit_id=1, heard=Heard(replies=frozenset({4}))) is None
+    assert pty_slave.units.requests == []
+
+
+def test_every_usual_setting_is_tried_once_the_chargers_own_first():
+    spec = BusSpec(kind=LineKind.SERIAL, port="/dev/a", baudrate=9600)
+    profile = load_profile("heidelberg-energy-control")
+    order = [(each.baudrate, each.parity, each.stopbits) for each in other_settings(profile, spec)]
+    assert order[0] == (19_200, "even", 1)
+    assert len(order) == len(set(order)) == 13
+    assert (9600, "none", 1) not in order
+
+
+async def test_words_in_the_other_order_are_told_with_both_values(tcp_slave):
+    registers = cells("esp32-evse", ESP32)
+    for at in (207, 209, 211, 400):
+        registers[at], registers[at + 1] = registers[at + 1], registers[at]
+    tcp_slave.units.registers = {1: registers}
+    told = await asked(tcp_slave.spec())
+    assert [str(each) for each in told.suspicions] == [
+        "uptime reads 3.0874e+08 s, and 4711 s with its words in the other order",
+        "voltage_l1 reads 2.28668e+06 V, and 231.5 V with its words in the other order",
+        "voltage_l2 reads 2.12284e+06 V, and 229 V with its words in the other order",
+        "voltage_l3 reads 2.18838e+06 V, and 230 V with its words in the other order",
+    ]
+    assert set(map(str, told.suspicions)) <= set(told.fit.against)
+
+
+async def test_what_was_read_until_it_was_stopped_stays(tcp_slave):
+    tcp_slave.units.registers = {1: cells("esp32-evse", ESP32)}
+    reached: asyncio.Event = asyncio.Event()
+    inquiry = Inquiry(tcp_slave.spec())
+    probing = Probing(
+        PROFILE, inquiry, unit_id=1, tell=lambda name, number, count: reached.set() if number == 9 else None
+    )
+    assert not probing.has_answer
+    task = asyncio.create_task(probing.run())
+    await reached.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    inquiry.close()
+    told = probing.result(ended="stopped")
+    assert told.ended == "stopped"
+    assert sum(each.words is not None for each in told.readings) >= 7
+    assert told.missing[-1].error == "was not read"

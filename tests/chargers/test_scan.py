@@ -12,9 +12,10 @@ from edged.chargers.hearing import Heard
 from edged.chargers.inquiry import Told
 from edged.chargers.library import load_profile
 from edged.chargers.line import BusSpec, LineDown, LineKind
-from edged.chargers.modbus import ExceptionReply, Table
+from edged.chargers.modbus import ExceptionReply, Read, Table, rtu_frame
 from edged.chargers.planning import address_of
 from edged.chargers.scan import PATIENT_S, FoundUnit, Scan, identify, serial_settings, unit_ids
+from tests.chargers.conftest import PtySlave
 from tests.fakes.probing import ESP32, cells
 from tests.fakes.register_sheets import NAMES, Sheet
 from tests.fakes.shipped_profiles import MODBUS_NAMES
@@ -27,6 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for who is not there, and nobody rests between questions."""
     for name, value in (("SERIAL_FIRST_S", 0.04), ("NETWORK_FIRST_S", 0.1), ("SERIAL_SHORTEST_S", 0.03), ("GAP_S", 0)):
         monkeypatch.setattr(f"edged.chargers.scan.{name}", value)
+    monkeypatch.setattr("edged.chargers.scan.LISTEN_S", 0.03)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_WINDOW_S", 0.01)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
 
@@ -140,6 +142,59 @@ async def test_a_server_that_hangs_up_on_strangers_is_connected_to_again(tcp_sla
     scan = await scanned(scan_of(tcp_slave.spec(), profiles=()))
     assert [unit.unit_id for unit in scan.found] == [3]
     assert scan.hang_ups == 7
+
+
+THEIRS = rtu_frame(77, Read(table=Table.INPUT, address=5, count=14).pdu)
+
+
+class Chatterer:
+    """Another master, heard as long as nobody is found; it asks its unit 77, which does not answer."""
+
+    def __init__(self, slave: PtySlave, every_s: float = 0.01) -> None:
+        self._slave = slave
+        self._every_s = every_s
+        self._talk()
+
+    def _talk(self) -> None:
+        self._slave.send(THEIRS)
+        self._timer = asyncio.get_running_loop().call_later(self._every_s, self._talk)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
+async def test_another_master_is_heard_before_anything_is_asked(pty_slave):
+    scan = scan_of(pty_slave.spec(), profiles=())
+    scan.listen_s = 0.3
+    asked_before: list[int] = []
+    scan.tell = lambda progress: asked_before.append(len(pty_slave.units.requests))
+    chatterer = Chatterer(pty_slave)
+    try:
+        await scan.run()
+    finally:
+        chatterer.stop()
+    assert asked_before[0] == asked_before[1] == 0
+    assert scan.before.requests == {77}
+    assert 77 in scan.heard.requests
+
+
+async def test_a_quiet_line_is_listened_to_once_a_noisy_one_at_each_of_its_settings(pty_slave):
+    lines = [pty_slave.spec(baudrate=baudrate) for baudrate in (9600, 19_200, 38_400)]
+    quiet = await scanned(scan_of(*lines, ids=range(1, 3), profiles=()))
+    assert quiet.listened == {lines[0]}
+    noisy = scan_of(*lines, ids=range(1, 3), profiles=())
+    noisy.listen_s = 0.3
+    asyncio.get_running_loop().call_later(0.1, pty_slave.send, b"\xf8\x00\xf8")
+    await noisy.run()
+    assert noisy.before.noise_bytes == 3
+    assert noisy.listened == set(lines)
+
+
+async def test_a_modbus_tcp_line_is_not_listened_to_nobody_else_is_heard_there(tcp_slave):
+    scan = scan_of(tcp_slave.spec(), ids=range(1, 2), profiles=())
+    scan.listen_s = 1e6
+    await scan.run()
+    assert scan.before == Heard()
 
 
 async def test_the_setting_that_works_is_kept_and_no_other_is_tried(pty_slave):
