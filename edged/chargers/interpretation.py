@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edged.chargers.profile import DeviceProfile, FaultRule, TokenFormat, TokenReader
 from edged.chargers.profile_terms import Condition, Register, Relation, Values, first_that_holds
-from edged.chargers.registers import Value
+from edged.chargers.registers import Kind, Value
 from edged.domain.hardware import (
     WITHOUT_VEHICLE,
     WITHOUT_WORD,
@@ -63,7 +63,7 @@ def interpret(profile: DeviceProfile, registers: Mapping[str, Register], values:
         operative=profile.availability.side(values, registers) if profile.availability is not None else None,
         permit_charging=_permit(profile, registers, values, limit_a),
         limit_a=limit_a,
-        meter=read_meter(profile, values),
+        meter=read_meter(profile, registers, values),
     )
 
 
@@ -102,11 +102,12 @@ def _permit(
     return limit_a >= profile.limit.min_a
 
 
-def read_meter(profile: DeviceProfile, values: Values) -> Meter:
+def read_meter(profile: DeviceProfile, registers: Mapping[str, Register], values: Values) -> Meter:
     """The meter's values; None where a register has none."""
     meter = profile.meter
     return Meter(
         energy_wh=_sum(values, meter.energy_wh),
+        energy_ends_wh=_end_of(registers, meter.energy_wh),
         power_w=_sum(values, meter.power_w),
         current_a=Phases(*(_number(values, name) for name in meter.current_a)),
         voltage_v=Phases(*(_number(values, name) for name in meter.voltage_v)),
@@ -114,6 +115,15 @@ def read_meter(profile: DeviceProfile, values: Values) -> Meter:
         temperature_c=_number(values, meter.temperature_c),
         soc_pct=_number(values, meter.soc_pct),
     )
+
+
+def _end_of(registers: Mapping[str, Register], names: tuple[str, ...]) -> float | None:
+    """What a register that is full counts as when it begins at 0 again; of a sum each part overflows by itself."""
+    register = registers.get(names[0]) if len(names) == 1 else None
+    if register is None or register.codec.kind is not Kind.UNSIGNED:
+        return None
+    _, highest = register.codec.raw_range
+    return round((highest + 1) * register.codec.scale, 9)
 
 
 def capabilities_of(profile: DeviceProfile, values: Values) -> frozenset[Capability]:

@@ -6,7 +6,7 @@ stops being one with its next word · unplugging ends the session that it belong
 
 from __future__ import annotations
 
-from edged.domain import metering, transaction
+from edged.domain import energy_register, metering, transaction
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
 from edged.domain.hardware import (
@@ -64,7 +64,18 @@ def _look(draft: Draft, connector: Connector, event: ConnectorObserved) -> None:
     before_plugged, before_blocked = connector.plugged, connector.blocked
     if connector.offline_since_s is not None:
         draft.announce("connector.link", event.connector, online=True, reason="")
-    connector = draft.change(event.connector, **_facts(connector, event.observation))
+    seen = event.observation
+    energy, turned = energy_register.read(connector, seen.meter, seen.read_at)
+    connector = draft.change(event.connector, **_facts(connector, seen), **energy)
+    if turned is not None:
+        draft.announce(
+            "connector.meter_turned",
+            event.connector,
+            turn=turned.turn,
+            before_wh=turned.before_wh,
+            after_wh=turned.after_wh,
+            reported_wh=connector.energy_wh,
+        )
     if connector.blocked and not before_blocked:
         metering.update(draft, connector.number, Trigger.ABNORMAL_CONDITION)
     if before_plugged and not connector.plugged:
@@ -90,7 +101,6 @@ def _facts(connector: Connector, seen: Observation) -> dict[str, object]:
         "observed_at_s": seen.read_at.monotonic_s,
         "observed_at": seen.read_at.utc,
         "meter": seen.meter,
-        **metering.register(connector, seen.meter.energy_wh),
     }
 
 

@@ -120,9 +120,13 @@ class Phases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """One reading of a charger's meter. `energy_wh` is the lifetime register; None = unknown, never 0."""
+    """One reading of a charger's meter. `energy_wh` is the lifetime register; None = unknown, never 0.
+
+    `energy_ends_wh`: where the register begins at 0 again, None where that is not known.
+    """
 
     energy_wh: float | None = None
+    energy_ends_wh: float | None = None
     power_w: float | None = None
     current_a: Phases = field(default_factory=Phases)
     voltage_v: Phases = field(default_factory=Phases)

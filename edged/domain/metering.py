@@ -1,6 +1,6 @@
-"""What is sampled, when, and the energy register as we report it. 1.6 §3.16, 2.x J01, J02.
+"""What is sampled, and when. 1.6 §3.16, 2.x J01, J02. The register itself is `energy_register`'s.
 
-Invariants: a stale reading is never sampled · the reported register never runs backwards · one aligned slot is
+Invariants: a stale reading is never sampled, and none gets a newer time than it has · one aligned slot is
 sampled once · Transaction.Begin and Transaction.End are never thinned out · the numbers of a transaction's records
 have no gap: what is given up for want of room has never had one.
 """
@@ -21,7 +21,6 @@ from edged.domain.types import Now
 STALE_AFTER_S = 15.0
 KEEP_ENERGY_WH = 250.0
 KEEP_TIME_S = 60.0
-LOWER_READINGS_TO_BELIEVE = 3
 DAY_S = 86_400
 ALIGNED_LATE_S = 10
 MAX_QUEUED = 5_000
@@ -37,24 +36,7 @@ ALWAYS = frozenset(
 )
 """Updates that come once in a transaction at most, and say what no later one says again."""
 
-# --- the register
-
-
-def register(connector: Connector, raw_wh: float | None) -> dict[str, float | int | None]:
-    """New values of the connector's energy facts for one good raw reading.
-
-    A lower reading is not believed at once (a corrupt word, a meter that starts); when it stays lower, the meter was
-    replaced or has overflown, and the difference is added from then on.
-    """
-    if raw_wh is None or not math.isfinite(raw_wh) or raw_wh < 0:
-        return {}
-    last = connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh
-    reported = raw_wh + connector.energy_offset_wh
-    if last is None or reported >= last:
-        return {"energy_wh": reported, "lower_readings": 0}
-    if connector.lower_readings + 1 < LOWER_READINGS_TO_BELIEVE:
-        return {"energy_wh": last, "lower_readings": connector.lower_readings + 1}
-    return {"energy_wh": last, "energy_offset_wh": last - raw_wh, "energy_kept_wh": last, "lower_readings": 0}
+# --- what is recent
 
 
 def fresh(connector: Connector, now: Now) -> bool:
@@ -66,6 +48,12 @@ def fresh(connector: Connector, now: Now) -> bool:
     )
 
 
+def register_fresh(connector: Connector, now: Now) -> bool:
+    """The same of the register, which a charger may leave out while it tells the rest, or tell and not be believed."""
+    at = connector.energy_at
+    return fresh(connector, now) and at is not None and now.monotonic_s - at.monotonic_s <= STALE_AFTER_S
+
+
 # --- samples
 
 
@@ -74,7 +62,10 @@ def sample(station: Station, number: int, key: str, context: SampleContext, now:
     connector = station.connectors[number]
     if not fresh(connector, now):
         return None
-    values = tuple(value for name in _named(station, key) for value in _values(connector, name))
+    names = _named(station, key)
+    if not register_fresh(connector, now):
+        names = tuple(name for name in names if name is not Measurand.ENERGY)
+    values = _all(connector, names)
     return Sample(station.stamp(now), context, values) if values else None
 
 
@@ -307,13 +298,26 @@ def lost_end(station: Station, transaction: Transaction) -> tuple[Sample, ...]:
 
 
 def edge_samples(station: Station, number: int, context: SampleContext, now: Now, *keys: str) -> tuple[Sample, ...]:
-    """Transaction.Begin or Transaction.End of every measurand that the keys name (none: those of the end)."""
+    """Transaction.Begin or Transaction.End of every measurand that the keys name (none: those of the end).
+
+    A register that is old still stands where it was, and says so by the time at which it was read (or was told since);
+    nothing else that is old is known any more.
+    """
     connector = station.connectors[number]
     names = _named(station, *(keys or IN_END))
-    if not fresh(connector, now):  # the register still stands where it was; nothing else is known any more
+    at = station.stamp(now)
+    if not register_fresh(connector, now) and (not fresh(connector, now) or Measurand.ENERGY in names):
         names = tuple(name for name in names if name is Measurand.ENERGY)
-    values = tuple(value for name in names for value in _values(connector, name))
-    return (Sample(station.stamp(now), context, values),) if values else ()
+        running = station.running(number)
+        told = tuple(sample.at for sample in running.samples) if running is not None else ()
+        read = () if connector.energy_at is None else (station.stamp(connector.energy_at),)
+        at = max((*told, *read), key=lambda stamp: stamp.utc, default=at)
+    values = _all(connector, names)
+    return (Sample(at, context, values),) if values else ()
+
+
+def _all(connector: Connector, names: tuple[Measurand, ...]) -> tuple[SampledValue, ...]:
+    return tuple(value for name in names for value in _values(connector, name))
 
 
 # --- what a power cut leaves
@@ -323,7 +327,7 @@ def _keep(draft: Draft, number: int) -> None:
     """Store the register once it has moved enough, or time has passed: what StopTransaction(PowerLoss) will say."""
     transaction = draft.station.running(number)
     connector = draft.station.connectors[number]
-    if transaction is None or connector.energy_wh is None or not fresh(connector, draft.now):
+    if transaction is None or connector.energy_wh is None or not register_fresh(connector, draft.now):
         return
     moved_wh = connector.energy_wh - transaction.kept_meter_wh
     age_s = (draft.now.utc - transaction.kept_at.utc).total_seconds()

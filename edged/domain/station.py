@@ -57,6 +57,17 @@ class ToldLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Readings of a register that follow from one another, but not from the one that was believed before them."""
+
+    first_wh: float
+    last_wh: float
+    since: Now
+    at: Now
+    readings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connector:
     """The facts of one connector.
 
@@ -67,7 +78,8 @@ class Connector:
     has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
     an unlock command releases it (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
     charging profiles allow at the step's time (None: they say nothing). `energy_wh` is the register as we report it:
-    never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that.
+    never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that. `energy_at`:
+    when it was read last and believed, `energy_moved_at` when it grew last, `energy_doubt` readings not believed yet.
     """
 
     layout: ConnectorLayout
@@ -104,7 +116,9 @@ class Connector:
     energy_wh: float | None = None
     energy_offset_wh: float = 0.0
     energy_kept_wh: float | None = None
-    lower_readings: int = 0
+    energy_at: Now | None = None
+    energy_moved_at: Now | None = None
+    energy_doubt: Doubt | None = None
 
     @property
     def number(self) -> int:

@@ -24,9 +24,8 @@ from edged.domain.effects import (
 from edged.domain.events import Tick
 from edged.domain.hardware import ChargerState, Measurand, Meter, Phases, Quality
 from edged.domain.policy import Trigger
-from edged.domain.station import Connector
 from edged.domain.types import Stamp
-from tests.fakes.site import POLICY, START, Site, layout
+from tests.fakes.site import POLICY, START, Site
 
 LISTS = "MeterValuesSampledData", "MeterValuesAlignedData", "StopTxnSampledData", "StopTxnAlignedData"
 
@@ -38,39 +37,6 @@ def samples(effects: object) -> list[TransactionRecord | MeterRecord]:
         if isinstance(e, Enqueue)
         and (isinstance(e.record, MeterRecord) or (isinstance(e.record, TransactionRecord) and e.record.samples))
     ]
-
-
-# --- the register
-
-
-@given(st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.none(), max_size=30))
-def test_whatever_the_meter_says_the_reported_register_never_runs_backwards(readings: list[float | None]) -> None:
-    connector = Connector(layout=layout(1), capabilities=frozenset())
-    for raw_wh in readings:
-        before = connector.energy_wh
-        connector = replace(connector, **metering.register(connector, raw_wh))  # type: ignore[arg-type]
-        if before is not None:
-            assert connector.energy_wh is not None and connector.energy_wh >= before
-        assert connector.energy_wh is None or math.isfinite(connector.energy_wh)
-
-
-def test_one_lower_reading_is_not_believed() -> None:
-    site = Site.build(1)
-    site.look(1, ChargerState.AVAILABLE, meter=Meter(energy_wh=3.0))
-    site.look(1, ChargerState.AVAILABLE, meter=Meter(energy_wh=1001.0))
-    assert site.connector(1).energy_wh == 1001.0
-    assert site.connector(1).energy_offset_wh == 0.0
-
-
-@pytest.mark.req("16-MV-07")
-def test_a_replaced_meter_goes_on_where_the_old_one_stopped() -> None:
-    site = Site.build(1)
-    for raw_wh in (2.0, 2.0, 2.0, 12.0):
-        site.look(1, ChargerState.AVAILABLE, meter=Meter(energy_wh=raw_wh))
-    assert site.connector(1).energy_wh == 1010.0
-    site.restart()
-    site.look(1, ChargerState.AVAILABLE, meter=Meter(energy_wh=15.0))
-    assert site.connector(1).energy_wh == 1013.0
 
 
 # --- periodic
@@ -221,6 +187,47 @@ def test_a_clock_that_is_not_trusted_has_no_grid() -> None:
     assert not samples(site.wait(30))
     site.trust()
     assert samples(site.wait(6))
+
+
+# --- the register has a time of its own
+
+
+@pytest.mark.parametrize("energy_wh", [None, math.nan, -1.0, 4_000_000.0], ids=["missing", "nan", "negative", "torn"])
+def test_a_register_that_is_not_read_is_not_sampled_while_the_rest_is(energy_wh: float | None) -> None:
+    keys = {"MeterValueSampleInterval": "5", "MeterValuesSampledData": f"{ENERGY},Power.Active.Import"}
+    site = Site.build(1, configuration=keys)
+    site.start(1, "ALICE")
+    site.wait(6)
+    for second in range(20):
+        site.advance(1)
+        torn = energy_wh if energy_wh != 4_000_000.0 else 4_000_000.0 + 1_000_000 * (second % 2)
+        site.look(1, ChargerState.CHARGING, meter=Meter(energy_wh=torn, power_w=7.0))
+        site.do(Tick())
+    last = site.records(RecordKind.UPDATED)[-1].samples[0]
+    assert [value.measurand for value in last.values] == [Measurand.POWER]
+
+
+def test_the_register_at_the_end_of_a_silent_charger_says_when_it_was_read() -> None:
+    site = Site.build(1, configuration={"StopTxnSampledData": ENERGY, "MeterValueSampleInterval": "0"})
+    site.start(1, "ALICE")
+    site.wait(10)
+    read = site.now.utc
+    site.advance(300)
+    site.show("ALICE", 1)
+    begin, end = site.records(RecordKind.ENDED)[-1].samples
+    assert (begin.at.utc, end.at.utc) == (START, read)
+    assert site.records(RecordKind.ENDED)[-1].at.utc == site.now.utc
+
+
+def test_the_register_at_the_end_is_not_older_than_the_samples_before_it() -> None:
+    site = Site.build(1, configuration={"StopTxnSampledData": ENERGY, "MeterValueSampleInterval": "10"})
+    site.start(1, "ALICE")
+    site.wait(8)
+    site.wait(12, looks=False)
+    site.advance(300)
+    site.show("ALICE", 1)
+    times = [sample.at.utc for sample in site.records(RecordKind.ENDED)[-1].samples]
+    assert len(times) == 4 and times == sorted(times)
 
 
 # --- the end of a transaction

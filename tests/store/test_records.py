@@ -165,7 +165,9 @@ CONNECTOR_FLEETING = {
         "observed_at",
         "meter",
         "energy_wh",
-        "lower_readings",
+        "energy_at",
+        "energy_moved_at",
+        "energy_doubt",
     ),
 }
 
