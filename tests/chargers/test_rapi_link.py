@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,6 +76,7 @@ async def test_a_reply_that_comes_twice_answers_once() -> None:
         for _ in range(4):
             assert (await link.ask("GS")).values[0] == "01"
             assert (await link.ask("GE")).values[0] == "16"
+        await asyncio.sleep(0.1)
         assert link.statistics.strays == 8
 
 
@@ -157,9 +158,11 @@ async def test_what_was_written_is_never_written_again_by_the_line() -> None:
 async def test_noise_and_our_own_echo_around_a_reply_change_nothing() -> None:
     controller = Controller()
     noise = bytes(range(256)).replace(b"$", b"")
-    controller.spoil = lambda request, sequence, reply: [
-        (0.004, frame(request, sequence) + noise + b"$GS" + reply + noise)
-    ]
+
+    def spoil(request: str, sequence: str, reply: bytes) -> list[tuple[float, bytes]]:
+        return [(0.004, frame(request, sequence) + noise + b"$GS" + reply + noise)]
+
+    controller.spoil = spoil
     async with link_to(controller) as link:
         for _ in range(3):
             assert (await link.ask("GS")).values[0] == "01"
@@ -426,9 +429,15 @@ async def test_a_controller_behind_a_converter_is_asked_in_its_bare_bytes() -> N
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         controller.say = lambda data, after_s: writer.write(data)
-        while data := await reader.read(100):
-            controller.took(data)
+        with suppress(ConnectionError):
+            while data := await reader.read(100):
+                controller.took(data)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    ended = asyncio.Event()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -437,5 +446,7 @@ async def test_a_controller_behind_a_converter_is_asked_in_its_bare_bytes() -> N
         assert (await link.ask("GV")).values == ("8.2.3", "5.2.1")
     finally:
         await link.close()
+        async with asyncio.timeout(30):
+            await ended.wait()
         server.close()
         await server.wait_closed()

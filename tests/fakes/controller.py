@@ -22,6 +22,7 @@ from tests.fakes.virtual_loop import MemoryPipe
 
 Words = str | None
 Answer = Words | Callable[[str], Words]
+Spoil = Callable[[str, str, bytes], "list[tuple[float, bytes]] | None"]
 SPEC = BusSpec(kind=LineKind.SERIAL, port="memory", baudrate=115_200)
 
 IDLE = {
@@ -62,9 +63,7 @@ class Controller:
         self.replies: dict[str, Answer] = {**IDLE, **replies}
         self.heard: list[str] = []
         self.at: list[float] = []
-        self.spoil: Callable[[str, str, bytes], list[tuple[float, bytes]] | None] = lambda request, sequence, reply: (
-            None
-        )
+        self.spoil: Spoil = lambda request, sequence, reply: None
         """May replace a reply by what comes instead, each after a delay."""
         self.say: Callable[[bytes, float], object] = lambda data, after_s: None
         self._begun = b""
