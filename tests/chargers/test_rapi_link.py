@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -213,7 +214,7 @@ async def test_the_most_urgent_goes_first_and_one_at_a_time() -> None:
         ]
         await asyncio.wait(asked)
     assert controller.heard == ["FS", "FE", "SY", "GS", "GP"]
-    gaps = [b - a for a, b in zip(controller.at, controller.at[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(controller.at)]
     assert min(gaps) >= 0.1
 
 
