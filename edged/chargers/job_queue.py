@@ -60,12 +60,12 @@ class Job:
     number: int = 0
     waiting: list[asyncio.Future[Words]] = field(default_factory=list)
 
-    def rank(self, now: float, promotion_s: float) -> tuple[int, float, int]:
-        """The order of service: class after promotion, deadline, age."""
+    def rank(self, now: float, promotion_s: float) -> tuple[int, float, int, int]:
+        """The order of service: class after promotion, deadline, who was born into the class, age."""
         if self.priority <= Priority.KEEP_ALIVE:
-            return self.priority, self.due_at, self.number
-        risen = self.priority - int((now - self.queued_at) / promotion_s)
-        return max(risen, Priority.KEEP_ALIVE), self.due_at, self.number
+            return self.priority, self.due_at, 0, self.number
+        classes = int((now - self.queued_at) / promotion_s)
+        return max(self.priority - classes, Priority.KEEP_ALIVE), self.due_at, min(classes, 1), self.number
 
     @property
     def is_wanted(self) -> bool:
@@ -130,7 +130,7 @@ class JobQueue:
         """
         best: Job | None = None
         best_at = earliest = math.inf
-        best_rank = (math.inf, math.inf, math.inf)
+        best_rank: tuple[float, ...] = (math.inf,)
         for job in self._jobs:
             at = ready_at(job)
             patience_s = COMMAND_LOOKAHEAD_S if job.priority <= Priority.COMMAND else 0.0
