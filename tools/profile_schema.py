@@ -20,8 +20,8 @@ from typing import Any
 from edged.chargers.modbus import Table
 from edged.chargers.profile import KeepAliveBy, TokenFormat
 from edged.chargers.profile_parts import MAX_STEPS, MAX_WAIT_S
-from edged.chargers.profile_reader import ACTIONS, CERTAINTIES
-from edged.chargers.profile_registers import MAX_REGISTERS
+from edged.chargers.profile_reader import ACTIONS, CERTAINTIES, MAX_SPANS, PARITIES
+from edged.chargers.profile_registers import LEAST_SCALE, MAX_REGISTERS, MAX_VARIANTS
 from edged.chargers.profile_terms import (
     Access,
     GapScope,
@@ -33,6 +33,7 @@ from edged.chargers.profile_terms import (
     WriteFunction,
 )
 from edged.chargers.registers import WordOrder
+from edged.domain.connector_types import CONNECTOR_TYPES
 from edged.domain.hardware import ChargerState, FaultCode, LockState
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "profile.schema.json"
@@ -83,11 +84,11 @@ def pair(low: int, high: int) -> Schema:
     return {"anyOf": [one, listing(one, minItems=1, maxItems=2)]}
 
 
-def condition(properties: Schema | None = None, required: Iterable[str] = ()) -> Schema:
-    """A question to one register, with the keys that its place adds."""
+def condition(properties: Schema | None = None, required: Iterable[str] = (), *, knows_state: bool = False) -> Schema:
+    """A question to one register, with the keys that its place adds; `while` only where a state is known."""
     return {
         "$ref": "#/$defs/condition",
-        "properties": properties or {},
+        "properties": {**(properties or {}), **({} if knows_state else {"while": False})},
         "required": list(required),
         "unevaluatedProperties": False,
     }
@@ -96,11 +97,12 @@ def condition(properties: Schema | None = None, required: Iterable[str] = ()) ->
 def question() -> Schema:
     """What every condition has."""
     bits: Schema = {"anyOf": [whole(0, 63), listing(whole(0, 63), minItems=1)]}
+    one_number: Schema = {"anyOf": [{"type": "number"}, listing({"type": "number"}, minItems=1, maxItems=1)]}
     operands: dict[str, Schema] = {
         Relation.IS: SOME_SCALARS,
         Relation.IS_NOT: SOME_SCALARS,
-        Relation.BELOW: {"type": "number"},
-        Relation.AT_LEAST: {"type": "number"},
+        Relation.BELOW: one_number,
+        Relation.AT_LEAST: one_number,
         Relation.ANY_BIT: bits,
         Relation.NO_BIT: bits,
     }
@@ -117,8 +119,8 @@ def question() -> Schema:
     }
 
 
-def rules(meanings: Iterable[Any]) -> Schema:
-    return listing(condition({"means": {"enum": list(meanings)}}, ["means"]))
+def rules(meanings: Iterable[Any], *, knows_state: bool = True) -> Schema:
+    return listing(condition({"means": {"enum": list(meanings)}}, ["means"], knows_state=knows_state))
 
 
 def toggle(on: str, off: str) -> Schema:
@@ -126,7 +128,7 @@ def toggle(on: str, off: str) -> Schema:
         "register": REGISTER,
         on: SCALAR,
         off: SCALAR,
-        "sense": rules([on, off, "unknown"]),
+        "sense": rules([on, off, "unknown"], knows_state=False),
         "settle_s": number(0, 120),
         "emulated": FLAG,
     }
@@ -149,12 +151,12 @@ def bus() -> Schema:
         "unit_id": whole(0, 255),
         "unit_ids": pair(0, 255),
         "baudrate": whole(300, 4_000_000),
-        "parity": words(("none", "even", "odd")),
+        "parity": words(PARITIES),
         "stopbits": whole(1, 2),
         "word_order": words(WordOrder),
         "max_block": whole(1, 125),
         "holes": FLAG,
-        "forbidden": listing(span),
+        "forbidden": listing(span, maxItems=MAX_SPANS),
         "write_function": words(WriteFunction),
         "min_gap_ms": number(0, 10_000),
         "gap_scope": words(GapScope),
@@ -173,7 +175,7 @@ def register() -> Schema:
         "table": words(Table),
         "address": whole(0, 65535),
         "type": {"type": "string", "pattern": TYPE},
-        "scale": {**number(-1e12, 1e12), "not": {"const": 0}},
+        "scale": {"anyOf": [number(-1e12, -LEAST_SCALE), number(LEAST_SCALE, 1e12)]},
         "offset": number(-1e12, 1e12),
         "invalid": {"anyOf": [{"type": "integer"}, listing({"type": "integer"})]},
         "bits": pair(0, 63),
@@ -265,7 +267,11 @@ def keep_alive() -> Schema:
         "write": write(),
     }
     by_write = {"properties": {"by": {"const": str(KeepAliveBy.WRITE)}}}
-    return mapping(keys, ["by", "timeout_s"], allOf=[{"if": by_write, "then": {"required": ["write"]}}])
+    return mapping(
+        keys,
+        ["by", "timeout_s"],
+        allOf=[{"if": by_write, "then": {"required": ["write"]}, "else": {"properties": {"write": False}}}],
+    )
 
 
 def parts() -> Schema:
@@ -299,7 +305,7 @@ def parts() -> Schema:
         "setup": SCALARS,
         "notes": SCALARS,
         "unproven": SCALARS,
-        "connector": TEXT,
+        "connector": words(CONNECTOR_TYPES),
         "phases": whole(1, 3),
         "bus": bus(),
         "points": mapping(points, ["count", "by", "stride"]),
@@ -310,13 +316,13 @@ def parts() -> Schema:
             "maxProperties": MAX_REGISTERS,
             "additionalProperties": {
                 "if": {"type": "array"},
-                "then": listing(definition, minItems=1),
+                "then": listing(definition, minItems=1, maxItems=MAX_VARIANTS),
                 "else": definition,
             },
         },
         "state": state(),
         "plugged": rules([True, False, "true", "false", "unknown"]),
-        "faults": listing(condition(fault, ["code"])),
+        "faults": listing(condition(fault, ["code"], knows_state=True)),
         "lock": rules(str(one) for one in LockState),
         "lock_control": toggle("lock", "unlock"),
         "meter": mapping(meter),
