@@ -246,13 +246,15 @@ def test_the_last_setpoint_is_what_the_register_gets_and_whoever_set_it_hears(
             writes.append(asyncio.create_task(bus.write(unit_id, H, 7, (value,), is_setpoint=True)))
             await asyncio.sleep(pause_s)
         await asyncio.gather(*writes)
+        writes_seen = [frame for _, frame in slaves.asked if frame[1] == WRITE]
         for unit_id in {unit_id for unit_id, _, _ in setpoints}:
-            written = [int.from_bytes(frame[4:6]) for _, frame in slaves.asked if frame[0] == unit_id]
+            written = [int.from_bytes(frame[4:6]) for _, frame in slaves.asked if frame[:2] == bytes((unit_id, 6))]
             wanted = [value for unit, value, _ in setpoints if unit == unit_id]
             assert written[-1] == wanted[-1]
             remaining = iter(wanted)
             assert all(value in remaining for value in written)
-        assert len(slaves.asked) + bus.statistics.superseded == len(setpoints)
+        writings = sum(frame[1] == 6 for _, frame in slaves.asked)
+        assert writings + bus.statistics.superseded == len(setpoints)
 
     play(scene)
 
