@@ -123,8 +123,20 @@ async def test_a_damaged_reply_is_none_and_a_question_is_asked_again() -> None:
         await link.ask("GS")
         spoilt = iter([[(0.004, frame("OK 03 0 03 0140").replace(b"03", b"02", 1))]])
         controller.spoil = lambda request, sequence, reply: next(spoilt, None)
+        before = moment()
         assert (await link.ask("GS")).values[0] == "01"
         assert link.statistics.crc_errors == 1 and link.statistics.retries == 1
+        assert moment() - before < 0.2, "what is damaged is not waited for as what is late"
+
+
+@virtually
+async def test_a_damaged_event_before_the_reply_costs_nothing() -> None:
+    controller = Controller()
+    async with link_to(controller) as link:
+        await link.ask("GS")
+        controller.spoil = lambda request, sequence, reply: [(0.004, frame("AT 02 02")[:-3] + b"\r"), (0.05, reply)]
+        assert (await link.ask("GS")).values[0] == "01"
+        assert link.statistics.retries == 0
 
 
 @virtually
@@ -132,8 +144,10 @@ async def test_a_controller_that_is_only_heard_damaged_is_told_as_such() -> None
     controller = Controller()
     controller.spoil = lambda request, sequence, reply: [(0.004, reply[:-2] + b"x\r")]
     async with link_to(controller) as link:
-        with pytest.raises(CrcError, match="damaged"):
-            await link.ask("GS")
+        for _ in range(5):
+            with pytest.raises(CrcError, match="damaged"):
+                await link.ask("GS")
+        assert link.statistics.units[0].state is UnitState.SUSPECT
 
 
 @virtually

@@ -55,6 +55,14 @@ class Exchange:
         self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.flaw: str | None = None
         self.is_damaged = False
+        self.limit: asyncio.Timeout | None = None
+
+    def damaged(self, flaw: str, until: float) -> None:
+        """A damaged frame came: what is still waited for must come by then."""
+        self.flaw = flaw
+        self.is_damaged = True
+        if self.limit is not None and not self.reply.done() and not self.limit.expired():
+            self.limit.reschedule(min(until, self.limit.when() or until))
 
     def forget(self) -> None:
         """Nobody waits any more, also not for an error."""

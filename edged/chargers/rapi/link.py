@@ -43,6 +43,8 @@ wire_log = logging.getLogger("edged.wire")
 
 REPLY_TIMEOUT_S = 0.5
 """What the controller's own firmware waits where it is the one who asks."""
+DAMAGED_PATIENCE_S = 0.1
+"""Of a damaged frame nobody can say whether it was the reply or an event before it: so long one is still waited for."""
 PATIENCE_S = 10.0
 MAX_WAITING = 64
 SILENCES_UNTIL_HALF_OPEN = 3
@@ -237,7 +239,7 @@ class Link:
         unit.requests += 1
         try:
             await self._pipe.write(frame)
-            async with asyncio.timeout(unit.timeout_s + 2 * len(frame) * self.spec.character_s):
+            async with asyncio.timeout(unit.timeout_s + 2 * len(frame) * self.spec.character_s) as exchange.limit:
                 reply = await exchange.reply
         except TimeoutError:
             self._given_up = (exchange.sequence, started)
@@ -269,7 +271,12 @@ class Link:
         return ProtocolError(exchange.flaw)
 
     def _failed(self, job: Job, error: ChargerUnreachable) -> None:
+        """What is damaged is a sign of life: the controller is in doubt, but not silent."""
         self._log_wire(job, error)
+        if isinstance(error, CrcError):
+            if self._unit.state is UnitState.ONLINE:
+                self._unit.state = UnitState.SUSPECT
+            return
         self._silences += 1
         if job.forgiving:
             return
@@ -338,8 +345,7 @@ class Link:
             case Garbage():
                 self.strays += 1
                 if self._exchange is not None and found.flaw is not Flaw.UNKNOWN:
-                    self._exchange.flaw = str(found)
-                    self._exchange.is_damaged = True
+                    self._exchange.damaged(str(found), moment() + DAMAGED_PATIENCE_S)
 
     def _replied(self, reply: Reply) -> None:
         exchange = self._exchange
