@@ -297,7 +297,7 @@ def parts() -> Schema:
     points = {"count": whole(1, 255), "by": words(PointsBy), "stride": whole(1, 32767), "present": REGISTER}
     definition = {"$ref": "#/$defs/register"}
     return {
-        "profile": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$"},
+        "profile": {"anyOf": [{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$"}, whole(0, 10**15)]},
         "vendor": TEXT,
         "model": TEXT,
         "certainty": words(CERTAINTIES),

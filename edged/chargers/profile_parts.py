@@ -304,7 +304,9 @@ def _deadline(fields: Fields) -> float:
 
 
 def _scalar(fields: Fields, key: str, *, required: bool = False) -> Value:
-    scalars = fields.scalars(key, required=required)
-    if len(scalars) > 1:
-        fields.error(key, "this must be one value", ProfileRule.WRONG_TYPE)
+    node = fields.node(key, required=required)
+    if node is not None and isinstance(node.value, list):
+        fields.error(key, "this must be one value, not a list", ProfileRule.WRONG_TYPE)
+        return 0
+    scalars = fields.scalars(key)
     return scalars[0] if scalars else 0
