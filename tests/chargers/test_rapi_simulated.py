@@ -194,7 +194,7 @@ async def test_on_a_bad_wire_nothing_is_believed_that_was_not_so(terminal: str, 
         await one.until(lambda: bool(one.listener.seen) and one.last.state is ChargerState.CHARGING)
         one.device.wire = WireFaults(corrupt=0.1, truncate=0.05)
         begun = len(one.listener.seen)
-        await one.until(lambda: len(one.listener.seen) > begun + 6)
+        await one.until(lambda: len(one.listener.seen) > begun + 3)
         statistics = one.charger.link.statistics
         assert all(seen.state is ChargerState.CHARGING for seen in one.listener.seen[begun:])
         assert all(seen.current_limit_ma == 10_000 for seen in one.listener.seen[begun:])
