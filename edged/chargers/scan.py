@@ -90,13 +90,14 @@ class FoundUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a scan is: the `asked`th of `total` questions, now about this unit."""
+    """Where a scan is: the `asked`th of `total` questions, now about this unit; so many units were found."""
 
     spec: BusSpec
     unit_id: int
     asked: int
     total: int
     doing: str = "asking"
+    found: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +115,7 @@ class Scan:
     found: list[FoundUnit] = field(default_factory=list)
     heard: Heard = field(default_factory=Heard)
     before: Heard = field(default_factory=Heard)
+    device: str = ""
     latency_timer_ms: int | None = None
     listen_s: float = field(default_factory=lambda: LISTEN_S)
     listened: set[BusSpec] = field(default_factory=set)
@@ -151,7 +153,7 @@ class Scan:
         inquiry = Inquiry(spec)
         try:
             await inquiry.open()
-            self.latency_timer_ms = inquiry.latency_timer_ms
+            self.device, self.latency_timer_ms = inquiry.device, inquiry.latency_timer_ms
             await self._listen(inquiry)
             units = await self._answering(inquiry, ids)
             for unit_id, told in units.items():
@@ -167,8 +169,9 @@ class Scan:
         if not self.listened or (is_senseless and inquiry.spec not in self.listened):
             self.listened.add(inquiry.spec)
             self._tell(inquiry.spec, self.ids[0], "listening before asking")
-            self.before |= await inquiry.listen(self.listen_s)
-            self.heard |= Heard(requests=self.before.requests)
+            fresh = await inquiry.listen(self.listen_s)
+            self.before |= fresh
+            self.heard |= fresh
 
     async def _answering(self, inquiry: Inquiry, ids: Sequence[int]) -> dict[int, Told]:
         """Who answers, by unit id; entered into `found` at once, so that nothing is lost with Ctrl-C."""
@@ -231,7 +234,8 @@ class Scan:
 
     def _tell(self, spec: BusSpec, unit_id: int, doing: str = "asking") -> None:
         total = len(self.ids) * (1 if self.working is not None else len(self.lines))
-        self.tell(Progress(spec=spec, unit_id=unit_id, asked=self.asked, total=max(total, self.asked), doing=doing))
+        count, found = max(total, self.asked), len(self.found)
+        self.tell(Progress(spec=spec, unit_id=unit_id, asked=self.asked, total=count, doing=doing, found=found))
 
 
 class _Pace:

@@ -63,6 +63,7 @@ class Silence:
     other_units: tuple[int, ...]
     checks: tuple[str, ...]
     answers_at: BusSpec | None = None
+    other_masters_ask: tuple[int, ...] = ()
 
 
 async def look_for_others(inquiry: Inquiry, *, except_for: int, also: Sequence[int] = ()) -> Heard:
@@ -146,11 +147,13 @@ def explain(
             other_units=(),
             checks=(f"speed and parity: {right} for this line, or set the charger to {setting_words(spec)}",),
             answers_at=answers_at,
+            other_masters_ask=tuple(sorted(heard.requests)),
         )
     return Silence(
         clue=clue,
         seen=_seen(clue, heard, others),
         other_units=others,
+        other_masters_ask=tuple(sorted(heard.requests)),
         checks=_network_checks(profile, spec, asked, clue, others)
         if spec.kind is LineKind.TCP
         else _serial_checks(profile, spec, asked, clue, others),

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import re
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged.cli.options import add_config, add_control, control_path
-from edged.local.client import ControlClient, ControlError
+from edged.local.client import ControlClient, ControlError, ControlUnreachable
 from edged.ports import EdgedError
 
 if TYPE_CHECKING:
     from edged.chargers.library import AnyProfile
-    from edged.chargers.line import BusSpec, LineDown
+    from edged.chargers.line import BusSpec
     from edged.chargers.profile import DeviceProfile
 
 PARITIES = ("none", "even", "odd")
@@ -101,40 +101,58 @@ def _check_name(name: str, folder: Path) -> None:
 
 
 def keep_off_the_daemon(specs: Sequence[BusSpec], control: Path | None) -> None:
-    """Raises `EdgedError` where a running daemon serves one of these lines: two masters spoil each other's answers."""
+    """Raises `EdgedError` where a running daemon serves one of these lines, or may do so and does not tell: two masters
+    spoil each other's answers. A line is the same under each of its names."""
+    path = control_path(control)
     try:
-        with ControlClient(control_path(control), timeout_s=STATUS_PATIENCE_S) as client:
+        with ControlClient(path, timeout_s=STATUS_PATIENCE_S) as client:
             reply = client.request("status")
-    except ControlError:
+    except ControlUnreachable as nobody:
+        if isinstance(nobody.__cause__, PermissionError):
+            raise EdgedError(f"edged may be running and hold the line, and may not be asked: {nobody}") from nobody
         return
+    except ControlError as silent:
+        raise EdgedError(
+            f"edged is running and may hold the line: {silent}; to ask it yourself {STOP_FIRST}"
+        ) from silent
     result = reply.get("result")
     buses = result.get("buses") if isinstance(result, dict) else None
-    served = {_wire(str(name)) for name in buses} if isinstance(buses, dict) else set()
-    for spec in specs:
-        if _wire(str(spec)) in served:
-            raise EdgedError(
-                f"edged is running and holds {spec}: edged status shows what is on it; to ask it yourself {STOP_FIRST}"
-            )
+    for name, told in buses.items() if isinstance(buses, dict) else ():
+        device = told.get("device") if isinstance(told, dict) else None
+        names = [str(name), device] if isinstance(device, str) and device else [str(name)]
+        for spec in specs:
+            if any(_is_same_line(each, spec) for each in names):
+                held = str(spec) if str(spec) == name else f"{spec} (as {name})"
+                status = "edged status shows what is on it"
+                raise EdgedError(f"edged is running and holds {held}: {status}; to ask it yourself {STOP_FIRST}")
 
 
-def why_down(spec: BusSpec, error: LineDown) -> str:
-    """Why a line cannot be opened, and what to do next."""
-    from edged.chargers.line import LineKind
-
-    number = getattr(error.__cause__, "errno", None)
-    if spec.kind is not LineKind.SERIAL:
-        return f"{error}: is the device on, and are address and port right? Try ping {spec.host}"
-    if number in (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK):
-        return f"{spec.port} is in use by another program: if it is edged, {STOP_FIRST} or look with edged status"
-    if number in (errno.EACCES, errno.EPERM):
-        return f"not allowed to open {spec.port}: use sudo, or join the group of the port (mostly dialout)"
-    if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        return f"there is no {spec.port}: plug the adapter in; ls -l /dev/serial/by-id shows those that there are"
-    return f"{error}: is it a serial port?"
+def _is_same_line(name: str, spec: BusSpec) -> bool:
+    """Whether the daemon's name of a line means this one: the same device, or any framing over the same endpoint."""
+    if name.startswith("/") or not spec.host:
+        return bool(spec.port) and name.startswith("/") and _is_same_device(name, spec.port)
+    host, _, port = name.partition(":")[2].rpartition(":")
+    return port == str(spec.tcp_port) and _is_same_host(host, spec.host)
 
 
-def _wire(name: str) -> str:
-    """A line's name by which the daemon and we mean the same: the device itself, and any framing over one endpoint."""
-    if name.startswith("/"):
-        return os.path.realpath(name)
-    return name.partition(":")[2].lower()
+def _is_same_device(one: str, other: str) -> bool:
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    try:
+        first, second = os.stat(one), os.stat(other)
+    except OSError:
+        return False
+    return first.st_rdev != 0 and first.st_rdev == second.st_rdev
+
+
+def _is_same_host(one: str, other: str) -> bool:
+    """By name, or by an address that both names lead to."""
+    one, other = one.strip("[]").lower(), other.strip("[]").lower()
+    return one == other or bool(_addresses(one) & _addresses(other))
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return set()

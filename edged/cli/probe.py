@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edged.cli import asking, output
-from edged.cli.check import abilities
+from edged.cli import asking, doubts, output
+from edged.cli.abilities import abilities
 from edged.cli.observed import milliseconds, observed_json, observed_words, say_pairs, say_table
 from edged.cli.options import add_json
+from edged.cli.progress import ProgressBar
 from edged.ports import EdgedError
 
 if TYPE_CHECKING:
+    from edged.chargers.inquiry import Inquiry
     from edged.chargers.line import BusSpec
-    from edged.chargers.probe import Probe
+    from edged.chargers.probe import Probe, Probing
     from edged.chargers.profile import DeviceProfile
     from edged.chargers.rapi.profile import RapiProfile
     from edged.chargers.silence import Silence
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         from edged.cli.rapi_probe import probe_rapi
 
         return asyncio.run(probe_rapi(target, as_json=args.json))
-    return asyncio.run(_probe(target, as_json=args.json))
+    return _probe(target, as_json=args.json)
 
 
 def _configured(args: argparse.Namespace) -> Target | RapiTarget:
@@ -146,49 +149,86 @@ def _given_rapi(args: argparse.Namespace, profile: RapiProfile) -> RapiTarget:
     return RapiTarget(name="the charger", profile=profile, spec=spec)
 
 
-async def _probe(target: Target, *, as_json: bool) -> int:
-    from edged.chargers import silence
+def _probe(target: Target, *, as_json: bool) -> int:
+    """Ctrl-C ends it with what was read so far."""
     from edged.chargers.fit import Verdict
     from edged.chargers.inquiry import Inquiry
     from edged.chargers.line import LineDown
-    from edged.chargers.probe import Silent, probe
+    from edged.chargers.probe import Probing
 
-    inquiry = Inquiry(target.spec)
+    inquiry, bar = Inquiry(target.spec), ProgressBar()
+    probing = Probing(
+        target.profile,
+        inquiry,
+        unit_id=target.unit_id,
+        point=target.point,
+        tell=lambda name, number, count: bar.show(number, count, f"reading {name}" if number else name),
+    )
+    ended, failure = "", ""
+    why: Silence | None = None
     try:
-        try:
-            told = await probe(target.profile, inquiry, unit_id=target.unit_id, point=target.point)
-        except Silent as silent:
-            heard = silent.heard | await silence.look_for_others(inquiry, except_for=target.asked)
-            why = silence.explain(
-                target.profile,
-                target.spec,
-                unit_id=target.unit_id,
-                point=target.point,
-                heard=heard,
-                hung_up=silent.hung_up,
-            )
-            _show_silence(target, why, as_json=as_json)
-            return output.FAILED
+        why = asyncio.run(_ask(target, probing, inquiry, bar))
+    except KeyboardInterrupt:
+        ended = "stopped before everything was read"
+        failure = "" if probing.has_answer else f"stopped before {target.name} had answered"
     except LineDown as down:
-        sentence = asking.why_down(target.spec, down)
-        if as_json:
-            output.say_json({"ok": False, "error": sentence})
-            return output.FAILED
-        raise EdgedError(sentence) from down
+        failure = str(down)
     finally:
-        inquiry.close()
+        bar.clear()
+    if why is not None:
+        _show_silence(target, why, as_json=as_json)
+        return output.FAILED
+    if failure:
+        if not as_json:
+            raise EdgedError(failure)
+        output.say_json({"ok": False, "error": failure})
+        return output.FAILED
+    told = probing.result(ended=ended)
     fits = told.fit.verdict is not Verdict.DOES_NOT_FIT
     if as_json:
-        output.say_json({"ok": fits, **document(target, told)})
+        output.say_json({"ok": fits, **document(target, told, inquiry.latency_timer_ms)})
     else:
-        _show(target, told)
+        _show(target, told, _doubts(target.spec, told, inquiry))
     return output.DONE if fits else output.FAILED
+
+
+async def _ask(target: Target, probing: Probing, inquiry: Inquiry, bar: ProgressBar) -> Silence | None:
+    """Read it all into `probing`; why there is nothing to read, where nobody answers. Raises `LineDown`."""
+    from edged.chargers import inquiry as asked
+    from edged.chargers import silence
+    from edged.chargers.probe import Silent
+
+    try:
+        await probing.run(listen_s=asked.LISTEN_S)
+    except Silent as silent:
+        bar.show(0, 1, "nobody answers, looking for other units")
+        heard = silent.heard | await silence.look_for_others(inquiry, except_for=target.asked)
+        inquiry.close()
+        right = await silence.find_setting(
+            target.profile,
+            target.spec,
+            unit_id=target.asked,
+            heard=heard,
+            tell=lambda other: bar.show(0, 1, f"nobody answers, trying {silence.setting_words(other)}"),
+        )
+        return silence.explain(
+            target.profile,
+            target.spec,
+            unit_id=target.unit_id,
+            point=target.point,
+            heard=heard,
+            hung_up=silent.hung_up,
+            answers_at=right,
+        )
+    finally:
+        inquiry.close()
+    return None
 
 
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
-def document(target: Target, told: Probe) -> dict[str, Any]:
+def document(target: Target, told: Probe, latency_timer_ms: int | None) -> dict[str, Any]:
     """What `--json` prints; docs/installer.md explains each member."""
     return {
         **_place(target),
@@ -226,6 +266,10 @@ def document(target: Target, told: Probe) -> dict[str, Any]:
         },
         "round_trip_ms": dict(zip(("min", "median", "max"), map(milliseconds, told.counts.spread_s), strict=True)),
         "points_present": told.points_present,
+        "other_masters_ask": sorted(told.heard.requests),
+        "noise_bytes": told.heard.noise_bytes,
+        "word_order": [asdict(each) for each in told.suspicions],
+        "latency_timer_ms": latency_timer_ms,
         "ended": told.ended,
     }
 
@@ -250,8 +294,10 @@ def _show_silence(target: Target, why: Silence, *, as_json: bool) -> None:
 
     sentence = f"{target.name} does not answer as unit {target.asked} on {line_words(target.spec)}: {why.seen}"
     if as_json:
+        right = None if why.answers_at is None else line_words(why.answers_at)
         found = {"error": sentence, "clue": why.clue, "seen": why.seen, "other_units": why.other_units}
-        output.say_json({"ok": False, **_place(target), **found, "checks": why.checks})
+        more = {"answers_at": right, "other_masters_ask": why.other_masters_ask, "checks": why.checks}
+        output.say_json({"ok": False, **_place(target), **found, **more})
         return
     output.complain(sentence)
     print("check, in this order:", file=sys.stderr)
@@ -263,7 +309,7 @@ def _show_silence(target: Target, why: Silence, *, as_json: bool) -> None:
             print(f"  - {output.clean(each)}", file=sys.stderr)
 
 
-def _show(target: Target, told: Probe) -> None:
+def _show(target: Target, told: Probe, wrong: Sequence[str]) -> None:
     from edged.chargers.silence import line_words
 
     profile = told.profile
@@ -291,10 +337,25 @@ def _show(target: Target, told: Probe) -> None:
         f"{counts.damaged} answers damaged"
         + (f", the connection was closed {counts.hang_ups} times" if counts.hang_ups else "")
     )
-    if told.ended:
+    if wrong:
+        output.say("what looks wrong")
+        for sentence in wrong:
+            output.say(f"  {sentence}")
+    if told.ended.startswith("stopped"):
+        output.complain(told.ended)
+    elif told.ended:
         output.complain(f"{told.ended}: look at power, wires and termination, then try again")
     if told.fit.verdict == "does not fit":
         output.complain(f"what answers there is no {told.profile.name}: edged scan names the profiles that fit")
+
+
+def _doubts(spec: BusSpec, told: Probe, inquiry: Inquiry) -> list[str]:
+    """What looks wrong though the charger answers, each with what to do."""
+    of_line = doubts.of_line(spec, told.heard, inquiry.device, inquiry.latency_timer_ms)
+    return [
+        *of_line,
+        *(f"{each}: it is another model or firmware, or its profile is wrong" for each in told.suspicions),
+    ]
 
 
 def _show_identity(told: Probe) -> None:

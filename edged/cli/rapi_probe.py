@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edged.cli import asking, output
-from edged.cli.check import abilities
+from edged.cli import output
+from edged.cli.abilities import abilities
 from edged.cli.observed import milliseconds, observed_json, observed_words, say_pairs, say_table
 from edged.ports import EdgedError
 
@@ -60,7 +60,7 @@ async def probe_rapi(target: RapiTarget, *, as_json: bool) -> int:
             _show_silence(target, why, units, as_json=as_json)
             return output.FAILED
     except LineDown as down:
-        sentence = asking.why_down(target.spec, down)
+        sentence = str(down)
         if as_json:
             output.say_json({"ok": False, "error": sentence})
             return output.FAILED

@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edged.cli import asking, output
+from edged.cli import asking, doubts, output, rapi_scan
 from edged.cli.options import add_json
+from edged.cli.progress import ProgressBar
 from edged.ports import EdgedError
 
 if TYPE_CHECKING:
     from edged.chargers.line import BusSpec
     from edged.chargers.profile import DeviceProfile
+    from edged.chargers.rapi.search import FoundController
     from edged.chargers.scan import FoundUnit, Progress, Scan
 
 SUMMARY = "look for units on a line and name the profiles that fit them"
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         output.complain("baud rate, parity and stop bits are tried with --serial only: leave them out")
         return output.USAGE
     folder = profiles_dir(args.config)
-    profiles = [asking.profile_of(args.profile, folder)] if args.profile else list(_all_profiles(folder))
+    profiles = list(_all_profiles(folder, args.profile))
     where = _configured(args, profiles) if args.bus is not None else Where(lines=_given(args, profiles))
     kind = where.lines[0].kind
     first = FIRST_UNIT if args.first is None else args.first
@@ -88,40 +90,67 @@ def run(args: argparse.Namespace) -> int:
     asking.keep_off_the_daemon(where.lines, args.control)
     ids = unit_ids(kind, first=first, last=last, profiles=profiles)
     scan = Scan(lines=where.lines, ids=ids, profiles=profiles, tell=_ProgressLine())
-    return _scan(scan, where, as_json=args.json)
+    return _scan(scan, where, rapi_scan.plan_for(args, where.lines, folder), as_json=args.json)
 
 
-def _scan(scan: Scan, where: Where, *, as_json: bool) -> int:
+def _scan(scan: Scan, where: Where, plan: rapi_scan.RapiPlan | None, *, as_json: bool) -> int:
     from edged.chargers.line import LineDown
 
     if not as_json:
-        _announce(scan)
+        _announce(scan, plan)
     ended = ""
+    controllers: list[FoundController] = []
     try:
-        asyncio.run(scan.run())
+        asyncio.run(_search(scan, plan, controllers))
     except KeyboardInterrupt:
         ended = "stopped before everything was asked"
     except LineDown as down:
-        ended = asking.why_down(scan.working or scan.lines[0], down)
+        ended = str(down)
     if sys.stderr.isatty():
         print(end=_CLEAR_LINE, file=sys.stderr, flush=True)
+    found = bool(scan.found or controllers)
     if as_json:
-        output.say_json({"ok": bool(scan.found), **document(scan, where, ended)})
+        output.say_json({"ok": found, **document(scan, where, ended, plan, controllers)})
     else:
         _show(scan, where)
+        for each in controllers:
+            assert plan is not None
+            rapi_scan.show(each, plan)
         if ended:
             output.complain(ended)
-        elif not scan.found:
-            _complain_of_silence(scan)
-    return output.DONE if scan.found else output.FAILED
+        elif not found:
+            _complain_of_silence(scan, plan)
+    return output.DONE if found else output.FAILED
 
 
-def _all_profiles(folder: Path) -> Iterator[DeviceProfile]:
-    """Every profile of a Modbus device that can be read; one that cannot is told and left out."""
+async def _search(scan: Scan, plan: rapi_scan.RapiPlan | None, controllers: list[FoundController]) -> None:
+    """Units first; a controller where nobody speaks Modbus. One that is expected there is asked before everybody."""
+    from edged.chargers.rapi.search import look_for_controller
+
+    async def look() -> bool:
+        found = None if plan is None else await look_for_controller(plan.spec, plan.profiles)
+        controllers.extend([] if found is None else [found])
+        return found is not None
+
+    is_first = plan is not None and plan.expected
+    if is_first and await look():
+        return
+    await scan.run()
+    if not scan.found and not is_first:
+        await look()
+
+
+def _all_profiles(folder: Path, only: str | None) -> Iterator[DeviceProfile]:
+    """Every profile of a Modbus device that can be read, or the one; one that cannot is told and left out."""
     from edged.chargers.library import load_any, profile_names
     from edged.chargers.profile import DeviceProfile
     from edged.chargers.profile_document import ProfileErrors
 
+    if only is not None:
+        profile = asking.any_profile_of(only, folder)
+        if isinstance(profile, DeviceProfile):
+            yield profile
+        return
     for name in profile_names(folder):
         try:
             profile = load_any(name, folder)
@@ -172,13 +201,25 @@ def _given(args: argparse.Namespace, profiles: Sequence[DeviceProfile]) -> list[
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
-def document(scan: Scan, where: Where, ended: str) -> dict[str, Any]:
+def document(
+    scan: Scan,
+    where: Where,
+    ended: str,
+    plan: rapi_scan.RapiPlan | None = None,
+    controllers: Sequence[FoundController] = (),
+) -> dict[str, Any]:
     """What `--json` prints; docs/installer.md explains each member."""
     from edged.chargers.silence import explain_line, line_words
 
     seen, checks = (
-        ("", ()) if scan.found or ended else explain_line(scan.lines[0], scan.heard, hung_up=scan.hang_ups > 0)
+        ("", ())
+        if scan.found or controllers or ended
+        else explain_line(scan.lines[0], scan.heard, hung_up=scan.hang_ups > 0)
     )
+    yaml = list(snippet(scan.found, where))
+    for each in controllers:
+        assert plan is not None
+        yaml += rapi_scan.snippet(each, plan)
     return {
         "lines": [line_words(spec) for spec in scan.lines],
         "asked": scan.asked,
@@ -204,10 +245,12 @@ def document(scan: Scan, where: Where, ended: str) -> dict[str, Any]:
             }
             for unit in scan.found
         ],
+        "controllers": [rapi_scan.document(each, plan) for each in controllers if plan is not None],
         "absent": _absent(scan, where),
         "other_masters_ask": sorted(scan.heard.requests),
         "noise_bytes": scan.heard.noise_bytes,
-        "snippet": "\n".join(snippet(scan.found, where)),
+        "latency_timer_ms": scan.latency_timer_ms,
+        "snippet": "\n".join(yaml),
         "seen": seen,
         "checks": list(checks),
     }
@@ -221,7 +264,7 @@ def _absent(scan: Scan, where: Where) -> list[str]:
 # --- for people -------------------------------------------------------------------------------------------------------
 
 
-def _announce(scan: Scan) -> None:
+def _announce(scan: Scan, plan: rapi_scan.RapiPlan | None) -> None:
     from edged.chargers.scan import IDENTIFY_S
     from edged.chargers.silence import line_words
 
@@ -229,8 +272,9 @@ def _announce(scan: Scan) -> None:
     ids = f"{len(scan.ids)} unit ids from {min(scan.ids)} to {max(scan.ids)}"
     where = lines[0] if len(lines) == 1 else f"{scan.lines[0].port} with {len(lines)} settings of the line"
     print(output.clean(f"asking {ids} on {where}"), file=sys.stderr)
+    longest_s = scan.longest_s + (rapi_scan.PATIENCE_S if plan is not None else 0)
     print(
-        f"this takes at most {_duration(scan.longest_s)}, and up to {_duration(IDENTIFY_S)} for each unit that answers;"
+        f"this takes at most {_duration(longest_s)}, and up to {_duration(IDENTIFY_S)} for each unit that answers;"
         " Ctrl-C stops it and shows what was found",
         file=sys.stderr,
         flush=True,
@@ -242,16 +286,17 @@ def _duration(seconds: float) -> str:
 
 
 class _ProgressLine:
-    """A line on the terminal that is written over; nothing where standard error is no terminal."""
+    """The bar of a scan; nothing where standard error is no terminal."""
 
     def __init__(self) -> None:
-        self._shows = sys.stderr.isatty()
+        self._bar = ProgressBar()
 
     def __call__(self, progress: Progress) -> None:
-        if self._shows:
-            at = f"{progress.spec.baudrate} baud, {progress.spec.parity}: " if progress.spec.port else ""
-            text = f"{at}{progress.doing} unit {progress.unit_id} ({progress.asked} of {progress.total})"
-            print(end=f"{_CLEAR_LINE}{text}", file=sys.stderr, flush=True)
+        spec = progress.spec
+        at = f" at {spec.baudrate} 8{spec.parity[0].upper()}{spec.stopbits}" if spec.port else ""
+        whom = "" if progress.doing.startswith("listening") else f" unit {progress.unit_id}"
+        found = f", {progress.found} found" if progress.found else ""
+        self._bar.show(progress.asked, progress.total, f"{progress.doing}{whom}{at}{found}")
 
 
 def _show(scan: Scan, where: Where) -> None:
@@ -264,10 +309,9 @@ def _show(scan: Scan, where: Where) -> None:
     absent = _absent(scan, where)
     if scan.found and absent:
         output.say(f"configured, and not there: {', '.join(absent)}; ask each with edged probe NAME")
-    if scan.found and scan.heard.requests:
-        output.say("another master asks on this line too: take it off, or both will read wrong values")
-    if scan.found and scan.heard.noise_bytes:
-        output.say(f"{scan.heard.noise_bytes} bytes came that are no Modbus: look at wires, termination and unit ids")
+    spec = scan.working or scan.lines[0]
+    for sentence in doubts.of_line(spec, scan.heard, scan.device, scan.latency_timer_ms) if scan.found else ():
+        output.say(sentence)
     lines = list(snippet(scan.found, where))
     if lines:
         output.say()
@@ -296,11 +340,12 @@ def _show_unit(unit: FoundUnit, where: Where) -> None:
             output.say(f"    {'+' if each.weight > 0 else '-' if each.weight < 0 else ' '} {each.text}")
 
 
-def _complain_of_silence(scan: Scan) -> None:
+def _complain_of_silence(scan: Scan, plan: rapi_scan.RapiPlan | None) -> None:
     from edged.chargers.silence import explain_line
 
     seen, checks = explain_line(scan.lines[0], scan.heard, hung_up=scan.hang_ups > 0)
-    output.complain(f"nobody answered on {scan.lines[0]}: {seen}")
+    also = ", neither in Modbus nor to RAPI" if plan is not None else ""
+    output.complain(f"nobody answered on {scan.lines[0]}{also}: {seen}")
     print("check, in this order:", file=sys.stderr)
     for place, check in enumerate(checks, start=1):
         print(f"  {place}. {output.clean(check)}", file=sys.stderr)

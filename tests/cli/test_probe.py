@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
+import termios
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 import serial
 
 from edged.cli import main as cli
+from edged.local.client import ControlUnreachable
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
-from tests.fakes.probing import ESP32, LoopThread, cells, loop_thread
+from tests.fakes.probing import ESP32, LoopThread, cells, chatter, loop_thread
 
 Edged = Callable[..., tuple[int, str, str]]
 SITE = """\
@@ -45,6 +52,10 @@ MEMBERS = {
     "round_trip_ms",
     "points_present",
     "ended",
+    "other_masters_ask",
+    "noise_bytes",
+    "word_order",
+    "latency_timer_ms",
 }
 
 
@@ -56,6 +67,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("silence.SERIAL_LOOK_S", "silence.NETWORK_LOOK_S"):
         monkeypatch.setattr(f"edged.chargers.{name}", 0.02)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
+    monkeypatch.setattr("edged.chargers.inquiry.LATE_WINDOW_S", 0.01)
+    monkeypatch.setattr("edged.chargers.inquiry.LISTEN_S", 0.02)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
 
@@ -206,30 +219,103 @@ def test_a_port_that_somebody_else_holds_is_told(edged, box):
     with serial.Serial(box.port, 9600, exclusive=True):
         status, _, err = edged(*given(box))
     assert status == 1
-    assert err == (
-        f"edged: {box.port} is in use by another program: if it is edged, stop it first (systemctl stop edged) or look "
-        "with edged status\n"
-    )
+    # whoever holds it is this very process, and nobody else is to be found
+    assert err.startswith(f"edged: {box.port} is held by another program, which sudo fuser -v {box.port} names: end it")
 
 
-def test_a_charger_that_the_daemon_serves_is_left_to_it(edged, config, box, slaves, tmp_path):
+@contextmanager
+def daemon(slaves: LoopThread, path: Path, buses: dict[str, object] | None) -> Iterator[None]:
+    """A daemon's control socket, as far as it says which lines it holds; None: it is there and says nothing."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
-        writer.write(json.dumps({"id": None, "ok": True, "result": {"buses": {box.port: {}}}}).encode() + b"\n")
-        await writer.drain()
+        if buses is not None:
+            writer.write(json.dumps({"id": None, "ok": True, "result": {"buses": buses}}).encode() + b"\n")
+            await writer.drain()
         writer.close()
 
     async def start() -> asyncio.Server:
-        return await asyncio.start_unix_server(answer, tmp_path / "control.sock")
+        return await asyncio.start_unix_server(answer, path)
 
     server = slaves.run(start())
     try:
-        told = [edged("probe", "left", "-c", config), edged("scan", "yard", "-c", config)]
+        yield
     finally:
         slaves.run(stop_server(server))
+
+
+def test_a_charger_that_the_daemon_serves_is_left_to_it(edged, config, box, slaves, tmp_path):
+    with daemon(slaves, tmp_path / "control.sock", {box.port: {}}):
+        told = [edged("probe", "left", "-c", config), edged("scan", "yard", "-c", config)]
     for status, out, err in told:
         assert (status, out) == (1, "")
-        assert err.startswith(f"edged: edged is running and holds {box.port}: edged status shows")
+        assert err == (
+            f"edged: edged is running and holds {box.port}: edged status shows what is on it; to ask it yourself stop "
+            "it first (systemctl stop edged)\n"
+        )
+    assert box.units.requests == []
+
+
+@pytest.mark.parametrize("name", ["a link that is followed", "a link that has moved since", "what it was opened as"])
+def test_a_line_that_the_daemon_holds_under_another_name_is_left_to_it(edged, box, slaves, tmp_path, name):
+    link = tmp_path / "usb-FTDI_A10K"
+    link.symlink_to(box.port if name.endswith("followed") else "/dev/null")
+    served = {str(link): {"device": "" if name.endswith("followed") else box.port}}
+    if name.startswith("what"):
+        served = {"/dev/none": {"device": box.port}}
+    with daemon(slaves, tmp_path / "control.sock", served):
+        told = [edged(*given(box)), edged("scan", "--serial", box.port, "--to", 3)]
+    for status, _, err in told:
+        assert status == 1
+        assert err.startswith(f"edged: edged is running and holds {box.port} (as {next(iter(served))}): ")
+    assert box.units.requests == []
+
+
+@pytest.mark.parametrize("held", ["tcp:127.0.0.1:{}", "rtu_over_tcp:127.0.0.1:{}", "tcp:localhost:{}"])
+def test_an_endpoint_that_the_daemon_holds_is_left_to_it_whatever_it_is_called(edged, slaves, tmp_path, held):
+    slave = slaves.run(served_esp32())
+    try:
+        with daemon(slaves, tmp_path / "control.sock", {held.format(slave.port): {}, "tcp:127.0.0.1:1": {}}):
+            told = [
+                edged("probe", "--profile", "esp32-evse", "--tcp", f"127.0.0.1:{slave.port}"),
+                edged("scan", "--tcp", f"127.0.0.1:{slave.port}"),
+                edged("scan", "--rtu-over-tcp", f"127.0.0.1:{slave.port}"),
+            ]
+    finally:
+        slaves.run(slave.stop())
+    assert [status for status, _, _ in told] == [1, 1, 1]
+    assert all(" is running and holds " in err for _, _, err in told)
+    assert slave.accepted == 0
+
+
+def test_another_line_than_those_that_the_daemon_holds_is_asked(edged, box, slaves, tmp_path):
+    with daemon(slaves, tmp_path / "control.sock", {"/dev/none": {}, "tcp:10.0.0.9:502": {}}):
+        assert edged(*given(box))[0] == 0
+
+
+async def served_esp32() -> TcpSlave:
+    slave = TcpSlave(Units(registers={1: cells("esp32-evse", ESP32)}))
+    await slave.start()
+    return slave
+
+
+def test_a_daemon_that_does_not_say_which_lines_it_holds_is_not_disturbed(edged, box, slaves, tmp_path):
+    with daemon(slaves, tmp_path / "control.sock", None):
+        status, _, err = edged(*given(box))
+    assert status == 1
+    assert err.startswith("edged: edged is running and may hold the line: edged hung up without an answer")
+    assert box.units.requests == []
+
+
+def test_a_daemon_that_we_may_not_ask_is_not_disturbed(edged, box, monkeypatch):
+    def forbid(path, **options):
+        raise ControlUnreachable(f"not allowed to talk to {path}: use sudo, or join the group edged") from denied
+
+    denied = PermissionError(13, "Permission denied")
+    monkeypatch.setattr("edged.cli.asking.ControlClient", forbid)
+    status, _, err = edged(*given(box))
+    assert status == 1
+    assert "and may not be asked: not allowed to talk to" in err
     assert box.units.requests == []
 
 
@@ -241,9 +327,9 @@ async def stop_server(server: asyncio.Server) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (("--serial", "/dev/none"), "there is no /dev/none: plug the adapter in; ls -l /dev/serial/by-id shows"),
-        (("--serial", "/dev/null"), "is it a serial port?"),
-        (("--tcp", "127.0.0.1:1"), "127.0.0.1:1 cannot be reached: Connection refused: is the device on, and are"),
+        (("--serial", "/dev/none"), "there is no /dev/none: plug the adapter in, or write one that there is ("),
+        (("--serial", "/dev/null"), "/dev/null is no serial port: write the name of one ("),
+        (("--tcp", "127.0.0.1:1"), "127.0.0.1:1 refuses connections: is Modbus TCP on in its settings, is the port"),
         (("--rtu-over-tcp", "10.0.0.1"), "a converter has no usual port: write --rtu-over-tcp 10.0.0.1:PORT"),
     ],
 )
@@ -310,3 +396,79 @@ def test_what_a_charger_says_is_shown_as_printable_text(edged, slaves):
     finally:
         slaves.run(slave.stop())
     assert "\x1b" not in out
+
+
+# --- what looks wrong -------------------------------------------------------------------------------------------------
+
+
+def test_what_looks_wrong_is_told_though_it_answers(edged, box, slaves, monkeypatch):
+    monkeypatch.setattr("edged.chargers.inquiry.LISTEN_S", 0.3)
+    registers = box.units.registers[3]
+    registers[207], registers[208] = registers[208], registers[207]
+    box.units.twist = lambda number, frame, normal: [(0.0, b"\xf8\xf8" + normal)] if number == 5 else None
+    slaves.run(chatter(box))
+    status, out, _ = edged(*given(box))
+    assert status == 0
+    wrong = out.partition("what looks wrong\n")[2].splitlines()
+    assert wrong == [
+        "  another master asks on this line (unit 77): take it off, or both will read wrong values",
+        "  2 bytes came that are no Modbus: look at speed, parity, wires, termination and unit ids",
+        "  voltage_l1 reads 2.28668e+06 V, and 231.5 V with its words in the other order: it is another model or "
+        "firmware, or its profile is wrong",
+    ]
+
+
+def test_what_looks_wrong_is_json_where_json_is_asked_for(edged, box):
+    registers = box.units.registers[3]
+    registers[207], registers[208] = registers[208], registers[207]
+    document = json.loads(edged(*given(box), "--json")[1])
+    assert document["word_order"] == [{"name": "voltage_l1", "unit": "V", "value": 2286682.115, "other": 231.5}]
+    assert (document["other_masters_ask"], document["noise_bytes"], document["latency_timer_ms"]) == ([], 0, None)
+
+
+def test_a_charger_that_answers_at_another_speed_is_told_with_what_to_write(edged, config, box):
+    def hear_at_its_speed(number, frame, normal):
+        return None if termios.tcgetattr(box._slave)[4] == termios.B19200 else []
+
+    box.units.twist = hear_at_its_speed
+    status, _, err = edged("probe", "left", "-c", config)
+    assert status == 1
+    lines = err.splitlines()
+    assert lines[0].endswith(": it answers at 19200 baud, 8N1")
+    assert lines[2].startswith("  1. speed and parity: write baudrate: 19200, parity: none, stopbits: 1 for this line")
+    document = json.loads(edged("probe", "left", "-c", config, "--json")[1])
+    assert document["answers_at"] == f"{box.port} at 19200 baud, 8N1"
+    assert document["clue"] == "it answers at another speed or parity"
+
+
+def listens_to_ctrl_c() -> None:
+    """Whoever runs the tests in the background of a shell hands down that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_ctrl_c_ends_it_with_what_was_read(box, tmp_path, answers):
+    """The charger falls silent at the tenth question, or was never there; whoever waits for it presses Ctrl-C."""
+    box.units.twist = lambda number, frame, normal: [] if number > 9 or not answers else None
+    words = [str(word) for word in (*given(box), "--control", tmp_path / "none.sock")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edged", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listens_to_ctrl_c,
+    ) as process:
+        enough = 10 if answers else 1
+        give_up_at = monotonic() + 30
+        while len(box.units.requests) < enough and monotonic() < give_up_at:
+            sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    if answers:
+        assert any(line.split()[:4] == ["state", "H100", "4231", "B1"] for line in out.splitlines())
+        assert "was not read" in out
+        assert err == "edged: stopped before everything was read\n"
+        assert process.returncode == 0
+    else:
+        assert (out, err) == ("", "edged: stopped before the charger had answered\n")
+        assert process.returncode == 1

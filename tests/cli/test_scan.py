@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from time import monotonic, sleep
 import pytest
 
 from edged.cli import main as cli
+from edged.cli.progress import ProgressBar, bar
 from edged.site import load_site
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
-from tests.fakes.probing import ESP32, LoopThread, cells, loop_thread
+from tests.fakes.probing import ESP32, LoopThread, cells, chatter, loop_thread
 
 Edged = Callable[..., tuple[int, str, str]]
 STATION = """\
@@ -41,9 +43,11 @@ MEMBERS = {
     "asked",
     "ended",
     "units",
+    "controllers",
     "absent",
     "other_masters_ask",
     "noise_bytes",
+    "latency_timer_ms",
     "snippet",
     "seen",
     "checks",
@@ -65,6 +69,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody waits long for who is not there, and no daemon of this computer is asked."""
     for name, value in (("SERIAL_FIRST_S", 0.04), ("NETWORK_FIRST_S", 0.1), ("SERIAL_SHORTEST_S", 0.03), ("GAP_S", 0)):
         monkeypatch.setattr(f"edged.chargers.scan.{name}", value)
+    monkeypatch.setattr("edged.chargers.scan.LISTEN_S", 0.02)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
 
@@ -207,7 +212,7 @@ def test_a_line_where_nobody_answers_is_json_where_json_is_asked_for(edged, line
 def test_a_port_that_is_not_there_is_one_sentence_after_the_announcement(edged):
     status, _, err = edged("scan", "--serial", "/dev/none", "--to", 3)
     assert status == 1
-    assert err.splitlines()[-1].startswith("edged: there is no /dev/none: plug the adapter in")
+    assert err.splitlines()[-1].startswith("edged: there is no /dev/none: plug the adapter in, or write one that there")
 
 
 @pytest.mark.parametrize(
@@ -264,3 +269,50 @@ def test_ctrl_c_ends_it_with_what_was_found(line, tmp_path):
     assert process.returncode == 0
     assert out.startswith("unit 3 answers after ")
     assert err.splitlines()[-1] == "edged: stopped before everything was asked"
+
+
+def test_another_master_is_told_of_where_units_answer(edged, line, slaves, monkeypatch):
+    monkeypatch.setattr("edged.chargers.scan.LISTEN_S", 0.3)
+    slaves.run(chatter(line))
+    status, out, _ = edged(*scan(line))
+    assert status == 0
+    assert "another master asks on this line (unit 77): take it off, or both will read wrong values\n" in out
+
+
+def test_a_bar_shows_how_far_it_is_and_how_long_it_takes():
+    shown: list[str] = []
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            shown.append(text.removeprefix("\r\x1b[K"))
+            return len(text)
+
+    times = iter((0.0, 1.0, 10.0))
+    progress = ProgressBar(Terminal(), now=lambda: next(times))
+    progress.show(1, 100, "asking unit 1")
+    progress.show(25, 100, "asking unit 25\x1b[2J")
+    progress.clear()
+    assert [each for each in shown if each] == [
+        "[....................]   1 % asking unit 1",
+        "[#####...............]  25 % asking unit 25\\x1b[2J, 30 s left",
+    ]
+
+
+def test_nothing_is_shown_where_nobody_watches():
+    stream = io.StringIO()
+    progress = ProgressBar(stream)
+    progress.show(1, 2, "asking")
+    progress.clear()
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "share"), [(0, 0, "  0 %"), (5, 4, "100 %"), (-1, 4, "  0 %"), (1, 3, " 33 %")]
+)
+def test_a_bar_never_leaves_its_bounds(done, total, share):
+    text = bar(done, total, "")
+    assert share in text
+    assert len(text.partition("]")[0]) == 21

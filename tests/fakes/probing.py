@@ -6,9 +6,10 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from edged.chargers.library import load_profile
+from edged.chargers.modbus import Read, Table, rtu_frame
 from edged.chargers.profile_terms import Register, is_text
 from edged.chargers.registers import Value
 
@@ -44,6 +45,27 @@ def cells(profile_name: str, values: Mapping[str, Value]) -> dict[int, int]:
             for at, word in enumerate(raw_words(register, values.get(register.name)), register.address):
                 found[at] = word
     return found
+
+
+class Line(Protocol):
+    """The charger's end of a serial line."""
+
+    units: Any
+
+    def send(self, data: bytes) -> None: ...
+
+
+async def chatter(line: Line, *, unit_id: int = 77) -> None:
+    """Another master, which asks its own unit again and again until somebody else asks something on its line."""
+    loop = asyncio.get_running_loop()
+    theirs = rtu_frame(unit_id, Read(table=Table.INPUT, address=5, count=14).pdu)
+
+    def speak() -> None:
+        if not line.units.requests:
+            line.send(theirs)
+            loop.call_later(0.03, speak)
+
+    speak()
 
 
 class LoopThread:
