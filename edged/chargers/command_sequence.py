@@ -34,12 +34,21 @@ Monotonic = Callable[[], float]
 
 
 class SequenceRun:
-    """One run of one action. `written` collects what it wrote, in order, whatever its outcome."""
+    """One run of one action. `written` collects what it wrote, in order, whatever its outcome; `on_write` hears of each
+    before it is on its way, so that nobody repeats an older value meanwhile."""
 
-    def __init__(self, device: RegisterDevice, *, monotonic: Monotonic, pause: Pause) -> None:
+    def __init__(
+        self,
+        device: RegisterDevice,
+        *,
+        monotonic: Monotonic,
+        pause: Pause,
+        on_write: Callable[[str, Value], None] = lambda name, value: None,
+    ) -> None:
         self._device = device
         self._monotonic = monotonic
         self._pause = pause
+        self._on_write = on_write
         self.written: dict[str, Value] = {}
         self._fell_silent = False
 
@@ -81,6 +90,7 @@ class SequenceRun:
 
     async def _write(self, step: WriteStep, restarts_next: bool) -> None:
         self.written[step.register] = step.value
+        self._on_write(step.register, step.value)
         try:
             await self._device.write(step.register, step.value, Priority.STOP)
         except ChargerUnreachable:

@@ -39,6 +39,7 @@ class KeepAliveTask:
         self._attention_s = attention_s
         self._setpoint = setpoint
         self._attended_at_s = 0.0
+        self._done_at_s = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def attend(self) -> None:
@@ -46,9 +47,19 @@ class KeepAliveTask:
         self._attended_at_s = self._clock.now().monotonic_s
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it has ended by itself since it was started."""
-        return self._task is not None and self._task.done()
+    def is_overdue(self) -> bool:
+        """Whether the charger has not heard it for longer than it waits: it ended by itself, or was not taken."""
+        if self._task is None or self._rules is None:
+            return False
+        if self._task.done():
+            return True
+        late = self._clock.now().monotonic_s - self._done_at_s > self._rules.timeout_s
+        return late and self._rules.by is not KeepAliveBy.ANY_READ
+
+    def begin(self) -> None:
+        """The charger has just heard from us: go on from here, if the profile asks for it. Needs a running loop."""
+        self._done_at_s = self._clock.now().monotonic_s
+        self.start()
 
     def start(self) -> None:
         """Begin, if the profile asks for it and it has not begun. Needs a running loop."""
@@ -89,4 +100,5 @@ class KeepAliveTask:
                 setpoint = self._setpoint()
                 if setpoint is not None:
                     await self._device.write(*setpoint, Priority.KEEP_ALIVE, is_setpoint=True)
+        self._done_at_s = self._clock.now().monotonic_s
         return rules.interval_s

@@ -14,16 +14,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from edged.chargers.bus import Bus
 from edged.chargers.command_sequence import SequenceRun
 from edged.chargers.device import RegisterDevice
+from edged.chargers.device_session import DeviceSession
 from edged.chargers.interpretation import Reading, capabilities_of, interpret, token_of
 from edged.chargers.job_queue import Priority
 from edged.chargers.keep_alive import KeepAliveTask
+from edged.chargers.ledger import Ledger
 from edged.chargers.profile import DeviceProfile
-from edged.chargers.profile_terms import Poll, parse_firmware
+from edged.chargers.profile_terms import Poll
 from edged.chargers.registers import Value
 from edged.chargers.targets import Target, can_withhold, targets_for
 from edged.domain.hardware import (
@@ -47,12 +48,6 @@ DISOBEDIENT_AFTER_S = 10.0
 """A car that still charges so long after energy was withheld: what was written is not what the charger has."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    value: Value
-    at_s: float
-
-
 class ModbusCharger:
     """One charging point. Not safe for concurrent calls of its own methods: one driver uses it."""
 
@@ -74,17 +69,14 @@ class ModbusCharger:
         self._poll_interval_s = poll_interval_s
         self._max_current_ma = max_current_ma
         self._pause = pause
-        self._session: int | None = None
-        self._facts: dict[str, Value | None] = {}
+        self._session = DeviceSession(self.device, monotonic=self._monotonic_s, fallen_back=self._has_fallen_back)
         self._values: dict[str, Value | None] = {}
-        self._written: dict[str, _Written] = {}
-        self._doubtful: set[str] = set()
+        self._ledger = Ledger()
         self._set_to: Value | None = None
-        self._init_held: dict[str, Value] = {}
         self._capabilities = profile.capabilities
-        self._boot_mark: float | None = None
-        self._boot_signs: frozenset[int] = frozenset()
         self._has_booted = False
+        self._has_connected = False
+        self._end_is_told = False
         self._withheld_at_s: float | None = None
         self._token: str | None = None
         self._knows_reader = False
@@ -110,10 +102,7 @@ class ModbusCharger:
     @property
     def identity(self) -> dict[str, str]:
         """Firmware, serial number and model as the device tells them; empty before the first connect."""
-        names = self.profile.identity
-        pairs = (("firmware", names.firmware), ("serial_number", names.serial_number), ("model", names.model))
-        values = {key: self._facts.get(name) for key, name in pairs if name is not None}
-        return {key: v.hex() if isinstance(v, bytes) else str(v) for key, v in values.items() if v is not None}
+        return self._session.identity
 
     async def observe(self) -> Observation:
         """One poll. Raises `ChargerError`: a poll that did not read everything it should is none."""
@@ -121,11 +110,13 @@ class ModbusCharger:
         with self._doubting():
             await self._connect()
             values = await self.device.read(self._polled())
+            seldom = await self._session.recheck()
         if self.profile.state.register in self.device.missing:
             raise ChargerRefused(f"{self} has no register {self.profile.state.register}")
         read_at = self._clock.now()
-        booted = self._notice_restart(values)
+        booted = self._take_boot({**values, **seldom})
         self._values = values
+        self._ledger.look(values, self.device.registers)
         reading = interpret(self.profile, self.device.registers, values)
         return Observation(
             read_at=read_at,
@@ -157,8 +148,10 @@ class ModbusCharger:
         await self._connect()
         if not desired.permit_charging and not can_withhold(self.profile):
             raise ChargerRefused(f"{self} has no way to withhold energy")
+        if not self._values:
+            self._values = await self.device.read(self._polled(), Priority.COMMAND)
         wanted = targets_for(
-            self.profile, desired, max_current_ma=self._max_current_ma, reported={**self._facts, **self._values}
+            self.profile, desired, max_current_ma=self._max_current_ma, reported={**self._session.facts, **self._values}
         )
         written = [target for target in wanted if await self._write_if_different(target)]
         if written:
@@ -173,15 +166,16 @@ class ModbusCharger:
         await self._connect(Priority.COMMAND)
         if Capability(str(action)) not in self._capabilities:
             return ActionOutcome.UNSUPPORTED
-        run = SequenceRun(self.device, monotonic=self._monotonic_s, pause=self._pause)
+        run = SequenceRun(self.device, monotonic=self._monotonic_s, pause=self._pause, on_write=self._remember)
+        outcome = None
         try:
             outcome = await run.run(sequence)
         finally:
             self._values = {}
-            for name, value in run.written.items():
-                self._remember(name, value)
+            if outcome is not ActionOutcome.DONE:
+                self._ledger.doubt(run.written)
             if action is not Action.UNLOCK:
-                self._session = None
+                self._session.end()
         if outcome is ActionOutcome.DONE and action is not Action.UNLOCK:
             self._has_booted = True
         return outcome
@@ -198,7 +192,7 @@ class ModbusCharger:
 
     def power_was_cut(self) -> None:
         """The device has lost what was written to it: the next use begins a new session, the next poll tells it."""
-        self._session = None
+        self._session.end()
         self._values = {}
         self._has_booted = True
 
@@ -209,110 +203,48 @@ class ModbusCharger:
     # --- the session --------------------------------------------------------------------------------
 
     async def _connect(self, priority: Priority = Priority.STATUS) -> None:
-        """Begin a session where there is none: after start, a lost line, an outage, a restart, a missed keep-alive.
-
-        With the priority of a status poll a dead device fails at once; a command's gives it one real try.
-        """
-        if self._session is not None and self._session == self.device.session and not self._may_have_fallen_back():
+        """Begin a session where none is on. What the device had of the former one is not known any more, so whoever
+        wants something of it must say it again (`Observation.booted`)."""
+        if self._session.is_on:
             return
-        self._session = None
-        profile, device = self.profile, self.device
-        if profile.bus.repeat_first:
-            await self._knock()
-        for write in profile.wake:
-            await device.write(write.register, write.value, priority)
-        await device.read((profile.state.register,), priority)
-        session = device.session
-        await self._identify()
-        self._written.clear()
-        self._set_to = None
         self._values = {}
-        await self._write_init()
-        self._capabilities = capabilities_of(profile, self._facts)
-        self._session = session
-        self._keep_alive.start()
+        await self._session.begin(priority)
+        self._has_booted = self._has_booted or (self._has_connected and not self._end_is_told)
+        self._has_connected, self._end_is_told = True, False
+        self._ledger.forget()
+        self._set_to = None
+        self._capabilities = capabilities_of(self.profile, self._session.facts)
+        self._keep_alive.begin()
         log.info("%s: connected %s", self, self.identity or "")
 
-    def _may_have_fallen_back(self) -> bool:
+    def _has_fallen_back(self) -> bool:
         """Whether the charger has waited for its keep-alive longer than it does, and may be at its failsafe."""
-        if self._keep_alive.has_ended:
+        if self._keep_alive.is_overdue:
             return True
         keep_alive, silent_s = self.profile.keep_alive, self.device.silent_for_s
         return keep_alive is not None and silent_s is not None and silent_s > keep_alive.timeout_s
-
-    async def _knock(self) -> None:
-        """A device that sleeps wakes at the first request and answers the second."""
-        try:
-            await self.device.read((self.profile.state.register,), forgiving=True)
-        except ChargerError as error:
-            log.debug("%s did not answer the first request, as expected: %s", self, error)
-
-    async def _identify(self) -> None:
-        """Read what does not change, the firmware first: it decides which registers there are."""
-        profile, device = self.profile, self.device
-        firmware = None
-        if profile.identity.firmware is not None:
-            firmware = parse_firmware(await device.read_one(profile.identity.firmware, Priority.IDENTITY))
-        device.forget(firmware)
-        names = [name for name, register in device.registers.items() if register.poll is Poll.ONCE]
-        self._facts = await device.read(names, Priority.IDENTITY)
-        present = self._facts.get(profile.points.present) if profile.points.present is not None else None
-        if isinstance(present, int) and 0 < present < device.point:
-            raise ChargerRefused(f"{self}: the controller has only {present} charging points")
-
-    async def _write_init(self) -> None:
-        """Failsafe before anything else, each read back where the profile says how."""
-        self._init_held.clear()
-        for init in self.profile.init:
-            try:
-                await self.device.write(init.register, init.value, Priority.COMMAND)
-                await self._check_init(init.register, init.value, init.sense)
-            except ChargerRefused as error:
-                if init.required:
-                    raise
-                log.warning("%s did not take its failsafe setting %s: %s", self, init.register, error)
-
-    async def _check_init(self, name: str, value: Value, sense: str | None) -> None:
-        if sense is None or not self.device.has(sense):
-            return
-        wanted = self.device.registers[name].value_of(value)
-        have = await self.device.read_one(sense, Priority.COMMAND)
-        if have is not None and have != wanted:
-            raise ChargerRefused(f"{name} reads back {have!r} instead of {wanted!r}")
-        if self.device.registers[sense].poll is Poll.ALWAYS:
-            self._init_held[sense] = wanted
 
     # --- reading ------------------------------------------------------------------------------------
 
     def _polled(self) -> list[str]:
         return [name for name, register in self.device.registers.items() if register.poll is Poll.ALWAYS]
 
-    def _notice_restart(self, values: dict[str, Value | None]) -> bool:
-        """Whether the device has restarted since the last poll; if so the next use begins a new session."""
-        signs = frozenset(i for i, sign in enumerate(self.profile.boot) if sign.holds(values))
-        has_new_sign = bool(signs - self._boot_signs) and bool(self._values)
-        self._boot_signs = signs
-        has_forgotten = any(name in values and values[name] != held for name, held in self._init_held.items())
-        mark = values.get(self.profile.boot_falls) if self.profile.boot_falls is not None else None
-        has_fallen = False
-        if isinstance(mark, (int, float)):
-            has_fallen = self._boot_mark is not None and mark < self._boot_mark
-            self._boot_mark = float(mark)
-        if has_new_sign or has_forgotten or has_fallen:
-            log.warning("%s has restarted", self)
-            self._session = None
-            self._has_booted = True
-        booted, self._has_booted = self._has_booted, False
+    def _take_boot(self, values: dict[str, Value | None]) -> bool:
+        """Whether the device has restarted, or may have, since this was last asked."""
+        restarted = self._session.has_restarted(values)
+        booted, self._has_booted = restarted or self._has_booted, False
+        self._end_is_told = self._end_is_told or restarted
         return booted
 
     def _permit_seen(self, reading: Reading, now_s: float) -> bool | None:
         """The permission that the device reports; a car that charges against our word shows that it is still given."""
-        if reading.permit_charging is not None or self.profile.permit is None or self._withheld_at_s is None:
-            return reading.permit_charging
+        told, actuator = reading.permit_charging, self.profile.permit or self.profile.limit
+        if told is not None or actuator is None or self._withheld_at_s is None:
+            return told
         if reading.state is not ChargerState.CHARGING or now_s - self._withheld_at_s <= DISOBEDIENT_AFTER_S:
             return None
         log.warning("%s charges although energy is withheld", self)
-        self._written.pop(self.profile.permit.register, None)
+        self._ledger.forget(actuator.register)
         return True
 
     async def _take_token(self, values: dict[str, Value | None]) -> str | None:
@@ -335,33 +267,25 @@ class ModbusCharger:
     # --- writing ------------------------------------------------------------------------------------
 
     async def _write_if_different(self, target: Target) -> bool:
-        """Whether something was written."""
-        if not self._values:
-            self._values = await self.device.read(self._polled(), Priority.COMMAND)
-        before = None if target.register in self._doubtful else self._written.get(target.register)
-        reached = target.is_reached(self._values, self.device.registers)
-        if reached or (reached is None and before is not None and before.value == target.value):
-            if before is None or before.value != target.value:
-                self._remember(target.register, target.value)
-            return False
-        waited_s = None
-        if before is not None and before.value == target.value and reached is False:
-            waited_s = self._monotonic_s() - before.at_s
-            if waited_s < target.settle_s:
-                return False
-        priority = Priority.STOP if target.is_urgent else Priority.COMMAND
+        """Whether something was written that has to show now. Raises `ChargerError`."""
+        verdict = self._ledger.verdict(target, self._values, self.device.registers, self._monotonic_s())
+        if verdict.write:
+            await self._write(target)
+        if verdict.complaint is not None:
+            raise ChargerRefused(f"{self}: {verdict.complaint}")
+        return verdict.write
+
+    async def _write(self, target: Target) -> None:
         held = self._set_to
         if target.limit is not None:
             self._set_to = target.value  # already now: a keep-alive must not repeat the one before it meanwhile
+        priority = Priority.STOP if target.is_urgent else Priority.COMMAND
         try:
             await self.device.write(target.register, target.value, priority, is_setpoint=target.limit is not None)
         except ChargerRefused:
             self._set_to = held
             raise
-        self._remember(target.register, target.value)
-        if waited_s is not None:
-            raise ChargerRefused(f"{self}: {target.register} did not take {target.value!r} in {waited_s:.0f} s")
-        return True
+        self._remember(target.register, target.value, target)
 
     async def _verify(self, written: list[Target]) -> None:
         """Read back until everything shows, or until the time is over; `ChargerRefused` names what does not."""
@@ -370,12 +294,12 @@ class ModbusCharger:
         while True:
             values = await self.device.read(names, Priority.COMMAND)
             self._values.update(values)
+            self._ledger.look(values, self.device.registers)
             missing = [t for t in written if t.is_reached(values, self.device.registers) is False]
             now_s = self._monotonic_s()
-            late = [t for t in missing if now_s - self._written[t.register].at_s >= t.settle_s]
+            late = [t for t in missing if now_s - self._ledger.written_at_s(t.register) >= t.settle_s]
             if late:
                 told = ", ".join(f"{name} {values.get(name)!r}" for name in sorted(late[0].senses))
-                del self._written[late[0].register]
                 raise ChargerRefused(f"{self}: {late[0].register} was given {late[0].value!r} but reads {told}")
             if not missing or now_s >= give_up_at:
                 return
@@ -388,25 +312,30 @@ class ModbusCharger:
         try:
             yield
         except ChargerUnreachable:
-            self._doubtful.update(self._written)
+            self._ledger.doubt()
             raise
 
-    def _remember(self, name: str, value: Value) -> None:
+    def _remember(self, name: str, value: Value, target: Target | None = None) -> None:
         now_s = self._monotonic_s()
-        self._written[name] = _Written(value, now_s)
-        self._doubtful.discard(name)
+        self._ledger.note(name, value, at_s=now_s, target=target)
         permit, limit = self.profile.permit, self.profile.limit
+        is_off = None
         if limit is not None and name == limit.register:
             self._set_to = value
+            if permit is None and isinstance(value, (int, float)):
+                is_off = value < limit.min_a
         if permit is not None and name == permit.register:
             register = self.device.registers[name]
             is_off = register.value_of(value) == register.value_of(permit.off)
+        if is_off is not None:
             self._withheld_at_s = now_s if is_off else None
 
     def _setpoint(self) -> tuple[str, Value] | None:
-        """The limit that was last sent, for a keep-alive that repeats it."""
+        """The limit that was last sent, for a keep-alive that repeats it; none while the device may not be safe."""
         limit = self.profile.limit
-        return None if limit is None or self._set_to is None else (limit.register, self._set_to)
+        if limit is None or self._set_to is None or not self._session.is_on:
+            return None
+        return limit.register, self._set_to
 
     def _monotonic_s(self) -> float:
         return self._clock.now().monotonic_s
