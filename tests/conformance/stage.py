@@ -25,11 +25,11 @@ from edged.chargers import library
 from edged.domain.hardware import FaultCode
 from edged.simulator.csms import Csms, Token
 from edged.simulator.csms_record import Direction, Frame, Kind
+from edged.simulator.device import SimulatedDevice
 from edged.simulator.makes.modbus_relay import ModbusRelay
 from edged.simulator.model import PointModel
-from edged.simulator.parts import Car
+from edged.simulator.parts import Cable, Car
 from edged.simulator.site import SimulatedCharger, SimulatedSite
-from edged.simulator.unit import SimulatedUnit
 from tests.conformance.daemon import Daemon, DaemonHere, DaemonProcess
 
 STATION = "CP-1"
@@ -58,7 +58,8 @@ class Box:
     make: str
     profile: str | None = None
     points: int = 1
-    unit_id: int = 1
+    unit_id: int | None = 1
+    cable: Cable | None = None
     listen: str = "tcp"
     poll_s: float = 0.2
     requests_a_look: int = 8
@@ -73,6 +74,16 @@ KEBA = Box(make="keba-p30", unit_id=255, requests_a_look=50)
 """A socket whose lock is sensed."""
 TETHERED = Box(make="heidelberg-energy-control", listen="rtu-tcp", poll_s=0.5, requests_a_look=6)
 """A fixed cable: no lock, no reader."""
+OPENEVSE = Box(
+    make="openevse-rapi",
+    profile="openevse-socket",
+    unit_id=None,
+    cable=Cable.SOCKET,
+    listen="pty",
+    poll_s=0.2,
+    requests_a_look=14,
+)
+"""A controller on a serial line of its own, which it speaks on by itself; built with a lock, without a reader."""
 
 
 @dataclass(slots=True)
@@ -130,8 +141,9 @@ class Stage(ABC):
             SimulatedCharger(
                 name=f"box{n}",
                 make=box.make,
-                listen=f"{box.listen}:127.0.0.1:0",
+                listen=f"pty:{self.folder / f'tty{n}'}" if box.listen == "pty" else f"{box.listen}:127.0.0.1:0",
                 unit_id=box.unit_id,
+                cable=box.cable,
                 points=box.points,
             )
             for n, box in enumerate(self.boxes, 1)
@@ -160,11 +172,9 @@ class Stage(ABC):
         chargers: dict[str, Any] = {}
         for n, box in enumerate(self.boxes, 1):
             for point in range(1, box.points + 1):
-                line = "tcp" if box.listen == "tcp" else "rtu_over_tcp"
                 chargers[f"box{n}-{point}"] = {
                     "profile": box.profile or box.make,
-                    line: self.site.endpoint(f"box{n}"),
-                    "unit_id": box.unit_id,
+                    **_line(box, self.site.endpoint(f"box{n}")),
                     "point": point,
                     "poll_interval_s": box.poll_s,
                     **({} if self.relay_off_s is None else {"reset_relay": self._relay(n)}),
@@ -194,6 +204,7 @@ class Stage(ABC):
         folder = self.folder / "profiles.d"
         folder.mkdir(exist_ok=True)
         (folder / f"{LOCKING.profile}.yaml").write_text(_profile_with_lock_output())
+        (folder / f"{OPENEVSE.profile}.yaml").write_text(_profile_of_a_socket())
 
     def _relay(self, output: int) -> dict[str, Any]:
         return {"charger": BOARD, "output": output, "off_s": self.relay_off_s}
@@ -212,7 +223,7 @@ class Stage(ABC):
         """The physics behind a connector."""
         return self._places()[connector - 1][1]
 
-    def unit(self, connector: int = 1) -> SimulatedUnit:
+    def unit(self, connector: int = 1) -> SimulatedDevice:
         """The charger behind a connector."""
         return self.site.units[self._places()[connector - 1][0]]
 
@@ -378,6 +389,26 @@ def moment(timestamp: object) -> datetime:
     """A time as the station writes it."""
     assert isinstance(timestamp, str) and timestamp.endswith("Z"), f"not in UTC: {timestamp!r}"
     return datetime.fromisoformat(timestamp)
+
+
+def _line(box: Box, endpoint: str) -> dict[str, Any]:
+    """The keys of the installer's file that say where a charger is."""
+    if box.listen == "pty":
+        return {"serial": {"port": endpoint}}
+    return {"tcp" if box.listen == "tcp" else "rtu_over_tcp": endpoint, "unit_id": box.unit_id}
+
+
+def _profile_of_a_socket() -> str:
+    """The shipped profile of an OpenEVSE, for a build with a lock."""
+    text = (library.PACKAGED_DIR / f"{OPENEVSE.make}.yaml").read_text()
+    for before, after in (
+        (f"profile: {OPENEVSE.make}\n", f"profile: {OPENEVSE.profile}\n"),
+        ("\ndetachable: false", "\ndetachable: true"),
+        ("\nlock: false", "\nlock: true"),
+    ):
+        assert before in text
+        text = text.replace(before, after, 1)
+    return text
 
 
 def _profile_with_lock_output() -> str:

@@ -60,7 +60,8 @@ class Refused(Exception):
 
 
 class OpenEvse(SimulatedDevice):
-    """`announce` is given each frame that it sends unasked. `eeprom_writes`: how often each command wore it."""
+    """`announce` is given each frame that it sends unasked. `eeprom_writes`: how often each command wore it; `boots`:
+    how often it restarted."""
 
     make = "openevse-rapi"
     fault_codes = frozenset(FAULTS.values())
@@ -69,6 +70,7 @@ class OpenEvse(SimulatedDevice):
         super().__init__(name, unit_id=None, points=(point,))
         self.announce: Callable[[bytes], None] = lambda frame: None
         self.eeprom_writes = {"SC": 0, "SY": 0}
+        self.boots = 0
         self._point = point
         self._saved_a = self.configured_max_a = point.spec.max_current_ma // 1000
         self.heartbeat_s = self.heartbeat_a = 0
@@ -123,6 +125,7 @@ class OpenEvse(SimulatedDevice):
             self._was_up = True
             self._told_state = self.state
             point.set_watchdog(float(self.heartbeat_s) if self.heartbeat_s else None)
+            self.boots += 1
             self._say("AB", "00", FIRMWARE)
         state = self.state
         if state is not self._told_state:
