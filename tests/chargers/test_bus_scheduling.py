@@ -72,14 +72,13 @@ def play(scene: Callable[[Bus, Slaves], Awaitable[None]], spec: BusSpec | None =
     return slaves
 
 
-async def poll(bus: Bus, unit_id: int, priority: Priority = Priority.STATUS, *, rest_s: float = 0.0) -> None:
+async def poll(bus: Bus, unit_id: int, priority: Priority = Priority.STATUS) -> None:
     """Ask again and again; who is refused at once comes back a little later."""
     while True:
         try:
             await bus.read(unit_id, H, 0, REGISTERS, priority=priority)
         except ChargerError:
             await asyncio.sleep(0.5)
-        await asyncio.sleep(rest_s)
 
 
 async def while_polled(bus: Bus, units: Iterable[int], work: Awaitable[None]) -> None:
@@ -95,7 +94,7 @@ async def while_polled(bus: Bus, units: Iterable[int], work: Awaitable[None]) ->
 @pytest.mark.parametrize("baudrate", [9_600, 19_200, 38_400, 115_200])
 def test_all_of_the_line_is_used_and_every_silence_is_kept(baudrate: int) -> None:
     async def scene(bus: Bus, slaves: Slaves) -> None:
-        await while_polled(bus, range(1, 5), asyncio.sleep(60))
+        await while_polled(bus, range(1, 5), asyncio.sleep(20))
 
     slaves = play(scene, line(baudrate))
     starts = [at for at, _ in slaves.asked]
@@ -183,7 +182,7 @@ def test_no_read_that_a_late_reply_could_answer_is_sent_meanwhile_but_a_command_
 def test_a_dead_unit_is_tried_once_per_back_off_interval_and_costs_one_timeout_each_time() -> None:
     async def scene(bus: Bus, slaves: Slaves) -> None:
         slaves.silent.add(16)
-        await while_polled(bus, range(1, 17), asyncio.sleep(600))
+        await while_polled(bus, range(1, 17), asyncio.sleep(240))
         assert bus.statistics.units[16].state is UnitState.DEAD
 
     slaves = play(scene)
@@ -192,9 +191,9 @@ def test_a_dead_unit_is_tried_once_per_back_off_interval_and_costs_one_timeout_e
     for least_s, rest_s in zip((1, 2, 4, 8, 16, 32), rests, strict=False):
         assert least_s <= rest_s <= max(1.3 * least_s, least_s + 3.5)
     assert min(rests[6:]) > 45 and max(rests[6:]) <= 60 + FIRST_TIMEOUT_S + 2 * 16 * slaves.transaction_s()
-    bound_s = slaves.transaction_s() - slaves.spec.silence_s + FIRST_TIMEOUT_S
+    bound_s = 8 * slaves.spec.character_s + FIRST_TIMEOUT_S + slaves.spec.silence_s
     starts = [at for at, _ in slaves.asked]
-    for at in tries[:-1]:
+    for at in tries[1:-1]:
         following = next(start for start in starts if start > at)
         assert following - at <= bound_s + TICKS_S
 
@@ -202,27 +201,26 @@ def test_a_dead_unit_is_tried_once_per_back_off_interval_and_costs_one_timeout_e
 def test_many_dead_units_leave_the_living_one_most_of_the_time() -> None:
     async def scene(bus: Bus, slaves: Slaves) -> None:
         slaves.silent |= set(range(2, 17))
-        polls = [asyncio.create_task(poll(bus, unit_id)) for unit_id in range(1, 17)]
-        await asyncio.sleep(30)
-        before = len(slaves.to(1))
-        await asyncio.sleep(300)
-        share = (len(slaves.to(1)) - before) * slaves.transaction_s() / 300
-        assert share > 0.75
-        assert all(len(slaves.to(unit_id)) > 1 for unit_id in range(2, 17))
-        for each in polls:
-            each.cancel()
-        await asyncio.gather(*polls, return_exceptions=True)
+        await while_polled(bus, range(1, 17), asyncio.sleep(300))
 
-    play(scene)
+    slaves = play(scene)
+    tries = [at for at, frame in slaves.asked if frame[0] != 1]
+    everybody_once_s = 15 * (FIRST_TIMEOUT_S + 2 * slaves.transaction_s())
+    assert tries[14] <= everybody_once_s
+    rests = [later - earlier for earlier, later in pairwise(tries[15:])]
+    assert min(rests) >= 5 * FIRST_TIMEOUT_S
+    served = [at for at in slaves.to(1) if at > everybody_once_s]
+    assert len(served) * slaves.transaction_s() / (300 - everybody_once_s) > 0.75
+    assert all(len(slaves.to(unit_id)) > 1 for unit_id in range(2, 17))
 
 
 @given(st.lists(st.sampled_from(list(Priority)[3:]), min_size=1, max_size=12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_whoever_may_be_asked_is_asked_however_busy_the_line_is(kinds: list[Priority]) -> None:
     async def scene(bus: Bus, slaves: Slaves) -> None:
         polls = [asyncio.create_task(poll(bus, unit_id)) for unit_id in range(1, 5) for _ in range(3)]
         polls += [asyncio.create_task(poll(bus, 10 + number, kind)) for number, kind in enumerate(kinds)]
-        await asyncio.sleep(60)
+        await asyncio.sleep(40)
         for number in range(len(kinds)):
             asked = slaves.to(10 + number)
             longest_s = max(later - earlier for earlier, later in zip([0.0, *asked], [*asked, moment()], strict=True))
@@ -246,7 +244,6 @@ def test_the_last_setpoint_is_what_the_register_gets_and_whoever_set_it_hears(
             writes.append(asyncio.create_task(bus.write(unit_id, H, 7, (value,), is_setpoint=True)))
             await asyncio.sleep(pause_s)
         await asyncio.gather(*writes)
-        writes_seen = [frame for _, frame in slaves.asked if frame[1] == WRITE]
         for unit_id in {unit_id for unit_id, _, _ in setpoints}:
             written = [int.from_bytes(frame[4:6]) for _, frame in slaves.asked if frame[:2] == bytes((unit_id, 6))]
             wanted = [value for unit, value, _ in setpoints if unit == unit_id]

@@ -41,10 +41,35 @@ def test_of_equals_the_earliest_deadline_is_first() -> None:
 def test_who_waits_long_rises_but_never_to_where_commands_are() -> None:
     queue = JobQueue()
     old, command, stop = job(Priority.IDENTITY), job(Priority.COMMAND, at=99), job(Priority.STOP, at=99)
-    status = job(Priority.STATUS, at=99)
-    for one in (old, command, stop, status):
+    status, keep_alive = job(Priority.STATUS, at=99), job(Priority.KEEP_ALIVE, at=99)
+    for one in (old, command, stop, status, keep_alive):
         queue.add(one)
-    assert order(queue, 100.0) == [stop, command, old, status]
+    assert order(queue, 100.0) == [stop, command, keep_alive, old, status]
+
+
+def test_who_has_waited_rises_one_class_for_each_span() -> None:
+    queue = JobQueue()
+    queue.promotion_s = 3.0
+    identity, meter, status = job(Priority.IDENTITY), job(Priority.METER, at=6.5), job(Priority.STATUS, at=6.9)
+    for one in (identity, meter, status):
+        queue.add(one)
+    assert order(queue, 2.9) == [status, meter, identity]
+    for one in (identity, meter, status):
+        queue.add(one)
+    assert order(queue, 7.0) == [status, identity, meter]
+    for one in (identity, meter, status):
+        queue.add(one)
+    assert order(queue, 9.2) == [identity, status, meter]
+
+
+def test_the_line_waits_a_moment_for_a_command_whose_unit_rests_and_for_nobody_else() -> None:
+    for priority, first in ((Priority.COMMAND, 1), (Priority.KEEP_ALIVE, 2)):
+        queue = JobQueue()
+        queue.add(job(priority, unit_id=1))
+        queue.add(job(Priority.STATUS, unit_id=2))
+        chosen, at = queue.choose(0.0, lambda one: 0.004 if one.unit_id == 1 else 0.0)
+        assert chosen is not None and chosen.unit_id == first
+        assert at == (0.004 if first == 1 else 0.0)
 
 
 def test_a_job_whose_unit_must_rest_lets_others_pass() -> None:
