@@ -18,11 +18,12 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from edged.chargers.alarm import Alarm
 from edged.chargers.bus_statistics import BusStatistics, Recorder
 from edged.chargers.job_queue import SHORTEST_PROMOTION_S, Job, JobQueue, Priority, Words
-from edged.chargers.line import BusSpec, Inbox, LineDown, Pipe, SerialPipe, open_pipe, pause_until
+from edged.chargers.line import BusSpec, Inbox, LineDown, LineKind, Pipe, SerialPipe, open_pipe, pause_until
 from edged.chargers.line_units import LineUnits
 from edged.chargers.modbus import (
     GATEWAY_SILENT,
@@ -47,6 +48,8 @@ wire_log = logging.getLogger("edged.wire")
 
 PATIENCE_S = 10.0
 STARVED_AFTER_CYCLES = 3
+LIKE_A_REQUEST = range(17, 25)
+"""RTU replies with so many bits are as long as a request to read bits, and another master's could pass for one."""
 EARLY_S = 0.002
 """The loop's timers may be so late; the rest of a wait is timed exactly."""
 
@@ -93,6 +96,11 @@ class Bus:
         Raises `ChargerUnreachable` (no line, no answer, no valid answer, unit dead and not due for a try) or
         `ExceptionReply`. `due_in_s` orders requests of one priority; `forgiving` requests may fail unpunished.
         """
+        if count in LIKE_A_REQUEST and table.is_bits and self.spec.kind is not LineKind.TCP:
+            fewer = count - 8
+            options: Any = {"priority": priority, "due_in_s": due_in_s, "forgiving": forgiving}
+            first = await self.read(unit_id, table, address, fewer, **options)
+            return first + await self.read(unit_id, table, address + fewer, count - fewer, **options)
         request = Read(table=table, address=address, count=count)
         return await self._submit(unit_id, request, priority, due_in_s=due_in_s, forgiving=forgiving)
 
@@ -210,6 +218,9 @@ class Bus:
             if job is None:
                 await self._wait(at)
             elif not at > now or await self._is_still_next(job, at):
+                if self._wire.may_mistake_echo(job.request):
+                    await self._serve(self._feeler_for(job))
+                    continue
                 self._queue.take(job)
                 await self._serve(job)
 
@@ -217,6 +228,14 @@ class Bus:
         """Wait for that moment; whether nothing came meanwhile that may have to go before the job."""
         await pause_until(at, self._alarm)
         return not self._queue.is_overtaken and job.is_wanted
+
+    def _feeler_for(self, job: Job) -> Job:
+        """A read whose answer nobody needs: its bytes show whether the adapter hands back what is sent.
+
+        The reply to a write of one register is its request; an echo would report a write as done that never was.
+        """
+        request = Read(table=job.request.table, address=job.request.address, count=1)
+        return replace(job, request=request, setpoint=None, forgiving=True, waiting=[])
 
     def _drop_expired(self, now: float) -> None:
         for job in self._queue.drop(lambda job: job.expires_at < now or not job.is_wanted):
@@ -274,6 +293,7 @@ class Bus:
             answer = await self._attempt(job, unit)
         except LineDown as error:
             job.fail(error)
+            self._expect_late_reply(job, unit)
             self._lose(str(error))
         except (NoAnswer, ProtocolError) as error:
             if may_repeat:
@@ -307,6 +327,7 @@ class Bus:
             self._log_wire(job, str(error))
             if error.code in GATEWAY_SILENT:
                 self._failed(job)
+                self._expect_late_reply(job, unit)
                 self._finished(unit, started)
                 raise NoAnswer(str(error)) from error
             self._proved_alive(by_answer=False)
@@ -322,8 +343,7 @@ class Bus:
             late_s = await self._wire.settle(unit.late_window_s(moment() - started, was_online=was_online))
             if late_s is not None:
                 unit.learned(late_s)
-            if isinstance(job.request, Read) or not isinstance(error, CrcError):
-                self._expect_late_reply(job, unit)
+            self._expect_late_reply(job, unit)
             self._finished(unit, started)
             raise
         self._proved_alive(by_answer=True)

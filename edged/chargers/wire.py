@@ -1,10 +1,12 @@
 """One transaction on an open line: send a request, wait for its reply, know when the line is quiet again.
 
-Owns: framing over a pipe, the end of a frame by its expected length, local echo, getting rid of late replies.
-Refuses to know: queues, priorities, whether a unit is alive, how long to wait (the bus says so).
+Owns: framing over a pipe, the end of a frame by its expected length, local echo, getting rid of late replies, letting
+others finish who speak as well. Refuses to know: queues, priorities, whether a unit is alive, how long to wait (the bus
+says so).
 
 Invariants: one transaction at a time; after a failure `settle` is called before the next one, so that no late reply is
-ever taken for the answer to another request; `quiet_at` is when the last byte of the last frame left the wire.
+ever taken for the answer to another request; a reply that may be the answer to another master's request, as far as that
+was heard, is refused; `quiet_at` is when the last byte of the last frame left the wire.
 """
 
 from __future__ import annotations
@@ -28,11 +30,14 @@ from edged.chargers.modbus import (
     split_mbap,
 )
 from edged.chargers.moments import moment
+from edged.chargers.overhearing import ANSWERED_WITHIN_S, Overhearing, frame_length
 
 GARBAGE_PATIENCE_S = 0.03
 """When as many bytes have come as the reply has, and it is not among them: wait so long for more (USB pauses 16 ms)."""
 SETTLE_AT_MOST_S = 2.0
 """A line that never falls silent is used all the same: every request then fails by itself and is counted."""
+LISTEN_AT_MOST_S = 0.5
+"""So long somebody else may speak until we do as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,14 @@ class Wire(Protocol):
     def tells_late_replies(self) -> bool:
         """Whether a late reply is told from the reply to a later request."""
 
+    def may_mistake_echo(self, request: Request) -> bool:
+        """Whether our own bytes could pass for the reply, since it is not known whether the adapter hands them back."""
+
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
         """Raises `NoAnswer`, `ProtocolError`, `ExceptionReply` or `LineDown`. Never cancelled by the bus."""
 
     async def settle(self, window_s: float) -> float | None:
-        """Wait until the line is quiet and late replies are gone; how late the last byte came, None for none."""
+        """Wait until the line is quiet and late replies are gone; how late the reply came, None where it did not."""
 
     def close(self) -> None: ...
 
@@ -76,16 +84,22 @@ class RtuWire:
         self._character_s = spec.character_s
         self._silence_s = spec.silence_s
         self._echo = spec.echo
+        self._echo_is_told = spec.echo is not None
+        self._frame = b""
         self._sent_at = 0.0
+        self._asked: tuple[int, Request] | None = None
+        self._others = Overhearing()
         self.quiet_at = moment()
         self.strays = 0
 
+    def may_mistake_echo(self, request: Request) -> bool:
+        return self._echo is None and isinstance(request, Write) and not request.multiple
+
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
         inbox = self._inbox
-        if inbox.data:
-            self.strays += 1
-            inbox.data.clear()
-        frame = rtu_frame(unit_id, request.pdu)
+        await self._listen()
+        self._asked = unit_id, request
+        self._frame = frame = rtu_frame(unit_id, request.pdu)
         expected = rtu_reply_length(request)
         received = b""
         reply: bytes | None = None
@@ -106,25 +120,62 @@ class RtuWire:
                 limit = min(deadline, inbox.last_at + GARBAGE_PATIENCE_S + self._silence_s)
             if not await inbox.more(limit, enough):
                 self.quiet_at = max(self.quiet_at, inbox.last_at)
+                self._others.expect_ours(unit_id, request.function, moment() + ANSWERED_WITHIN_S)
+                if not inbox.data:
+                    self._learn_echo(is_echoed=None if self._echo else False)
+                elif self._echo is None and not inbox.data.startswith(frame) and frame_length(inbox.data):
+                    self._learn_echo(is_echoed=False)
                 raise diagnose_rtu(unit_id, request, received)
         self.quiet_at = inbox.last_at
+        self._check_whose(unit_id, request, received[: received.find(reply)])
+        if reply != frame and inbox.data.startswith(reply):
+            self._learn_echo(is_echoed=False)
         inbox.data.clear()
         turnaround_s = max(0.0, inbox.last_at - len(reply) * self._character_s - self._sent_at)
         return Answer(parse_reply(request, reply[1:-2]), turnaround_s)
 
-    def _without_echo(self, frame: bytes, request: Request, received: bytes) -> bytes:
-        """What came after our own frame, on an adapter that hands it back.
+    async def _listen(self) -> None:
+        """Let whoever speaks finish, and keep what was said."""
+        inbox = self._inbox
+        give_up_at = moment() + LISTEN_AT_MOST_S
+        while inbox.data and await inbox.more(min(inbox.last_at + self._silence_s, give_up_at)):
+            pass
+        self._drop_strays()
 
-        A read can never be answered by its own request, so an echo is noticed there; the reply to a write of one
-        register is its request, and is only told from an echo once that is known.
+    def _drop_strays(self) -> None:
+        if self._inbox.data:
+            self.strays += 1
+            self._others.heard(bytes(self._inbox.data), moment())
+            self._inbox.data.clear()
+
+    def _check_whose(self, unit_id: int, request: Request, before: bytes) -> None:
+        """Raises `ProtocolError` where the reply, with that in front of it, may be the answer to another master."""
+        self._others.heard(before, moment())
+        if self._others.is_asked_by_another(unit_id, request.function, moment()):
+            self._others.expect_ours(unit_id, request.function, moment() + ANSWERED_WITHIN_S)
+            raise ProtocolError(f"another master asks unit {unit_id} as well: whose answer came cannot be told")
+
+    def _without_echo(self, frame: bytes, request: Request, received: bytes) -> bytes:
+        """What came besides our own frame, on an adapter that hands it back.
+
+        A read is not answered by its own request, so an echo is noticed there; the reply to a write of one register is
+        its request, and is only told from an echo once that is known.
         """
-        if self._echo is None and isinstance(request, Read) and received.startswith(frame):
-            self._echo = True
-        if not self._echo:
-            return received
-        if received.startswith(frame):
-            return received[len(frame) :]
-        return b"" if isinstance(request, Write) else received
+        may_be_echoed = self._echo or (isinstance(request, Read) and not self._echo_is_told)
+        at = received.find(frame) if may_be_echoed else -1
+        if at == 0:
+            self._learn_echo(is_echoed=True)
+        if at >= 0:
+            return received[:at] + received[at + len(frame) :]
+        return b"" if self._echo and isinstance(request, Write) else received
+
+    def _learn_echo(self, *, is_echoed: bool | None) -> None:
+        """Where nobody has told: a frame with nothing in front of it, or no byte at all, shows that there is none.
+
+        No byte where there was an echo before makes it unknown again.
+        """
+        if not self._echo_is_told:
+            self._echo = is_echoed
 
     async def settle(self, window_s: float) -> float | None:
         inbox = self._inbox
@@ -137,11 +188,12 @@ class RtuWire:
                 break
             late_at = quiet_from = inbox.last_at
             window_s = min(window_s, max(self._silence_s, GARBAGE_PATIENCE_S))
-        if inbox.data:
-            self.strays += 1
-            inbox.data.clear()
         self.quiet_at = max(self.quiet_at, quiet_from if late_at is not None else begun)
-        return None if late_at is None else max(0.0, late_at - self._sent_at)
+        if self._echo and (at := inbox.data.find(self._frame)) >= 0:
+            del inbox.data[at : at + len(self._frame)]
+        is_answer = self._asked is not None and find_rtu_reply(*self._asked, bytes(inbox.data)) is not None
+        self._drop_strays()
+        return max(0.0, late_at - self._sent_at) if late_at is not None and is_answer else None
 
     def close(self) -> None:
         self._pipe.close()
@@ -159,6 +211,9 @@ class MbapWire:
         self.quiet_at = moment()
         self.strays = 0
 
+    def may_mistake_echo(self, request: Request) -> bool:
+        return False
+
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
         inbox = self._inbox
         self._transaction_id = self._transaction_id % 0xFFFF + 1
@@ -175,9 +230,11 @@ class MbapWire:
                 if not await inbox.more(deadline):
                     self.quiet_at = moment()
                     if inbox.data:
-                        raise ProtocolError(f"{len(inbox.data)} bytes of an unfinished reply came")
+                        # what comes next would be read as its end, and so for ever
+                        raise LineDown(f"the stream stopped after {len(inbox.data)} bytes of a frame")
                     raise NoAnswer(f"unit {unit_id} did not answer")
-            elif frame.transaction_id != self._transaction_id:
+                continue
+            if frame.transaction_id != self._transaction_id:
                 self.strays += 1
             else:
                 break
