@@ -164,6 +164,12 @@ def test_noise_before_a_frame_costs_nothing_but_itself() -> None:
     assert splitter.discarded == 9 and splitter.has_begun
 
 
+def test_what_never_ends_is_dropped_when_it_is_longer_than_any_frame() -> None:
+    splitter = Splitter()
+    assert splitter.feed(b"$" + b"1" * 100_000) == [] and not splitter.has_begun
+    assert splitter.feed(b"\r$OK^20\r") == [b"$OK^20\r"]
+
+
 @pytest.mark.parametrize(
     "request_",
     [

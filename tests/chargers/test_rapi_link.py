@@ -215,6 +215,17 @@ async def test_a_forgiving_question_does_not_make_a_controller_silent() -> None:
 
 
 @virtually
+async def test_a_forgiving_question_is_asked_once() -> None:
+    controller = Controller()
+    async with link_to(controller) as link:
+        await link.ask("GS")
+        controller.replies["GS"] = None
+        with pytest.raises(NoAnswer):
+            await link.ask("GS", forgiving=True)
+    assert controller.heard == ["GS", "GS"]
+
+
+@virtually
 async def test_the_most_urgent_goes_first_and_one_at_a_time() -> None:
     controller = Controller()
     controller.spoil = lambda request, sequence, reply: [(0.1, reply)]
