@@ -7,6 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from tests.fakes.virtual_loop import MemoryPipe, handing_out, run_virtually
 H = Table.HOLDING
 READ, WRITE = 3, 6
 REGISTERS = 20
+SEED = 5
 TICKS_S = 0.002
 """What looking at the virtual clock costs, and the loop's timers."""
 
@@ -62,7 +64,7 @@ def play(scene: Callable[[Bus, Slaves], Awaitable[None]], spec: BusSpec | None =
     slaves = Slaves(spec or line())
 
     async def scenery() -> None:
-        bus = Bus(slaves.spec, connect=handing_out(MemoryPipe(slaves.hear)))
+        bus = Bus(slaves.spec, connect=handing_out(MemoryPipe(slaves.hear)), rng=Random(SEED))
         try:
             await scene(bus, slaves)
         finally:
