@@ -32,6 +32,8 @@ PATIENT_S = 1.5
 """For a unit whose reply came too late, and for everything that is asked of a unit once it is found."""
 QUESTION_BYTES = 8 + 7
 FIRST_IDS = 32
+GREETING = (Table.HOLDING, 0, 1)
+"""The first question to an address: whoever lives there answers it, be it with a refusal."""
 EVERYWHERE = 4
 """So many units at the first ids tried on Modbus TCP, and a server is asked whether it cares about the unit id."""
 STRANGE_IDS = (113, 231)
@@ -203,7 +205,7 @@ class Scan:
         return units
 
     async def _greet(self, inquiry: Inquiry, unit_id: int, timeout_s: float) -> Told:
-        told = await inquiry.ask(unit_id, Table.HOLDING, 0, 1, timeout_s=timeout_s)
+        told = await inquiry.ask(unit_id, *GREETING, timeout_s=timeout_s)
         self.heard |= told.heard
         return told
 
@@ -262,7 +264,7 @@ def _found(spec: BusSpec, unit_id: int, told: Told, *, at_every_id: bool = False
 async def identify(inquiry: Inquiry, unit: FoundUnit, told: Told, profiles: Sequence[DeviceProfile]) -> FoundUnit:
     """The unit with the profiles that fit it, the best first."""
     possible = {profile.name: profile for profile in profiles if _is_possible(profile, unit)}
-    memory = _Memory(inquiry, unit.unit_id)
+    memory = _Memory(inquiry, unit.unit_id, told)
     answers = {name: await _look(memory, profile, _telling(profile)) for name, profile in possible.items()}
     judged = {name: judge(possible[name], answers[name]) for name in possible}
     promising = [name for name in possible if is_state_known(possible[name], answers[name])]
@@ -354,10 +356,10 @@ def _answers(registers: dict[str, Register], found: dict[str, Told]) -> Answers:
 class _Memory:
     """The answers of one unit: every address is asked once, whichever profiles want to know."""
 
-    def __init__(self, inquiry: Inquiry, unit_id: int) -> None:
+    def __init__(self, inquiry: Inquiry, unit_id: int, greeting: Told) -> None:
         self._inquiry = inquiry
         self._unit_id = unit_id
-        self._told: dict[tuple[Table, int, int], Told] = {}
+        self._told: dict[tuple[Table, int, int], Told] = {GREETING: greeting} if greeting.is_alive else {}
         self._timeout_s = PATIENT_S
         self._over_at = moment() + IDENTIFY_S
 
