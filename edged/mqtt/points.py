@@ -124,7 +124,7 @@ SLOW_REFRESH_S: Final = 100.0
 
 
 def point_documents(documents: Mapping[str, Document], form: PointForm) -> dict[str, Document]:
-    """The points of one connector by name, from its state documents by aspect. A document that is not there has none."""
+    """The points of one connector by name, from its state documents by aspect; what is not there has no points."""
     link = documents.get("link")
     online = link is not None and link.body == "online"
     found: dict[str, Document] = {}
