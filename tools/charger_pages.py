@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edged.chargers.library import PACKAGED_DIR, load_any
+from edged.chargers.library import PACKAGED_DIR, ChargerProfile, load_charger
 from edged.chargers.profile import DeviceProfile, KeepAliveBy, Toggle
 from edged.chargers.profile_terms import CheckStep, Condition, PointsBy, Transport, WriteStep
+from edged.chargers.rapi.profile import RapiProfile
 from edged.domain.hardware import Capability, Measurand
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "chargers"
@@ -30,19 +31,25 @@ NEVER_MET = "No profile has been tried on the device itself unless its notes say
 GENERATED = "<!-- written by tools/charger_pages.py -->"
 
 
-def page(profile: DeviceProfile) -> str:
+def page(profile: ChargerProfile) -> str:
     """The page of one profile."""
+    if isinstance(profile, RapiProfile):
+        works_rows, wires = rapi_works(profile), rapi_wiring(profile)
+        yaml, falls_back = rapi_example(profile), rapi_failsafe(profile)
+    else:
+        works_rows, wires = works(profile), wiring(profile)
+        yaml, falls_back = example(profile), failsafe(profile)
     parts = [
         GENERATED,
         f"# {profile.vendor} {profile.model}",
         f"`profile: {profile.name}`, certainty {profile.certainty}: {CERTAINTY[profile.certainty]}.",
         "## What works over OCPP",
-        table(("what", "how"), works(profile)),
+        table(("what", "how"), works_rows),
         "## To wire and to set",
-        bullets([*wiring(profile), *profile.setup]),
-        f"```yaml\n{example(profile)}\n```",
+        bullets([*wires, *profile.setup]),
+        f"```yaml\n{yaml}\n```",
         "## When edged falls silent",
-        bullets(failsafe(profile)),
+        bullets(falls_back),
         "## To know",
         bullets(profile.notes),
         *(("## Left alone, because it is unproven", bullets(profile.unproven)) if profile.unproven else ()),
@@ -52,19 +59,13 @@ def page(profile: DeviceProfile) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def index(profiles: Sequence[DeviceProfile]) -> str:
+def index(profiles: Sequence[ChargerProfile]) -> str:
     """The table of all profiles."""
     rows = [
         (
             f"[{profile.vendor} {profile.model}]({profile.name}.md)",
             profile.certainty,
-            ", ".join(profile.bus.transports),
-            f"{profile.limit.step_a:g} A" if profile.limit is not None else "-",
-            availability(profile.availability, short=True),
-            "yes" if Capability.UNLOCK in profile.capabilities else "-",
-            ", ".join(name.removeprefix("reset_") for name in profile.actions if name.startswith("reset")) or "-",
-            "yes" if Capability.LOCK_SENSE in profile.capabilities else "-",
-            energy(profile),
+            *(rapi_row(profile) if isinstance(profile, RapiProfile) else row(profile)),
         )
         for profile in profiles
     ]
@@ -74,6 +75,19 @@ def index(profiles: Sequence[DeviceProfile]) -> str:
         f"The chargers that edged serves out of the box. Another one is [a profile](../profiles.md) away. {NEVER_MET}"
     )
     return "\n\n".join((GENERATED, "# Chargers", intro, table(head, rows), "Certainty of the facts:", grades)) + "\n"
+
+
+def row(profile: DeviceProfile) -> tuple[str, ...]:
+    """Its cells behind name and certainty."""
+    return (
+        ", ".join(profile.bus.transports),
+        f"{profile.limit.step_a:g} A" if profile.limit is not None else "-",
+        availability(profile.availability, short=True),
+        "yes" if Capability.UNLOCK in profile.capabilities else "-",
+        ", ".join(name.removeprefix("reset_") for name in profile.actions if name.startswith("reset")) or "-",
+        "yes" if Capability.LOCK_SENSE in profile.capabilities else "-",
+        energy(profile),
+    )
 
 
 # --- what works
@@ -247,6 +261,49 @@ def written(profile: DeviceProfile, write: WriteStep) -> str:
     return f"`{write.register}` = {value}{' ' + unit if unit else ''}"
 
 
+# --- controllers that speak RAPI
+
+
+def rapi_row(profile: RapiProfile) -> tuple[str, ...]:
+    has = "yes" if profile.has_lock else "-"
+    return "RAPI, serial", "1 A", "native" if profile.may_disable else "edged", has, "hard", has, "total"
+
+
+def rapi_works(profile: RapiProfile) -> Iterator[tuple[str, str]]:
+    yield "Start and stop", "it is enabled (`$FE`) or put to sleep (`$FS`), read back"
+    yield "ReserveNow", "enforced: without a matching token no energy flows"
+    yield "Current limit", f"{profile.min_a} to {profile.max_a} A in steps of 1 A (`$SC`, in its RAM only), read back"
+    native = "in the controller (`$FD`), read back"
+    asleep = "by edged alone: it authorizes nobody and keeps the controller asleep"
+    yield "ChangeAvailability", native if profile.may_disable else asleep
+    lock = "energy is withheld first; done when the controller reports the lock open (`$S5`, `$G5`)"
+    yield "UnlockConnector", lock if profile.has_lock else "NotSupported: the profile has no lock"
+    yield "Reset", "hard: restarts the controller (`$FR`), done when it says that it has booted"
+    yield "Lock", "its position is reported" if profile.has_lock else "not reported"
+    names = sorted(str(one) for one in profile.measurands if one is not Measurand.CURRENT_OFFERED)
+    yield "Meter values", f"{', '.join(names)}; energy is the controller's total and the session that runs"
+    yield "Cards", "are not reported"
+    yield "Faults", "each state of its own that is a fault, with its number and the controller's counters of trips"
+
+
+def rapi_wiring(profile: RapiProfile) -> Iterator[str]:
+    yield f"Serial, {profile.baudrate} Bd, 8N1, alone on its line: RAPI knows no addresses. It is no Modbus."
+    yield "Also behind a converter from serial to Ethernet in transparent (raw) mode: `rtu_over_tcp: HOST:PORT`."
+    yield "It is taken to have a socket." if profile.is_detachable else "It is taken to have a fixed cable."
+
+
+def rapi_example(profile: RapiProfile) -> str:
+    port = "/dev/serial/by-id/usb-FTDI_FT232R_A50285BI-if00-port0"
+    lines = ["chargers:", "  left:", f"    profile: {profile.name}", f"    serial: {{port: {port}}}"]
+    return "\n".join(lines)
+
+
+def rapi_failsafe(profile: RapiProfile) -> Iterator[str]:
+    rules = profile.heartbeat
+    yield f"Set after each connect: fall back to {rules.fallback_a} A without a pulse for {rules.interval_s} s (`$SY`)."
+    yield f"A pulse is sent at least every {rules.pulse_s:g} s; a missed one is acknowledged, and everything set again."
+
+
 # --- Markdown
 
 
@@ -264,8 +321,7 @@ def table(head: Sequence[str], rows: Iterator[tuple[str, ...]] | Sequence[tuple[
 
 def pages() -> dict[str, str]:
     """What the folder should hold: name of the file and text."""
-    found = [load_any(path.stem) for path in PACKAGED_DIR.glob("*.yaml")]
-    profiles = [profile for profile in found if isinstance(profile, DeviceProfile)]
+    profiles = [load_charger(path.stem) for path in PACKAGED_DIR.glob("*.yaml")]
     profiles.sort(key=lambda profile: (profile.vendor.lower(), profile.model.lower()))
     return {INDEX: index(profiles), **{f"{profile.name}.md": page(profile) for profile in profiles}}
 

@@ -9,12 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from edged.chargers.library import load_profile
+from edged.chargers.library import PACKAGED_DIR, load_charger
+from edged.chargers.profile import DeviceProfile
 from edged.site import load_site
-from tests.fakes.shipped_profiles import MODBUS_NAMES
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(MODBUS_NAMES)
+NAMES = sorted(path.stem for path in PACKAGED_DIR.glob("*.yaml"))
 
 
 def load_tool() -> ModuleType:
@@ -71,12 +71,13 @@ def test_the_example_of_a_page_is_a_configuration_that_edged_takes(
     example = pages[f"{name}.md"].split("```yaml\n")[1].split("```")[0]
     (tmp_path / "edged.yaml").write_text(example + STATION)
     charger = load_site(tmp_path / "edged.yaml").chargers["left"]
-    profile = load_profile(name)
-    assert (charger.profile, charger.unit_id) == (name, profile.bus.unit_id)
+    profile = load_charger(name)
+    unit_id = profile.bus.unit_id if isinstance(profile, DeviceProfile) else None
+    assert (charger.profile, charger.unit_id) == (name, unit_id)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_tells_every_note_doubt_and_source_of_its_profile(name: str, pages: dict[str, str]) -> None:
-    profile, text = load_profile(name), pages[f"{name}.md"]
+    profile, text = load_charger(name), pages[f"{name}.md"]
     for sentence in (*profile.setup, *profile.notes, *profile.unproven, *profile.sources):
         assert f"- {sentence}\n" in text

@@ -74,7 +74,7 @@ def charging(bay: Master) -> Master:
 # --- framing ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("line", ["$GS^30", "$FE*AF", "$FD*AE", "$FS*BD", "$GS", "$FE"])
+@pytest.mark.parametrize("line", ["$GS^30", "$FE*AF", "$FD*AE", "$FS*BD", "$SC 16 V*B7", "$GS", "$FE"])
 def test_both_checksums_and_none_are_taken(line: str, bay: Master) -> None:
     reply = bay.ask(line)
     assert reply is not None and reply.startswith("$OK")
