@@ -27,7 +27,6 @@ from edged.chargers.line import BusSpec, Inbox, LineDown, LineKind, Pipe, Serial
 from edged.chargers.line_units import LineUnits
 from edged.chargers.modbus import (
     GATEWAY_SILENT,
-    CrcError,
     ExceptionReply,
     NoAnswer,
     ProtocolError,
@@ -216,7 +215,7 @@ class Bus:
             self._drop_expired(now)
             job, at = self._queue.choose(max(now, self._line_ready_at), self._units.ready_at)
             if job is None:
-                await self._wait(at)
+                await self._wait(min(at, self._queue.first_expiry))
             elif not at > now or await self._is_still_next(job, at):
                 if self._wire.may_mistake_echo(job.request):
                     await self._serve(self._feeler_for(job))
@@ -293,7 +292,7 @@ class Bus:
             answer = await self._attempt(job, unit)
         except LineDown as error:
             job.fail(error)
-            self._expect_late_reply(job, unit)
+            self._units.expect_late_reply(job, moment())
             self._lose(str(error))
         except (NoAnswer, ProtocolError) as error:
             if may_repeat:
@@ -327,23 +326,23 @@ class Bus:
             self._log_wire(job, str(error))
             if error.code in GATEWAY_SILENT:
                 self._failed(job)
-                self._expect_late_reply(job, unit)
+                self._units.expect_late_reply(job, moment())
                 self._finished(unit, started)
                 raise NoAnswer(str(error)) from error
             self._proved_alive(by_answer=False)
             unit.answered(moment(), None)
             if job.failed is not None:
-                self._expect_late_reply(job, unit)
+                self._units.expect_late_reply(job, moment())
             self._finished(unit, started)
             raise
         except (NoAnswer, ProtocolError) as error:
-            self._count(unit, error)
+            self._units.count(job, error)
             self._log_wire(job, str(error))
             self._failed(job)
             late_s = await self._wire.settle(unit.late_window_s(moment() - started, was_online=was_online))
             if late_s is not None:
                 unit.learned(late_s)
-            self._expect_late_reply(job, unit)
+            self._units.expect_late_reply(job, moment())
             self._finished(unit, started)
             raise
         self._proved_alive(by_answer=True)
@@ -351,14 +350,9 @@ class Bus:
         self._record.answered(job, answer.turnaround_s)
         self._log_wire(job, answer.words)
         if job.failed is not None:
-            self._expect_late_reply(job, unit)
+            self._units.expect_late_reply(job, moment())
         self._finished(unit, started)
         return answer
-
-    def _expect_late_reply(self, job: Job, unit: UnitHealth) -> None:
-        """Of two requests with the same function (of a repeated one, too) the later could get the earlier's reply."""
-        if self._wire is not None and not self._wire.tells_late_replies:
-            unit.owes_until[job.request.function] = moment() + unit.late_limit_s
 
     def _proved_alive(self, *, by_answer: bool) -> None:
         self._units.proved_alive(by_answer=by_answer)
@@ -378,14 +372,6 @@ class Bus:
         unit.ready_at = ended + max(gap_s, unit.min_gap_s)
         self._units.took(max(0.0, self._line_ready_at - started))
         self._queue.promotion_s = max(SHORTEST_PROMOTION_S, STARVED_AFTER_CYCLES * self._units.cycle_s)
-
-    def _count(self, unit: UnitHealth, error: ChargerUnreachable) -> None:
-        if isinstance(error, CrcError):
-            unit.crc_errors += 1
-        elif isinstance(error, NoAnswer):
-            unit.timeouts += 1
-        else:
-            unit.protocol_errors += 1
 
     def _lose(self, reason: str, *, is_idle: bool = False) -> None:
         self._watch.lost(reason, moment(), is_idle=is_idle)

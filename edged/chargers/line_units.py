@@ -16,12 +16,16 @@ from random import Random
 
 from edged.chargers.job_queue import Job, Priority
 from edged.chargers.line import BusSpec, LineKind
-from edged.chargers.modbus import NoAnswer
+from edged.chargers.modbus import CrcError, NoAnswer
 from edged.chargers.unit_health import UnitHealth, UnitState
+from edged.ports import ChargerUnreachable
 
 DEAD_BUDGET = 5
 SHORTEST_PROBE_INTERVAL_S = 1.0
 FEWEST_SILENCES, MOST_SILENCES = 3, 48
+LONGEST_SILENCE_S = 120.0
+"""A network connection over which nobody has answered for so long is opened anew: some chargers take one and never
+serve it (they lock themselves up after a drop), and silent units are asked too seldom for counting to find that out."""
 SPAN_WEIGHT = 0.1
 
 
@@ -33,9 +37,11 @@ class LineUnits:
         self._rng = rng
         self._fixed_timeout_s = spec.timeout_s
         self._is_network = spec.kind is not LineKind.SERIAL
+        self._replies_are_anonymous = spec.kind is not LineKind.TCP
         self._next_probe_at = 0.0
         self._silences = 0
         self._silences_allowed = FEWEST_SILENCES
+        self._silent_since = self._silent_until = 0.0
         self._span_s = 0.0
 
     def unit(self, unit_id: int) -> UnitHealth:
@@ -110,6 +116,9 @@ class LineUnits:
 
     def failed(self, job: Job, now: float) -> bool:
         """No valid frame came; whether that makes the unit dead who was not."""
+        if self._silences == 0:
+            self._silent_since = now
+        self._silent_until = now
         self._silences += 1
         if job.forgiving:
             return False
@@ -118,9 +127,29 @@ class LineUnits:
         unit.failed(now)
         return unit.state is UnitState.DEAD and not was_dead
 
+    def count(self, job: Job, error: ChargerUnreachable) -> None:
+        unit = self.known[job.unit_id]
+        if isinstance(error, CrcError):
+            unit.crc_errors += 1
+        elif isinstance(error, NoAnswer):
+            unit.timeouts += 1
+        else:
+            unit.protocol_errors += 1
+
+    def expect_late_reply(self, job: Job, now: float) -> None:
+        """Of two requests with the same function (of a repeated one, too) the later could get the earlier's reply.
+
+        On Modbus TCP it could not: a reply names its request.
+        """
+        if self._replies_are_anonymous:
+            unit = self.known[job.unit_id]
+            unit.owes_until[job.request.function] = now + unit.late_limit_s
+
     def is_half_open(self) -> bool:
         """Whether a network connection may be dead without anybody having told us: nothing came from any unit."""
-        if not self._is_network or self._silences < self._silences_allowed or self.is_anybody_online:
+        if not self._is_network or self._silences < FEWEST_SILENCES or self.is_anybody_online:
+            return False
+        if self._silences < self._silences_allowed and self._silent_until - self._silent_since < LONGEST_SILENCE_S:
             return False
         self._silences_allowed = min(MOST_SILENCES, 2 * self._silences_allowed)
         return True

@@ -219,29 +219,6 @@ async def test_a_command_to_a_dead_unit_gets_one_real_try(pty_slave) -> None:
         assert bus.statistics.units[1].state is UnitState.ONLINE
 
 
-async def test_a_dead_unit_does_not_slow_the_others(pty_slave) -> None:
-    units = pty_slave.units
-    for unit_id in range(1, 16):
-        units.registers[unit_id] = {0: unit_id}
-    async with bus_on(pty_slave.spec()) as bus:
-
-        async def cycle() -> float:
-            begun = perf_counter()
-            for unit_id in range(1, 17):
-                try:
-                    assert await bus.read(unit_id, H, 0, 1) == (unit_id,)
-                except NoAnswer:
-                    assert unit_id == 16
-            return perf_counter() - begun
-
-        for _ in range(3):
-            await cycle()
-        assert bus.statistics.units[16].state is UnitState.DEAD
-        sent = sum(frame[0] == 16 for frame in units.requests)
-        assert await cycle() < 0.5
-        assert sum(frame[0] == 16 for frame in units.requests) == sent
-
-
 async def test_a_unit_that_comes_back_begins_a_new_session(pty_slave) -> None:
     async with bus_on(pty_slave.spec(timeout_s=0.05)) as bus:
         for _ in range(3):
