@@ -5,8 +5,9 @@ another implementation of Modbus understands.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -21,8 +22,11 @@ from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus import Table
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.planning import unit_of
-from edged.chargers.profile_terms import Transport
+from edged.chargers.profile import DeviceProfile
+from edged.chargers.profile_terms import Register, Transport
+from edged.chargers.registers import WordOrder
 from edged.domain.types import Now
+from edged.ports import ChargerError
 from tests.fakes.register_sheets import NAMES, Cells, Sheet, desired_of, wire_of, wrong_in
 
 TABLES = (Table.COIL, Table.DISCRETE, Table.HOLDING, Table.INPUT)
@@ -85,13 +89,56 @@ async def served(sheet: Sheet, entry: dict[str, Any]) -> AsyncIterator[tuple[Mod
         await server.shutdown()
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_a_charging_vehicle_looks_the_same_over_the_wire(name: str) -> None:
+SERVED = ("idle", "plugged", "charging", "faulted", "locked")
+"""The images that go over the wire; `test_register_images` asks for them where a charger can tell them."""
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [(name, key) for name in NAMES for key in SERVED if key in Sheet(name)["images"]]
+)
+async def test_an_image_means_the_same_over_the_wire(name: str, key: str) -> None:
     sheet = Sheet(name)
-    entry = sheet["images"]["charging"]
+    entry = sheet["images"][key]
     async with served(sheet, entry) as (charger, writes):
         assert wrong_in(await charger.observe(), charger, entry["expect"]) == []
         assert [write[:2] for write in writes] == [wire_of(text)[:2] for text in sheet.data.get("connect") or []]
+
+
+def mistaken(profile: DeviceProfile) -> Iterator[DeviceProfile]:
+    """The profile with the state one register too far, and, where it has one, a number with its words turned round."""
+    yield changed(profile, profile.state.register, lambda one: replace(one, address=one.address + 1))
+    for name in sorted(profile.meter.registers):
+        codec = profile.registers[name][0].codec
+        if codec.words > 1 and codec.is_number:
+            yield changed(profile, name, turned)
+            return
+
+
+def turned(register: Register) -> Register:
+    codec = register.codec
+    other = WordOrder.LITTLE if codec.word_order is WordOrder.BIG else WordOrder.BIG
+    return replace(register, codec=replace(codec, word_order=other))
+
+
+def changed(profile: DeviceProfile, name: str, change: Callable[[Register], Register]) -> DeviceProfile:
+    variants = tuple(change(one) for one in profile.registers[name])
+    return replace(profile, registers={**profile.registers, name: variants})
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_wrong_address_or_word_order_shows_over_the_wire(name: str) -> None:
+    for profile in mistaken(Sheet(name).profile):
+        assert await shows(Sheet(name, profile), "charging") or await shows(Sheet(name, profile), "plugged")
+
+
+async def shows(sheet: Sheet, key: str) -> bool:
+    """Whether something in an image is not as its document says."""
+    entry = sheet["images"][key]
+    async with served(sheet, entry) as (charger, _):
+        try:
+            return wrong_in(await charger.observe(), charger, entry["expect"]) != []
+        except ChargerError:
+            return True
 
 
 @pytest.mark.parametrize("name", NAMES)

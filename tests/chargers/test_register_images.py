@@ -137,6 +137,8 @@ def test_a_sheet_shows_every_condition_that_the_charger_can_tell(sheet: Sheet) -
     ):
         if capability in offered:
             assert values <= {entry["expect"].get(word) for entry in shown.values()}, capability
+    assert "faulted" in shown or any("reports no fault" in note for note in sheet.profile.notes)
+    assert "locked" in shown or Capability.LOCK_SENSE not in offered
     if Capability.LIMIT_SENSE in offered:
         assert any(entry["expect"].get("limit_a") for entry in shown.values())
     if Capability.TOKEN_READER in offered:
