@@ -1,7 +1,8 @@
-"""Writes docs/profile.schema.json: the JSON Schema of a charger profile, for editors and for checks without edged.
+"""Writes docs/profile.schema.json and docs/profile-rapi.schema.json: the JSON Schemas of a charger profile over Modbus
+and over RAPI, for editors and for checks without edged.
 
-    python tools/profile_schema.py            write the file
-    python tools/profile_schema.py --check    exit with 1 when the file is not what it would write
+    python tools/profile_schema.py            write the files
+    python tools/profile_schema.py --check    exit with 1 when one is not what it would write
 
 The words come from the code that reads profiles, so that both know the same. What a schema cannot say (whether a
 register that is named exists, whether a value fits into it, whether waits end in time) only `edged check` finds.
@@ -32,11 +33,14 @@ from edged.chargers.profile_terms import (
     Transport,
     WriteFunction,
 )
+from edged.chargers.rapi import profile as rapi
 from edged.chargers.registers import WordOrder
 from edged.domain.connector_types import CONNECTOR_TYPES
 from edged.domain.hardware import ChargerState, FaultCode, LockState
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "profile.schema.json"
+RAPI_PAGE = PAGE.with_name("profile-rapi.schema.json")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 
 TYPE = r"^(u(16|32|48|64)|s(16|32|48|64)|f(32|64)|bits(16|32)|char|bit|(str|utf16_|bytes)[1-9][0-9]{0,2})$"
@@ -297,14 +301,7 @@ def parts() -> Schema:
     points = {"count": whole(1, 255), "by": words(PointsBy), "stride": whole(1, 32767), "present": REGISTER}
     definition = {"$ref": "#/$defs/register"}
     return {
-        "profile": {"anyOf": [{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$"}, whole(0, 10**15)]},
-        "vendor": TEXT,
-        "model": TEXT,
-        "certainty": words(CERTAINTIES),
-        "sources": SOME_SCALARS,
-        "setup": SCALARS,
-        "notes": SCALARS,
-        "unproven": SCALARS,
+        **provenance(),
         "connector": words(CONNECTOR_TYPES),
         "phases": whole(1, 3),
         "bus": bus(),
@@ -342,11 +339,52 @@ def parts() -> Schema:
     }
 
 
+def provenance() -> Schema:
+    """What a profile of any kind says of the device and of its sources."""
+    return {
+        "profile": {"anyOf": [{"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$"}, whole(0, 10**15)]},
+        "vendor": TEXT,
+        "model": TEXT,
+        "certainty": words(CERTAINTIES),
+        "sources": SOME_SCALARS,
+        "setup": SCALARS,
+        "notes": SCALARS,
+        "unproven": SCALARS,
+    }
+
+
+def rapi_schema() -> Schema:
+    """A profile of `kind: rapi`."""
+    amperes = whole(6, 80)
+    return {
+        "$schema": DIALECT,
+        "title": "edged charger profile over RAPI",
+        "description": "docs/profiles.md explains each key; `edged check` finds what a schema cannot.",
+        **mapping(
+            {
+                **provenance(),
+                "kind": {"const": rapi.KIND},
+                "connector": TEXT,
+                "phases": {"enum": [1, 3]},
+                "baudrate": whole(300, 4_000_000),
+                "limit": mapping({"min_a": amperes, "max_a": amperes}),
+                "heartbeat": mapping({"interval_s": whole(10, 3600), "fallback_a": amperes}),
+                **dict.fromkeys(("detachable", "lock", "disable", "voltmeter"), FLAG),
+            },
+            ["profile", "kind", "vendor", "model", "certainty", "sources"],
+            dependentSchemas={"lock": {"if": {"properties": {"lock": {"const": True}}}, "then": LOCK_NEEDS_SOCKET}},
+        ),
+    }
+
+
+LOCK_NEEDS_SOCKET: Schema = {"properties": {"detachable": {"const": True}}, "required": ["detachable"]}
+
+
 def schema() -> Schema:
     """The whole schema; keys of a profile's mappings are texts, as its reader takes them."""
     required = ["profile", "vendor", "model", "certainty", "sources", "bus", "registers", "state", "detachable"]
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "title": "edged charger profile",
         "description": "docs/profiles.md explains each key; `edged check` finds what a schema cannot.",
         **mapping(parts(), required),
@@ -354,8 +392,9 @@ def schema() -> Schema:
     }
 
 
-def text() -> str:
-    return json.dumps(schema(), indent=1) + "\n"
+def files() -> dict[Path, str]:
+    """What each file should hold."""
+    return {path: json.dumps(each, indent=1) + "\n" for path, each in ((PAGE, schema()), (RAPI_PAGE, rapi_schema()))}
 
 
 def main(arguments: list[str]) -> int:
@@ -363,11 +402,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     options = parser.parse_args(arguments)
     if options.check:
-        if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text():
-            return 0
-        sys.stderr.write(f"{PAGE.name} is stale: run python tools/profile_schema.py\n")
-        return 1
-    PAGE.write_text(text(), encoding="utf-8")
+        stale = [
+            path.name
+            for path, text in files().items()
+            if not path.is_file() or path.read_text(encoding="utf-8") != text
+        ]
+        if stale:
+            sys.stderr.write(f"stale: {', '.join(stale)}; run python tools/profile_schema.py\n")
+        return 1 if stale else 0
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
