@@ -100,6 +100,11 @@ class JobQueue:
     def is_full(self) -> bool:
         return len(self._jobs) >= MAX_JOBS
 
+    @property
+    def first_expiry(self) -> float:
+        """When the next of them has waited long enough; inf where nobody waits."""
+        return min((job.expires_at for job in self._jobs), default=math.inf)
+
     def add(self, job: Job) -> None:
         """Queue a job; a setpoint takes the place of an older one for the same register."""
         if self._chosen is not None:
