@@ -130,19 +130,9 @@ def keep_off_the_daemon(specs: Sequence[BusSpec], control: Path | None) -> None:
 def _is_same_line(name: str, spec: BusSpec) -> bool:
     """Whether the daemon's name of a line means this one: the same device, or any framing over the same endpoint."""
     if name.startswith("/") or not spec.host:
-        return bool(spec.port) and name.startswith("/") and _is_same_device(name, spec.port)
+        return bool(spec.port) and name.startswith("/") and os.path.realpath(name) == os.path.realpath(spec.port)
     host, _, port = name.partition(":")[2].rpartition(":")
     return port == str(spec.tcp_port) and _is_same_host(host, spec.host)
-
-
-def _is_same_device(one: str, other: str) -> bool:
-    if os.path.realpath(one) == os.path.realpath(other):
-        return True
-    try:
-        first, second = os.stat(one), os.stat(other)
-    except OSError:
-        return False
-    return first.st_rdev != 0 and first.st_rdev == second.st_rdev
 
 
 def _is_same_host(one: str, other: str) -> bool:

@@ -14,6 +14,7 @@ import select
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -28,14 +29,15 @@ import serial
 from edged.chargers import outage
 from edged.chargers.bus import Bus
 from edged.chargers.line import BusSpec, LineDown, LineKind, SerialPipe, TcpPipe
-from edged.chargers.modbus import Table
+from edged.chargers.modbus import Table, mbap_frame, split_mbap
+from edged.chargers.moments import moment
 from edged.chargers.opening import Trouble, latency_words, serial_trouble, tcp_trouble
 from edged.chargers.outage import LineWatch, lasted
 from edged.chargers.serial_ports import SerialPorts
 from edged.ports import ChargerUnreachable
 from edged.site import load_site
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
-from tests.fakes.virtual_loop import MemoryPipe
+from tests.fakes.virtual_loop import MemoryPipe, run_virtually
 
 H = Table.HOLDING
 PATIENCE_S = 30.0
@@ -211,6 +213,45 @@ async def test_a_port_that_takes_no_bytes_is_given_up_after_a_second(monkeypatch
     finally:
         os.close(slave)
         os.close(master)
+
+
+async def test_what_was_not_sent_is_dropped_before_the_port_is_closed() -> None:
+    """Closing a port waits until everything is sent, up to half a minute, and the whole daemon with it."""
+    done: list[str] = []
+
+    class Port:
+        def fileno(self) -> int:
+            return slave
+
+        def reset_output_buffer(self) -> None:
+            done.append("dropped")
+            raise termios.error(5, "Input/output error")  # an adapter that is gone has nothing to drop
+
+        def close(self) -> None:
+            done.append("closed")
+
+    master, slave = pty.openpty()
+    pipe = SerialPipe(Port())  # type: ignore[arg-type]
+    pipe.close()
+    pipe.close()
+    os.close(slave)
+    os.close(master)
+    assert done == ["dropped", "closed"]
+
+
+async def test_a_write_that_notices_the_loss_first_says_so_to_everybody() -> None:
+    master, slave = pty.openpty()
+    pipe = await SerialPipe.open(BusSpec(kind=LineKind.SERIAL, port=os.ttyname(slave)))
+    try:
+        asyncio.get_running_loop().remove_reader(pipe._fd)
+        os.close(slave)
+        os.close(master)
+        with pytest.raises(LineDown, match="the adapter is gone"):
+            await pipe.write(b"\x55")
+        with pytest.raises(LineDown, match="the adapter is gone"):
+            await pipe.inbox.more(1e9)
+    finally:
+        pipe.close()
 
 
 async def test_the_bytes_of_a_long_write_all_arrive_in_their_order() -> None:
@@ -580,6 +621,51 @@ async def test_a_charger_that_never_lets_anybody_in_is_told_in_one_sentence_that
     assert opened.endswith("is open")
     assert f"W tcp:127.0.0.1:{charger.port} was lost: the " in lost
     assert "), before anything was answered: end other clients" in lost.replace("connection,", "connection),")
+
+
+async def test_a_server_that_ends_a_connection_after_each_answer_is_used_all_the_same_and_not_told_of(
+    tcp_slave, quick, told
+) -> None:
+    tcp_slave.units.registers[1] = {0: 1}
+    async with bus_on(tcp_slave.spec()) as bus:
+        for number in range(1, 5):
+            assert await bus.read(1, H, 0, 1) == (1,)
+            tcp_slave.connections[-1].close()
+            await until(lambda number=number: bus.statistics.opened == number + 1)
+    assert [line for line in told() if line[0] == "W"] == []
+
+
+def test_a_charger_that_takes_connections_and_serves_none_for_minutes_is_found_again_within_minutes() -> None:
+    """It serves whoever connects after its five minutes, and nobody whom it has taken before."""
+
+    async def scene() -> None:
+        opened: list[float] = []
+
+        async def connect(spec: BusSpec) -> MemoryPipe:
+            opened.append(moment())
+            serves = len(opened) == 1 or moment() > 400.0
+
+            def answer(pipe: MemoryPipe, data: bytes) -> None:
+                frame, _ = split_mbap(data)
+                if serves and frame is not None and (len(opened) > 1 or moment() < 100.0):
+                    pipe.feed(mbap_frame(frame.transaction_id, frame.unit_id, b"\x03\x02\x00\x07"), after_s=0.01)
+
+            return MemoryPipe(answer)
+
+        bus = Bus(BusSpec(kind=LineKind.TCP, host="10.0.0.9"), connect=connect, rng=Random(3))
+        assert await bus.read(1, H, 0, 1) == (7,)
+        await asyncio.sleep(100.0)
+        while True:
+            try:
+                assert await bus.read(1, H, 0, 1) == (7,)
+                break
+            except ChargerUnreachable:
+                await asyncio.sleep(1.0)
+        assert 400.0 < moment() < 700.0
+        assert len(opened) < 10
+        await bus.close()
+
+    run_virtually(scene(), at_most_s=3600.0)
 
 
 async def test_the_kernel_is_asked_to_find_a_peer_that_is_gone_without_a_word(tcp_slave) -> None:
