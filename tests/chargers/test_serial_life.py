@@ -34,6 +34,7 @@ from edged.chargers.moments import moment
 from edged.chargers.opening import Trouble, latency_words, serial_trouble, tcp_trouble
 from edged.chargers.outage import LineWatch, lasted
 from edged.chargers.serial_ports import SerialPorts
+from edged.cli.bus_view import lines_of_buses
 from edged.ports import ChargerUnreachable
 from edged.site import load_site
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
@@ -494,6 +495,14 @@ async def test_an_adapter_that_keeps_answers_back_is_told_once_with_the_cost_and
     assert "20 registers take 53 ms in place of 37" in warned[0]
     assert f"write 1 into /sys/class/tty/{name}/device/latency_timer now" in warned[0]
     assert 'ATTR{latency_timer}="1"' in warned[0]
+
+
+def test_the_status_says_which_device_a_line_is_and_how_long_its_adapter_keeps_answers_back() -> None:
+    shown = list(lines_of_buses({"/dev/a": {"is_open": True, "device": "/dev/ttyUSB1", "latency_timer_ms": 16}}))
+    assert "    device    /dev/ttyUSB1; its adapter keeps each answer back for up to 16 ms" in shown
+    assert "    device    /dev/ttyUSB1" in lines_of_buses(
+        {"/dev/a": {"device": "/dev/ttyUSB1", "latency_timer_ms": None}}
+    )
 
 
 @pytest.mark.parametrize("timer", ["1\n", "", "fast", "99999999"])
