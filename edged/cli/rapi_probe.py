@@ -69,7 +69,7 @@ async def probe_rapi(target: RapiTarget, *, as_json: bool) -> int:
         inquiry.close()
     fits = told.fit.verdict is not Verdict.DOES_NOT_FIT
     if as_json:
-        output.say_json({"ok": fits, **document(target, told)})
+        output.say_json({"ok": fits, **document(target, told, inquiry.latency_timer_ms)})
     else:
         _show(target, told)
     return output.DONE if fits else output.FAILED
@@ -98,7 +98,7 @@ async def _modbus_units(spec: BusSpec) -> tuple[int, ...]:
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
-def document(target: RapiTarget, told: RapiProbe) -> dict[str, Any]:
+def document(target: RapiTarget, told: RapiProbe, latency_timer_ms: int | None) -> dict[str, Any]:
     """What `--json` prints; docs/installer.md explains each member."""
     return {
         **_place(target),
@@ -147,6 +147,10 @@ def document(target: RapiTarget, told: RapiProbe) -> dict[str, Any]:
         "points_present": None,
         "said_unasked": list(told.heard.events),
         "ended": told.ended,
+        "other_masters_ask": list(told.heard.asked),
+        "noise_bytes": told.heard.noise_bytes,
+        "word_order": [],
+        "latency_timer_ms": latency_timer_ms,
     }
 
 
@@ -167,7 +171,8 @@ def _show_silence(target: RapiTarget, why: Silence, units: Sequence[int], *, as_
     sentence = f"{target.name} does not answer to RAPI on {target.line}: {why.seen}"
     if as_json:
         found = {"error": sentence, "clue": why.clue, "seen": why.seen, "other_units": list(units)}
-        output.say_json({"ok": False, **_place(target), **found, "checks": why.checks})
+        more = {"answers_at": None, "other_masters_ask": list(why.other_masters_ask), "checks": why.checks}
+        output.say_json({"ok": False, **_place(target), **found, **more})
         return
     output.complain(sentence)
     print("check, in this order:", file=sys.stderr)

@@ -38,6 +38,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody waits long for who is not there, and no daemon of this computer is asked."""
     for name in ("SERIAL_FIRST_S", "SERIAL_SHORTEST_S", "NETWORK_FIRST_S"):
         monkeypatch.setattr(f"edged.chargers.scan.{name}", 0.03)
+    monkeypatch.setattr("edged.chargers.inquiry.LISTEN_S", 0.05)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_WINDOW_S", 0.01)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
     monkeypatch.setattr("edged.cli.rapi_probe.MODBUS_PATIENCE_S", 0.1)
@@ -131,7 +132,8 @@ def test_json_has_the_members_of_any_other_charger_and_the_replies(
     assert set(told) == {
         *("ok", "charger", "profile", "line", "unit_id", "point", "identity", "fit", "registers", "replies"),
         *("missing", "observed", "capabilities", "cannot", "abilities", "questions", "round_trip_ms"),
-        *("points_present", "said_unasked", "ended"),
+        *("points_present", "said_unasked", "ended", "other_masters_ask", "noise_bytes", "word_order"),
+        "latency_timer_ms",
     }
     values = {each["name"]: each for each in told["registers"]}
     assert set(values["vflags"]) == {

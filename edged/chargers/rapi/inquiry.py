@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from edged.chargers.line import BusSpec, LineDown, LineKind, Pipe, open_pipe
+from edged.chargers.line import BusSpec, LineDown, LineKind, Pipe, SerialPipe, open_pipe
 from edged.chargers.modbus import CrcError, NoAnswer
 from edged.chargers.moments import moment
 from edged.chargers.rapi.frames import (
@@ -74,6 +74,8 @@ class RapiInquiry:
     def __init__(self, spec: BusSpec, *, connect: Callable[[BusSpec], Awaitable[Pipe]] = open_pipe) -> None:
         self.spec = spec
         self.hang_ups = 0
+        self.latency_timer_ms: int | None = None
+        """How long the adapter keeps answers back, None where it does not say."""
         self._connect = connect
         self._pipe: Pipe | None = None
         self._splitter = Splitter()
@@ -84,6 +86,8 @@ class RapiInquiry:
         """Raises `LineDown` where the line is not to be had."""
         if self._pipe is None:
             self._pipe = await self._connect(self.spec)
+            if isinstance(self._pipe, SerialPipe):
+                self.latency_timer_ms = self._pipe.latency_timer_ms
             self._splitter = Splitter()
 
     def close(self) -> None:

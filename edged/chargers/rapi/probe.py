@@ -297,11 +297,13 @@ class Clue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """`seen` is a sentence about what came; `checks` what to look at, in this order."""
+    """`seen` is a sentence about what came; `checks` what to look at, in this order; `other_masters_ask` what somebody
+    else asked."""
 
     clue: Clue
     seen: str
     checks: tuple[str, ...]
+    other_masters_ask: tuple[str, ...]
 
 
 _POWER = "power: is the controller on? Its display or its light tells"
@@ -336,7 +338,8 @@ def explain(spec: BusSpec, heard: Heard, *, hung_up: bool, modbus_units: tuple[i
     }[clue]
     if spec.kind is not LineKind.SERIAL and _CONVERTER not in checks:
         checks = (*checks, _CONVERTER)
-    return Silence(clue=clue, seen=_seen(clue, heard, modbus_units), checks=checks)
+    seen = _seen(clue, heard, modbus_units)
+    return Silence(clue=clue, seen=seen, checks=checks, other_masters_ask=tuple(dict.fromkeys(heard.asked)))
 
 
 def _clue(heard: Heard, *, hung_up: bool, modbus_units: tuple[int, ...]) -> Clue:
