@@ -113,13 +113,19 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
     from edged.chargers.library import load_any
     from edged.chargers.profile import DeviceProfile, Points
     from edged.chargers.profile_terms import PointsBy
+    from edged.chargers.rapi.profile import RapiProfile
     from edged.settings import ResetRelay, SerialLine
+    from edged.simulator.makes.openevse import OpenEvse
+    from edged.simulator.parts import Cable
     from edged.simulator.site import SimulatedCharger
 
     devices: dict[tuple[str, int | None], list[ChargerSettings]] = {}
+    controllers: dict[str, Cable] = {}
     for name in names:
         charger = settings.chargers[name]
         profile = load_any(charger.profile, settings.profiles_dir)
+        if isinstance(profile, RapiProfile):
+            controllers[name] = Cable.SOCKET if profile.is_detachable else Cable.TETHERED
         points = profile.points if isinstance(profile, DeviceProfile) else Points()
         listen, unit_id, step = listen_at(charger.line), charger.unit_id, points.stride * (charger.point - 1)
         if points.by is PointsBy.UNIT_ID and unit_id is not None:
@@ -132,7 +138,8 @@ def simulated(settings: Settings, names: list[str]) -> list[SimulatedCharger]:
     return [
         SimulatedCharger(
             name=chargers[0].name,
-            make=chargers[0].profile,
+            make=OpenEvse.make if chargers[0].name in controllers else chargers[0].profile,
+            cable=controllers.get(chargers[0].name),
             listen=listen,
             unit_id=unit_id,
             points=max(charger.point for charger in chargers) if len(chargers) > 1 else chargers[0].point,

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from edged.chargers.library import PACKAGED_DIR
 from edged.cli.simulate import listen_at, simulated
 from edged.settings import RtuOverTcpLine, SerialLine, TcpLine
+from edged.simulator.makes.openevse import OpenEvse
+from edged.simulator.parts import Cable
+from edged.simulator.site import SimulatedSite
 from edged.site import load_site
 
 SITE = """\
@@ -62,6 +66,33 @@ def test_a_relay_board_cuts_the_devices_whose_chargers_name_it(site, tmp_path):
     assert alone.cuts == {}
 
 
+def test_a_controller_without_an_address_is_simulated_as_its_profile_has_it(site, tmp_path):
+    shipped = (PACKAGED_DIR / "openevse-rapi.yaml").read_text()
+    folder = tmp_path / "profiles.d"
+    folder.mkdir()
+    for before, after in (
+        ("profile: openevse-rapi", "profile: bay-with-lock"),
+        ("\ndetachable: false", "\ndetachable: true"),
+        ("\nlock: false", "\nlock: true"),
+    ):
+        assert before in shipped
+        shipped = shipped.replace(before, after)
+    (folder / "bay-with-lock.yaml").write_text(shipped)
+    more = f"""\
+  bay3: {{profile: openevse-rapi, serial: {{port: {tmp_path / "ttyB"}}}}}
+  bay4: {{profile: bay-with-lock, serial: {{port: {tmp_path / "ttyC"}}}}}
+stations:
+"""
+    site.write_text(site.read_text().replace("stations:\n", more))
+    settings = load_site(site)
+    found = {charger.name: charger for charger in simulated(settings, ["bay3", "bay4"])}
+    assert {name: (each.make, each.cable, each.unit_id, each.listen) for name, each in found.items()} == {
+        "bay3": ("openevse-rapi", Cable.TETHERED, None, f"pty:{tmp_path / 'ttyB'}"),
+        "bay4": ("openevse-rapi", Cable.SOCKET, None, f"pty:{tmp_path / 'ttyC'}"),
+    }
+    assert isinstance(SimulatedSite(list(found.values())).units["bay3"], OpenEvse)
+
+
 def test_each_line_is_listened_on_where_the_daemon_looks():
     assert listen_at(SerialLine(port="/tmp/tty")) == "pty:/tmp/tty"
     assert listen_at(TcpLine(host="::1", port=502)) == "tcp:[::1]:502"
@@ -106,6 +137,8 @@ def test_a_signal_ends_it_in_good_order(simulator, tmp_path, number):
     ("words", "status", "sentence"),
     [
         (["--profile", "keba-p30"], 2, "with --profile write --listen"),
+        (["--profile", "openevse-rapi", "--listen", "pty:/nowhere/x", "--unit", "1"], 1, "it has no unit id"),
+        (["--profile", "openevse-rapi", "--listen", "pty:/nowhere/x", "--unit", "1", "--unit", "2"], 1, "no unit id"),
         (["-c", "SITE", "--unit", "1"], 2, "leave --listen, --unit and --cable out"),
         (["-c", "SITE", "middle"], 1, "there is no charger middle in"),
         (["--profile", "nope", "--listen", "tcp:127.0.0.1:0"], 1, "there is no simulated nope"),
