@@ -58,7 +58,7 @@ class Unit:
             url=self.connection.settings.url,
             version=self.link.subprotocol if self.link.connected else None,
             security_profile=access.security_profile(self.engine.station),
-            state="connected" if self.link.connected else "connecting",
+            state="connected" if self.link.connected else "stopped" if self.connection.paused else "connecting",
             reason=self.link.reason or None,
         )
 

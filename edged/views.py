@@ -48,6 +48,8 @@ def visible(station: Station) -> tuple[object, ...]:
         station.reset,
         station.queued,
         station.clock.synchronized,
+        station.isolation,
+        station.monitored_keys,
     )
 
 

@@ -88,6 +88,8 @@ class Connection:
         self._interrupted = asyncio.Event()  # whatever is waited for, stop waiting
         self._hurry = False
         self._stopping = False
+        self._permitted = asyncio.Event()  # unset: paused
+        self._permitted.set()
         self._running = False
         self._finished = asyncio.Event()
         self._outage = False
@@ -170,10 +172,27 @@ class Connection:
         self._interrupted.set()
         self.disconnect("the settings have changed")
 
+    def pause(self, reason: str) -> None:
+        """End the line in good order, what is queued first, and try no other until `resume`."""
+        self._permitted.clear()
+        self._hurry = True
+        self._interrupted.set()
+        self.disconnect(reason)
+
+    def resume(self) -> None:
+        """Have a line again, at once."""
+        self._back_off.succeeded()
+        self._permitted.set()
+
+    @property
+    def paused(self) -> bool:
+        return not self._permitted.is_set()
+
     async def stop(self) -> None:
         """End the line in good order and `run` with it. Returns when that is done, for ever."""
         self._stopping = self._hurry = True
         self._interrupted.set()
+        self._permitted.set()
         self.disconnect("the station stops")
         if self._running:
             await self._finished.wait()
@@ -182,7 +201,7 @@ class Connection:
         """Keep the line up until `stop`."""
         self._running = True
         try:
-            while not self._stopping:
+            while await self._may_try():
                 self._hurry = False
                 self._interrupted.clear()
                 await self._attempt(self._settings)
@@ -191,6 +210,12 @@ class Connection:
         finally:
             self._running = False
             self._finished.set()
+
+    async def _may_try(self) -> bool:
+        """Wait while paused. False: it is over."""
+        if not self._stopping:
+            await self._permitted.wait()
+        return not self._stopping
 
     async def _back_off_wait(self) -> None:
         wait_s = self._back_off.next_s()

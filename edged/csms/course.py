@@ -29,6 +29,7 @@ class Course:
         self._seen: tuple[object, ...] = ()
         self._wanted: ConnectionSettings | None = None
         self._move_at_s: float | None = None
+        self._isolated = False
 
     @property
     def moving(self) -> bool:
@@ -38,6 +39,17 @@ class Course:
     def number(self, connection: Connection | None) -> int:
         """The number of the way that the connection goes."""
         return 0 if self._settings_for is None or connection is None else connection.settings.access
+
+    def follow_isolation(self, station: Station, connection: Connection | None) -> None:
+        """Local people have stopped OCPP, or started it again."""
+        isolated = station.isolation is not None
+        if connection is None or isolated == self._isolated:
+            return
+        self._isolated = isolated
+        if isolated:
+            connection.pause("OCPP was stopped by local people")
+        else:
+            connection.resume()
 
     def follow(self, station: Station, connection: Connection | None, now_s: float, *, busy: bool) -> None:
         """`busy`: a CALL waits for its answer."""

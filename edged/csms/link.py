@@ -252,6 +252,7 @@ class Link:
         self._station = station
         self._follow_registration(station)
         self._follow_ping(station)
+        self._course.follow_isolation(station, self._connection)
         for effect in effects:
             match effect:
                 case Notify():

@@ -236,7 +236,7 @@ def link_proven(draft: Draft, event: LinkProven) -> None:
 def link_lost(draft: Draft, event: LinkDown) -> None:
     """A line that ends before the CSMS has said a word was not meant to be one."""
     access = draft.station.access
-    if event.access != access.number:
+    if event.access != access.number or draft.station.isolation is not None:
         return
     if routes.roaming(draft.station):
         if access.former is not None or access.attempts:
@@ -297,7 +297,7 @@ def refresh(draft: Draft) -> None:
     if access.site_digest != draft.station.rules.credentials_digest:
         _drop(draft)
         return
-    if access.former is None:
+    if access.former is None or draft.station.isolation is not None:
         return
     if routes.roaming(draft.station):
         mute = access.until_s is not None and draft.now.monotonic_s >= access.until_s

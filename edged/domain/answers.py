@@ -21,6 +21,29 @@ class Verdict(StrEnum):
     REJECTED = "Rejected"
 
 
+class Switched(StrEnum):
+    """Stop and restart OCPP: whether there was anything to do."""
+
+    CHANGED = "Changed"
+    AS_IT_WAS = "AsItWas"
+
+
+class LockStatus(StrEnum):
+    """What became of a wish for a lock: Accepted is the charger's own word."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    NOT_SUPPORTED = "NotSupported"
+    FAILED = "Failed"
+
+
+class FaultStatus(StrEnum):
+    """ClearFault."""
+
+    REJECTED = "Rejected"
+    NOT_SUPPORTED = "NotSupported"
+
+
 class ResetStatus(StrEnum):
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -216,4 +239,12 @@ class ConfigurationReport:
     """Answer to GetConfiguration; `keys` in the registry's order, `unknown` as they were asked."""
 
     keys: tuple[KeyReport, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorReport:
+    """Answer to MonitorConfiguration: every key that is watched now, and those that were asked for and are unknown."""
+
+    monitored: tuple[str, ...]
     unknown: tuple[str, ...]

@@ -15,6 +15,7 @@ from edged.domain.credentials import CertificateHash, CertificateUse, NetworkPro
 from edged.domain.displays import DisplayMessage, MessagePriority, MessageState
 from edged.domain.effects import NoticeKind
 from edged.domain.files import FirmwareOrder, LogOrder
+from edged.domain.local_commands import LocalCommand
 from edged.domain.monitors import MonitoringCommand
 from edged.domain.types import IdToken, IdTokenInfo, RequestRef
 from edged.domain.variables import VariableCommand
@@ -128,11 +129,12 @@ class ResetStation:
 
 @dataclass(frozen=True, slots=True)
 class SetConfiguration:
-    """`value` may be a password: no repr shows it."""
+    """`value` may be a password: no repr shows it. `custom_only`: not a key of the standard."""
 
     request: RequestRef
     key: str
     value: str = field(repr=False)
+    custom_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,4 +377,4 @@ PlainCommand = (
 )
 """Each of these is its own functional block's; the others go to one of theirs together."""
 
-Command = PlainCommand | VariableCommand | MonitoringCommand
+Command = PlainCommand | VariableCommand | MonitoringCommand | LocalCommand

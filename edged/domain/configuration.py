@@ -228,20 +228,30 @@ class Configuration:
     """The values of a station's keys. `changed` is what an operator changed and is kept; it wins over `site`.
 
     `site`: first values from the installer's file. `computed`: values that follow from the station's shape.
-    All three are keyed by canonical key name.
+    All three are keyed by canonical key name. `custom`: the keys that the installer has made up, by case-folded name;
+    none of them is called like one of the registry.
     """
 
     changed: Mapping[str, str]
     site: Mapping[str, str]
     computed: Mapping[str, str]
+    custom: Mapping[str, ConfigKey] = field(default_factory=dict)
     effective: Mapping[str, str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """What counts of each key is settled once, where values change, and not at every look."""
-        effective = {key.name: key.default or "" for key in REGISTRY.values()}
+        effective = {key.name: key.default or "" for key in self.keys()}
         for values in (self.computed, self.site, self.changed):
             effective.update(values)
         object.__setattr__(self, "effective", effective)
+
+    def find(self, name: str) -> ConfigKey | None:
+        """The key of that name, the installer's own included, ignoring case (16-GEN-04)."""
+        return find_key(name) or self.custom.get(name.casefold())
+
+    def keys(self) -> tuple[ConfigKey, ...]:
+        """Every key: the registry's, then the installer's own."""
+        return (*REGISTRY.values(), *self.custom.values())
 
     def text(self, name: str) -> str:
         """The value as it travels; "" where the key has none."""

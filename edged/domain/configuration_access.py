@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from edged.domain import access, network, routes
+from edged.domain import access, key_watch, network, routes
 from edged.domain.answers import ConfigurationReport, KeyReport, Reason
 from edged.domain.commands import GetConfiguration, SetConfiguration
 from edged.domain.configuration import (
@@ -17,7 +17,6 @@ from edged.domain.configuration import (
     ConfigurationStatus,
     KeyKind,
     Mutability,
-    find_key,
     normalize,
     wanted,
 )
@@ -52,9 +51,13 @@ _ACCEPTED = Outcome(ConfigurationStatus.ACCEPTED)
 
 def change(draft: Draft, event: SetConfiguration) -> None:
     """Kept before it is answered; whoever needs the value reads it from the station from now on."""
-    key = find_key(event.key)
+    key = draft.station.configuration.find(event.key)
     if key is None:
         draft.reply(event.request, ConfigurationStatus.NOT_SUPPORTED, "no such key")
+        return
+    if event.custom_only and not key.custom:
+        detail = "it is a key of the standard"
+        draft.reply(event.request, ConfigurationStatus.REJECTED, detail)
         return
     outcome = put_value(draft, key, event.value, changed_by=event.request.channel)
     draft.reply(event.request, outcome.status, outcome.detail, reason=outcome.reason)
@@ -99,8 +102,8 @@ def _change_access(draft: Draft, key: ConfigKey, value: str, changed_by: str) ->
 
 
 def _announce(draft: Draft, key: ConfigKey, value: str, changed_by: str) -> None:
-    visible = None if key.mutability is Mutability.WRITE_ONLY else value
-    draft.announce("config.key_changed", None, key=key.name, value=visible, changed_by=changed_by)
+    read_only = mutability(draft.station, key) is Mutability.READ_ONLY
+    key_watch.changed(draft, key, value, by=changed_by, read_only=read_only)
 
 
 def _refusal(reason: Reason, detail: str) -> Outcome:
@@ -143,15 +146,16 @@ def mutability(station: Station, key: ConfigKey) -> Mutability:
 def read(draft: Draft, event: GetConfiguration) -> None:
     """The asked keys, or all of them; what is not known is named."""
     station = draft.station
-    pairs = [(name, find_key(name)) for name in dict.fromkeys(event.keys)]
+    pairs = [(name, station.configuration.find(name)) for name in dict.fromkeys(event.keys)]
     known = {key.name: key for _, key in pairs if key is not None}
-    found = tuple(known.values()) if event.keys else tuple(REGISTRY.values())
+    found = tuple(known.values()) if event.keys else station.configuration.keys()
     unknown = tuple(name for name, key in pairs if key is None)
-    report = ConfigurationReport(tuple(_report(station, key) for key in found), unknown)
+    report = ConfigurationReport(tuple(report_of(station, key) for key in found), unknown)
     draft.reply(event.request, ConfigurationStatus.ACCEPTED, data=report)
 
 
-def _report(station: Station, key: ConfigKey) -> KeyReport:
+def report_of(station: Station, key: ConfigKey) -> KeyReport:
+    """A key as it is shown to whoever asks."""
     hidden = key.mutability is Mutability.WRITE_ONLY
     return KeyReport(
         name=key.name,

@@ -31,7 +31,8 @@ def desired(station: Station, number: int) -> Desired:
     if connector.can(Capability.LOCK_CONTROL):
         waiting = connector.authorization is not None and connector.plugged
         charges = station.charges(number) is not None
-        locked = not station.unlocking(number) and (charges or waiting or connector.held_for is not None)
+        kept = connector.kept_locked or connector.held_for is not None
+        locked = not station.unlocking(number) and (charges or waiting or kept)
     return Desired(
         permit_charging=permit,
         current_limit_ma=limit_ma,

@@ -51,6 +51,17 @@ class PendingUnlock:
     since_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingLock:
+    """A wish for a lock that the charger has not confirmed. `since_s`: only what was read after it counts."""
+
+    ticket: str
+    connector: int
+    request: RequestRef
+    since_s: float
+    until_s: float
+
+
 class Reach(StrEnum):
     """Which flag a change of availability means."""
 
@@ -156,6 +167,7 @@ class PendingEvseReset:
 Pending = (
     PendingToken
     | PendingUnlock
+    | PendingLock
     | PendingAvailability
     | PendingData
     | PendingCertificate

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from edged.domain import metering, transaction
+from edged.domain import key_watch, metering, transaction
 from edged.domain.answers import Reason, TriggerStatus
 from edged.domain.commands import TriggerMessage
+from edged.domain.configuration import REGISTRY
 from edged.domain.effects import LearnTime, NoticeKind, Notify, SampleContext
 from edged.domain.events import BootAnswered, LinkDown, Registration, Started, TimeTold, TokenAnswered
 from edged.domain.pending import PendingToken
@@ -109,6 +110,8 @@ def boot_when_due(draft: Draft) -> None:
     link = draft.station.link
     if not link.online or link.registration is Registration.ACCEPTED or link.boot_sent:
         return
+    if draft.station.isolation is not None:
+        return
     if link.next_boot_at_s is not None and draft.now.monotonic_s < link.next_boot_at_s:
         return
     draft.update(link=replace(link, boot_sent=True))
@@ -116,7 +119,10 @@ def boot_when_due(draft: Draft) -> None:
 
 
 def boot_answered(draft: Draft, event: BootAnswered) -> None:
-    """Accepted: the heartbeat interval and the time are the CSMS's. Otherwise wait as long as it says."""
+    """Accepted: the heartbeat interval and the time are the CSMS's. Otherwise wait as long as it says. An answer that
+    was on its way when OCPP was stopped says nothing any more."""
+    if draft.station.isolation is not None:
+        return
     interval_s = event.interval_s if event.interval_s > 0 else OWN_INTERVAL_S
     next_s = None if event.status is Registration.ACCEPTED else draft.now.monotonic_s + interval_s
     link = replace(
@@ -145,7 +151,7 @@ def _keep_interval(draft: Draft, interval_s: int) -> None:
     if configuration.number("HeartbeatInterval") != interval_s:
         changed = put(configuration.changed, "HeartbeatInterval", str(interval_s))
         draft.update(configuration=replace(configuration, changed=changed))
-        draft.announce("config.key_changed", None, key="HeartbeatInterval", value=str(interval_s), changed_by="csms")
+        key_watch.changed(draft, REGISTRY["heartbeatinterval"], str(interval_s), by="csms")
 
 
 def boot_failed(draft: Draft) -> None:

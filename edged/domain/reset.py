@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edged.domain import availability, certificate, data_transfer, evse_reset, firmware, session, transaction, unlock
+from edged.domain import (
+    availability,
+    certificate,
+    data_transfer,
+    evse_reset,
+    firmware,
+    lock_order,
+    session,
+    transaction,
+    unlock,
+)
 from edged.domain.answers import Reason, ResetStatus
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, Restart, RestartScope, StopReason
@@ -136,6 +146,7 @@ def _answer_all(draft: Draft) -> None:
     for number in draft.station.connectors:
         session.drop_question(draft, number, reason)
     unlock.give_up(draft, reason)
+    lock_order.give_up(draft, reason)
     availability.give_up(draft, reason)
     firmware.give_up(draft, reason)
     certificate.give_up(draft, reason)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from edged.domain import key_watch
 from edged.domain.configuration import REGISTRY
 from edged.domain.credentials import Way
 from edged.domain.station import Station
@@ -116,6 +117,7 @@ def forget_lower(draft: Draft) -> None:
     if wanted != station.configuration.text(PRIORITY):
         changed = put(station.configuration.changed, PRIORITY, wanted)
         draft.update(configuration=replace(station.configuration, changed=changed))
+        key_watch.changed(draft, REGISTRY[PRIORITY.casefold()], wanted, by="csms")
 
 
 def _allowed(station: Station, slot: int, lowest: int) -> bool:
@@ -129,3 +131,6 @@ def forget_all(draft: Draft) -> None:
         configuration = draft.station.configuration
         changed = drop(configuration.changed, PRIORITY)
         draft.update(network={}, configuration=replace(configuration, changed=changed))
+        now = draft.station.configuration.text(PRIORITY)
+        if now != configuration.text(PRIORITY):
+            key_watch.changed(draft, REGISTRY[PRIORITY.casefold()], now, by="local")

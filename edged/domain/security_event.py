@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
-from edged.domain.answers import Verdict
+from edged.domain.answers import Undelivered, Verdict
 from edged.domain.commands import ReportSecurityEvent
 from edged.domain.effects import Keep, SecurityRecord
 from edged.domain.events import SuspicionRaised
@@ -109,7 +109,11 @@ def _is_told(station: Station, event: SecurityEvent | None) -> bool:
 
 def report(draft: Draft, event: ReportSecurityEvent) -> None:
     """A local actor reports one (A04), by its old name or its new one. A name that is not in the list is told unless it
-    is said not to be critical. Refused where too many of its type have come: nobody is promised what is not kept."""
+    is said not to be critical. Refused where too many of its type have come, or while OCPP is stopped: nobody is
+    promised what is not kept."""
+    if draft.station.isolation is not None:
+        draft.reply(event.request, Undelivered.OFFLINE, "OCPP is stopped, and nothing is kept for the CSMS")
+        return
     known = _KNOWN.get(event.event_type.casefold())
     told = event.critical if event.critical is not None else known is None or _is_told(draft.station, known)
     at = draft.station.stamp(draft.now)

@@ -76,7 +76,7 @@ class Connector:
     for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `withdrawn`: out of
     service meanwhile, for firmware waits or is being installed (derived in every step). `spent`: this plug-in
     has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
-    an unlock command releases it (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
+    an unlock command releases it (*kept*). `kept_locked`: local people want it locked, session or not (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
     charging profiles allow at the step's time (None: they say nothing). `energy_wh` is the register as we report it:
     never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that. `energy_at`:
     when it was read last and believed, `energy_moved_at` when it grew last, `energy_doubt` readings not believed yet.
@@ -103,6 +103,7 @@ class Connector:
     reported_operative: bool | None = None
     spent: bool = False
     held_for: IdToken | None = None
+    kept_locked: bool = False
     phase: Phase = Phase.IDLE
     phase_since: datetime | None = None
     note: str = ""
@@ -185,7 +186,8 @@ class Transaction:
     driver is authorized yet (a version whose transactions begin with the plug). `halted`: its authorization is over.
     `connected`: a vehicle has been plugged in since it began. `energized`: energy has flowed (known only where its end
     is a stop point). `told_at`: when its last record was written, `told_phase`: the phase that the CSMS knows of.
-    `skipped`: how many intermediate values were given up since the last that was not.
+    `skipped`: how many intermediate values were given up since the last that was not. `unheard`: it began while OCPP
+    was stopped, and the CSMS is never told of it.
     """
 
     id: str
@@ -209,6 +211,7 @@ class Transaction:
     connected: bool = True
     energized: bool = False
     told_at: Stamp | None = None
+    unheard: bool = False
     told_phase: Phase | None = None
     queued: int = 0
     skipped: int = 0
@@ -252,6 +255,14 @@ class WrongCodes:
 
     count: int = 0
     last_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """Local people have stopped OCPP: since when, and how many records were not kept for the CSMS."""
+
+    since: Stamp
+    not_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +313,8 @@ class Station:
     transactions of this boot. `wall_kept`: the wall clock as last stored. `list_conflict`:
     the CSMS has contradicted the local list since it last sent one. `limits`: what the connectors' `allowed_ma` come
     from. `idle_resets`: the EVSEs (0: the station) that are to be reset as soon as they are idle; not kept, for a start
-    is a reset.
+    is a reset. `isolation`: OCPP is stopped; true for this run. `monitored_keys` (*kept*): configuration keys that
+    local people watch, and who changed each last since then ("": nobody).
     """
 
     identity: Identity
@@ -348,6 +360,8 @@ class Station:
     aligned_slot: int | None = None
     ended_slot: int | None = None
     limits: LimitsBasis | None = None
+    isolation: Isolation | None = None
+    monitored_keys: Mapping[str, str] = field(default_factory=dict)
 
     # --- queries that several rooms share
 

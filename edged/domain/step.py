@@ -23,8 +23,11 @@ from edged.domain import (
     delivery,
     display,
     firmware,
+    isolation,
+    key_watch,
     limits,
     local_list,
+    lock_order,
     log_upload,
     metering,
     monitoring,
@@ -110,6 +113,7 @@ from edged.domain.events import (
     TokenAnswered,
     VersionAgreed,
 )
+from edged.domain.local_commands import ClearFault, LocalCommand, MonitorConfiguration, RestartOcpp, SetLock, StopOcpp
 from edged.domain.monitors import MonitoringCommand
 from edged.domain.station import Station
 from edged.domain.transition import Draft, Transition
@@ -129,6 +133,7 @@ def step(station: Station, event: Event, now: Now) -> Transition:
     _settle(draft)
     if isinstance(event, Tick):
         watching.watch(draft)
+    isolation.refresh(draft)
     return draft.transition()
 
 
@@ -146,6 +151,7 @@ def _settle(draft: Draft) -> None:
     rate_change.refresh(draft)
     reservation.remove_lost(draft)  # whose driver has waited for too long counts again, and may find no place any more
     unlock.refresh(draft)
+    lock_order.refresh(draft)
     firmware.refresh(draft)
     log_upload.refresh(draft)
     certificate.refresh(draft)
@@ -168,8 +174,26 @@ def _command(draft: Draft, event: Command) -> None:
         variable_access.serve(draft, event)
     elif isinstance(event, MonitoringCommand):
         monitoring.serve(draft, event)
+    elif isinstance(event, LocalCommand):
+        _local_command(draft, event)
     else:
         _plain_command(draft, event)
+
+
+def _local_command(draft: Draft, event: LocalCommand) -> None:
+    match event:
+        case StopOcpp():
+            isolation.stop(draft, event)
+        case RestartOcpp():
+            isolation.restart(draft, event)
+        case MonitorConfiguration():
+            key_watch.monitor(draft, event)
+        case SetLock():
+            lock_order.order(draft, event)
+        case ClearFault():
+            lock_order.clear_fault(draft, event)
+        case _:
+            assert_never(event)
 
 
 def _plain_command(draft: Draft, event: PlainCommand) -> None:

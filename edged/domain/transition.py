@@ -17,6 +17,7 @@ from edged.domain.effects import (
     Enqueue,
     EventRecord,
     Record,
+    RecordKind,
     Reply,
     SecurityRecord,
     TransactionRecord,
@@ -49,12 +50,13 @@ def drop(mapping: Mapping[K, V], key: K) -> dict[K, V]:
 class Draft:
     """A station under change and the effects so far, in order."""
 
-    __slots__ = ("effects", "now", "station")
+    __slots__ = ("effects", "not_kept", "now", "station")
 
     def __init__(self, station: Station, now: Now) -> None:
         self.station = station
         self.now = now
         self.effects: list[Effect] = []
+        self.not_kept = 0  # records that this step would have kept, had nobody stopped OCPP
 
     def transition(self) -> Transition:
         return Transition(self.station, tuple(self.effects))
@@ -109,7 +111,9 @@ class Draft:
         self.emit(Announce(kind, connector, data))
 
     def enqueue(self, record: Record) -> None:
-        """Keep a record for the CSMS, in this step's commit."""
+        """Keep a record for the CSMS, in this step's commit; not while OCPP is stopped (`isolation`)."""
+        if self._is_unheard(record):
+            return
         seq = self.station.next_seq
         self.update(next_seq=seq + 1, queued=self.station.queued + 1)
         if isinstance(record, SecurityRecord):
@@ -120,6 +124,20 @@ class Draft:
         if owner is not None and owner in self.station.transactions:
             self.transact(owner, queued=self.station.transactions[owner].queued + 1)
         self.emit(Enqueue(seq, record))
+
+    def _is_unheard(self, record: Record) -> bool:
+        """Whether the CSMS shall not hear of it, nor of what follows from it: its number is given again."""
+        owner = transaction_of(record)
+        transaction = self.station.transactions.get(owner) if owner is not None else None
+        if self.station.isolation is None and (transaction is None or not transaction.unheard):
+            return False
+        self.not_kept += 1
+        if transaction is not None and isinstance(record, TransactionRecord):
+            if record.kind is RecordKind.STARTED:
+                self.transact(transaction.id, unheard=True)
+            else:
+                self.transact(transaction.id, seq_no=record.seq_no - 1)
+        return True
 
     def written(self, transaction_id: str) -> TransactionRecord | None:
         """The last record of a transaction that this step wrote."""

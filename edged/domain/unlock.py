@@ -53,7 +53,7 @@ def unlock(draft: Draft, event: UnlockConnector) -> None:
         transaction.end(draft, connector.number, StopReason.UNLOCK_COMMAND, Trigger.UNLOCK_COMMAND)
     elif running is not None:
         metering.update(draft, connector.number, Trigger.UNLOCK_COMMAND)
-    draft.change(connector.number, held_for=None, authorization=None)
+    draft.change(connector.number, held_for=None, kept_locked=False, authorization=None)
     draft.wait(
         PendingUnlock(
             ticket=draft.ticket(),

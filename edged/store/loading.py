@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from edged.domain.charging import InstalledProfile
 from edged.domain.commands import Target
-from edged.domain.configuration import find_key, normalize
+from edged.domain.configuration import normalize
 from edged.domain.credentials import Access, ClientCertificate, InstalledCertificate, NetworkProfile
 from edged.domain.displays import DisplayMessage
 from edged.domain.effects import EventRecord, Record, Sample, SecurityRecord, transaction_of
@@ -92,6 +92,7 @@ class _Loading:
             upload=self._one(Table.UPLOAD, LogUpload, UPLOAD_KEPT, self.fresh.upload),
             access=self._one(Table.ACCESS, Access, ACCESS_KEPT, self.fresh.access),
             network=self._table(Table.NETWORK, _network, self.fresh.network),
+            monitored_keys=self._table(Table.MONITORED_KEY, _watched, self.fresh.monitored_keys),
             corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),
             queued=len(records),
             security_queue={seq: one for seq, one in records.items() if isinstance(one, SecurityRecord)},
@@ -201,7 +202,7 @@ class _Loading:
 
     def _setting(self, key: str, row: Any) -> tuple[str, str]:
         name, value = from_key(key), _single(row, str)
-        known = find_key(name)
+        known = self.fresh.configuration.find(name)
         if known is not None:
             measurands = frozenset(m.value for c in self.fresh.connectors.values() for m in c.layout.measurands)
             if normalize(known, value, connectors=len(self.fresh.connectors), measurands=measurands) is None:
@@ -382,6 +383,10 @@ def _network(key: str, row: Any) -> tuple[int, NetworkProfile]:
     one: NetworkProfile = decode(NetworkProfile, row)
     _same_key(key, str(one.slot))
     return one.slot, one
+
+
+def _watched(key: str, row: Any) -> tuple[str, str]:
+    return from_key(key), _single(row, str)
 
 
 def _correction(key: str, row: Any) -> tuple[str, float]:

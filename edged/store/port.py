@@ -39,6 +39,7 @@ class Table(StrEnum):
     FIRMWARE = "firmware"  # at most one row
     LOCAL_LIST = "local_list"  # by token
     MONITOR = "monitor"  # by id
+    MONITORED_KEY = "monitored_key"  # by key name
     MONITORING = "monitoring"  # one row
     NETWORK = "network"  # by slot
     PROFILE = "profile"  # by id

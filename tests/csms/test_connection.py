@@ -362,6 +362,45 @@ async def test_new_settings_replace_a_line_that_is_up_without_a_wait() -> None:
         assert station.sleeps.asked == []
 
 
+async def test_a_paused_line_ends_in_good_order_and_none_is_tried_until_it_is_resumed() -> None:
+    async with csms(quiet) as url, running(settings_for(url)) as station:
+        await station.witness.until("opened")
+        assert station.connection.send('[2,"1","Heartbeat",{}]')
+        station.connection.pause("local people said so")
+        assert not station.connection.connected
+        assert await station.witness.until("closed") == "local people said so"
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert station.connection.paused
+        assert len(station.witness.all("opened")) == 1
+        station.connection.resume()
+        await station.witness.until("opened", 2)
+
+
+async def test_pausing_before_there_is_a_line_cuts_the_attempts_short() -> None:
+    async with running(settings_for("ws://127.0.0.1:9/ocpp")) as station:
+        await station.witness.until("failed")
+        station.connection.pause("local people said so")
+        failures = len(station.witness.all("failed"))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(station.witness.all("failed")) <= failures + 1
+
+
+async def test_a_line_that_is_resumed_before_it_has_ended_comes_back() -> None:
+    async with csms(quiet) as url, running(settings_for(url)) as station:
+        await station.witness.until("opened")
+        station.connection.pause("local people said so")
+        station.connection.resume()
+        await station.witness.until("opened", 2)
+
+
+async def test_stopping_ends_a_pause() -> None:
+    async with running(settings_for("ws://127.0.0.1:9/ocpp")) as station:
+        station.connection.pause("local people said so")
+        await asyncio.sleep(0)
+
+
 async def test_stopping_cuts_an_attempt_and_a_wait_short() -> None:
     hold = asyncio.Event()
 

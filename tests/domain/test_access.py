@@ -131,7 +131,7 @@ def test_nobody_is_shown_a_password() -> None:
     site = built()
     site.set("AuthorizationKey", NEW)
     (said,) = [effect for effect in site.of(Announce) if effect.kind == "config.key_changed"]
-    assert said.data == {"key": "AuthorizationKey", "value": None, "changed_by": "csms"}
+    assert said.data == {"key": "AuthorizationKey", "value": None, "read_only": False, "changed_by": "csms"}
     assert logged(site) == [SecurityEvent.RECONFIGURATION]
     assert NEW not in repr(site.station) + repr(site.history)
     assert reads(site, "AuthorizationKey") is None

@@ -230,6 +230,7 @@ class Wire:
         self.settings = settings
         self.connected = False
         self.trying = False
+        self.paused = False
 
     def adopt(self, settings: ConnectionSettings) -> None:
         self.world.instruction()
@@ -240,6 +241,16 @@ class Wire:
         self.world.instruction()
         self.settings = settings
         self.world.later(0.4, lambda: self.world.move(self))
+
+    def pause(self, reason: str) -> None:
+        self.world.instruction()
+        self.paused = True
+        self.world.later(0.4, lambda: self.world.cut() if self.paused else None)
+
+    def resume(self) -> None:
+        self.world.instruction()
+        self.paused = False
+        self.world.later(0.5, self.world.connect)
 
     def send(self, frame: str) -> bool:
         self.world.instruction()
@@ -496,7 +507,7 @@ class World:
 
     def connect(self) -> None:
         """The station's next attempt, now."""
-        if not self.alive() or self.wire.connected:
+        if not self.alive() or self.wire.connected or self.wire.paused:
             return
         settings = self.wire.settings
         if not self.line_up:

@@ -55,6 +55,7 @@ def test_a_changed_connector_is_one_row(busy: Station) -> None:
                     "operative": False,
                     "evse_operative": True,
                     "spent": False,
+                    "kept_locked": False,
                     "energy_offset_wh": 3.5,
                     "energy_kept_wh": 11.25,
                 }
@@ -123,6 +124,7 @@ STATION_TABLES = {
     "monitors",
     "monitoring",
     "display_messages",
+    "monitored_keys",
 }
 STATION_FLEETING = {
     *(
@@ -140,7 +142,7 @@ STATION_FLEETING = {
         "ended_slot",
     ),
     *("watch", "event_queue", "bills", "idle_resets"),
-    *("security_tally", "security_queue", "limits", "wrong_codes"),
+    *("security_tally", "security_queue", "limits", "wrong_codes", "isolation"),
 }
 CONNECTOR_FLEETING = {
     "withdrawn",
