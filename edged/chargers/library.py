@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_document import Node, ProfileError, ProfileErrors, shown
-from edged.chargers.profile_reader import read_profile
+from edged.chargers.profile_reader import PROFILE_NAME, read_profile
 from edged.chargers.profile_rules import ProfileRule
 from edged.chargers.profile_yaml import read_document
 from edged.chargers.rapi.profile import RapiProfile, is_rapi, read_rapi_profile
@@ -133,7 +133,8 @@ def _read(root: Node, path: str) -> AnyProfile:
 
 def _misnamed(root: Node, path: str, file_name: str) -> list[ProfileError]:
     named = root.value.get("profile") if isinstance(root.value, dict) else None
-    if named is None or f"{named.value}{_SUFFIX}" == file_name:
+    name = "" if named is None else str(named.value)
+    if named is None or not PROFILE_NAME.fullmatch(name) or f"{name}{_SUFFIX}" == file_name:
         return []
-    sentence = f"the profile calls itself {shown(str(named.value))!r} but its file is {file_name!r}"
+    sentence = f"the profile calls itself {name!r} but its file is {file_name!r}"
     return [ProfileError(path, named.line, "profile", sentence, ProfileRule.FILE_NAME)]

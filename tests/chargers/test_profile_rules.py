@@ -40,6 +40,20 @@ def marked_line(document: str | bytes) -> int:
 def test_the_right_documents_are_right(tmp_path: Path) -> None:
     assert broken(tmp_path, BASE) == [] and broken(tmp_path, RELAY) == []
     assert broken(tmp_path, unlock("write: {enable: 0}", DONE).replace("#!", "")) == []
+    checked = unlock(
+        "write: {enable: 0}", "pause_s: 3", "fails_if: {register: state, is: 2}", "write: {limit: 0}", DONE
+    )
+    assert broken(tmp_path, checked.replace("#!", "")) == []
+
+
+def test_where_another_register_tells_of_charging_an_unlock_waits_for_that_one(tmp_path: Path) -> None:
+    document = unlock("write: {enable: 0}", "wait: {register: limit, is: 0, timeout_s: 5}", "write: {limit: 0}", DONE)
+    document = document.replace("#!", "").replace("2: charging}", "2: connected}")
+    overlay = "  overlays: [{register: %s, is: 1, means: charging, while: connected}]\ndetachable"
+    assert broken(tmp_path, document.replace("detachable", overlay % "limit")) == []
+    assert [rule for rule, _ in broken(tmp_path, document.replace("detachable", overlay % "enable"))] == [
+        Rule.UNLOCK_UNDER_LOAD
+    ]
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ CASES: dict[Rule, list[str | bytes]] = {
     Rule.WRONG_TYPE: [
         registers("extra: 5 #!"),
         more("phases: three #!"),
+        more("keep_alive: {by: any_read, timeout_s: soon} #!"),
         more("phases: true #!"),
         more("notes: [[x]] #!"),
         instead("detachable: true", "detachable: perhaps #!"),
@@ -182,7 +183,11 @@ CASES: dict[Rule, list[str | bytes]] = {
         more("plugged: [{register: state, below: .nan, means: true}] #!"),
         more("init: [{register: enable, value: .inf}] #!"),
     ],
-    Rule.BAD_NAME: [registers("Extra: {table: H, address: 5} #!"), registers('"a b": {table: H, address: 5} #!')],
+    Rule.BAD_NAME: [
+        instead("profile: test", "profile: Test Box #!"),
+        registers("Extra: {table: H, address: 5} #!"),
+        registers('"a b": {table: H, address: 5} #!'),
+    ],
     Rule.EMPTY_LIST: [
         instead("[a manual]", "[] #!"),
         instead("{transports: [tcp]}", "{transports: []} #!"),
@@ -340,6 +345,7 @@ CASES: dict[Rule, list[str | bytes]] = {
         more("faults: [{register: state, any_bit: 16, code: OtherError}] #!"),
         more("plugged: [{register: name, at_least: 5, means: true}] #!"),
         more("plugged: [{register: state, below: 0, means: true}] #!"),
+        instead("{1: available, 2: charging}", f"{{1: available, 2: charging, {'1' * 40}: faulted}} #!"),
         more("plugged: [{register: state, at_least: 65536, means: true}] #!"),
         more("plugged: [{register: name, is: much too long, means: true}] #!"),
         more("plugged: [{register: name, is: 'x ', means: true}] #!"),
