@@ -1,7 +1,7 @@
 """Writes the table of rules in docs/profiles.md from `edged.chargers.profile_rules`.
 
-    python tools/profile_rules.py            write the table
-    python tools/profile_rules.py --check    exit with 1 when the table is not what it would write
+python tools/profile_rules.py            write the table
+python tools/profile_rules.py --check    exit with 1 when the table is not what it would write
 """
 
 from __future__ import annotations
