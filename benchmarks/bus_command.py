@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -39,8 +40,10 @@ class Waited:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Milliseconds, sorted."""
+    """Milliseconds, sorted; `before`: most requests of others that came to the slave between a command's being put in
+    and its turn. One may: it had been sent, and was on its way."""
 
+    before: int
     until_turn: list[float]
     until_answer: list[float]
     bound: float
@@ -61,6 +64,15 @@ def _rows(baud: int, count: int) -> list[Row]:
         f"until it is answered: edged {_three(edged.until_answer)}, pymodbus {_three(pymodbus.until_answer)} ms"
     )
     return [
+        Row(
+            name=f"bus {baud}: requests sent before a command's, most",
+            value=edged.before,
+            unit="requests",
+            baseline=PYMODBUS,
+            baseline_value=pymodbus.before,
+            limit=1,
+            how=how,
+        ),
         Row(
             name=f"bus {baud}: a command waits for its turn, p99",
             value=percentile(edged.until_turn, 0.99),
@@ -91,7 +103,11 @@ def _measure(master: Master, baud: int, count: int) -> Measured:
         told = farewell(slave)
     turn_at = {int(value): at for value, at in told["written_at"].items()}
     turnaround_s = told["turnaround_s"]
+    asked_at = told["asked_at"]
     return Measured(
+        max(
+            bisect_left(asked_at, turn_at[value]) - bisect_right(asked_at, at) for value, at in waited.queued_at.items()
+        ),
         sorted(1000 * (turn_at[value] - at) for value, at in waited.queued_at.items()),
         sorted(1000 * (waited.done_at[value] - at) for value, at in waited.queued_at.items()),
         1000 * transaction_s(baud, read_bytes(), turnaround_s=turnaround_s),

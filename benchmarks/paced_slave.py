@@ -6,9 +6,9 @@ A process of its own, so that the master under test cannot disturb its clock. An
 writes of one register for every unit but the silent one; a reply is complete at the moment at which its last bit would
 have come when the slave answers t3.5 after the request.
 Says the terminal's path when ready. Once its input is closed, it says as JSON: how many requests came, how many of them
-before t3.5 had passed (`early`), its own mean turnaround with what it was late (`turnaround_s`), when each value was
-written (`written_at`, by value), when the silent unit was asked (`silent_asked_at`, both of `time.perf_counter`) and
-how long it was each time until the next request came (`silent_took_s`).
+before t3.5 had passed (`early`), its own mean turnaround with what it was late (`turnaround_s`), when each request came
+(`asked_at`), each value was written (`written_at`, by value) and the silent unit was asked (`silent_asked_at`), all of
+`time.perf_counter`, and how long it was each time from then to the next request (`silent_took_s`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Told:
     requests: int = 0
     early: int = 0
     late_s: float = 0.0
+    asked_at: list[float] = field(default_factory=list)
     written_at: dict[int, float] = field(default_factory=dict)
     silent_asked_at: list[float] = field(default_factory=list)
     silent_took_s: list[float] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Told:
                 "requests": self.requests,
                 "early": self.early,
                 "turnaround_s": silence_s(baud) + self.late_s / answered,
+                "asked_at": self.asked_at,
                 "written_at": self.written_at,
                 "silent_asked_at": self.silent_asked_at,
                 "silent_took_s": self.silent_took_s,
@@ -90,6 +92,7 @@ def serve(baud: int, silent_unit: int | None) -> None:
             continue
         request, received = received[:REQUEST_BYTES], received[REQUEST_BYTES:]
         told.requests += 1
+        told.asked_at.append(arrived)
         if len(told.silent_took_s) < len(told.silent_asked_at):
             told.silent_took_s.append(arrived - told.silent_asked_at[-1])
         told.early += arrived - ended_at < 0.95 * silence_s(baud)
