@@ -315,5 +315,5 @@ def _told(reservation: Reservation) -> dict[str, Any]:
     return {
         "reservation_id": reservation.id,
         "id_token": reservation.id_token,
-        "expires_at": reservation.expires_at.isoformat(),
+        "expires_at": reservation.expires_at,
     }

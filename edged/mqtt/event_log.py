@@ -2,10 +2,12 @@
 
 Owns the order. Refuses to know: disks and brokers (`EventReader` reads, glue writes, `outbox` sends).
 Invariants: numbers rise by one in the order in which things happened · nothing is told before it is on the disk, so a
-number never means two things · what waits in memory is bounded: of what matters least the oldest goes first, and its
-number with it, which `lost` counts.
+number never means two things · nothing is told while an earlier event still waits for the disk · what waits in memory
+is bounded: of what matters least the oldest goes first, and its number with it, which `lost` counts · a station that
+is seen contains exactly its events up to `as_of`.
 
-`number`, `defer` and `take_deferred` are called on the event loop; `kept` and `give_back` on whatever thread commits.
+`number`, `stepped`, `as_of`, `defer` and `take_deferred` are called on the event loop; `kept` and `give_back` on
+whatever thread commits, in the order of the commits.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
+from edged.domain.station import Station
 from edged.mqtt.events import Happening, Rank, document_of
 from edged.mqtt.options import IdTokenPolicy
 
@@ -29,12 +32,45 @@ TAIL: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
-    """One event under its number. `text`: its document as JSON, without `replayed`."""
+    """One event under its number. `text`: its document as JSON, without `replayed`. `at` None: the clock was not known,
+    so its age is not."""
 
     seq: int
-    at: datetime
+    at: datetime | None
     rank: Rank
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Events that are gone although nobody was told them: so many, between these numbers."""
+
+    from_seq: int
+    to_seq: int
+    count: int
+
+    def with_(self, other: Gap | None) -> Gap:
+        if other is None:
+            return self
+        return Gap(
+            from_seq=min(self.from_seq, other.from_seq),
+            to_seq=max(self.to_seq, other.to_seq),
+            count=self.count + other.count,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogState:
+    """How it stands with the log, for `health`. `waiting`: how far the broker is behind; `unkept`: in memory only;
+    `oldest_at`: when the first event happened that the broker does not have, where that is known."""
+
+    waiting: int = 0
+    unkept: int = 0
+    first: int = 0
+    last: int = 0
+    delivered: int = 0
+    lost: int = 0
+    oldest_at: datetime | None = None
 
 
 Tell = Callable[[Sequence[LoggedEvent] | None], None]
@@ -70,13 +106,15 @@ class EventLog:
         self.on_kept = on_kept
         self.on_delivered = on_delivered
         self.first_seq = first_seq
-        self.kept_seq = last_seq
         self.delivered_seq = self.delivered_kept_seq = min(delivered_seq, last_seq)
         self.lost = 0
+        self.oldest_at: datetime | None = None
         self._policy = policy
         self._salt = salt
-        self._last_seq = last_seq
+        self._last_seq = self._kept_seq = last_seq
+        self._steps: dict[str, tuple[Station, int]] = {}
         self._deferred: deque[LoggedEvent] = deque()
+        self._gap: Gap | None = None
         self._tail: deque[LoggedEvent] = deque(maxlen=TAIL)
         self._lock = threading.Lock()
 
@@ -86,9 +124,27 @@ class EventLog:
         return self._last_seq
 
     @property
+    def kept_seq(self) -> int:
+        """Every event up to here that will ever be on the disk is there, and may be told."""
+        with self._lock:
+            return min(self._kept_seq, self._deferred[0].seq - 1) if self._deferred else self._kept_seq
+
+    @property
     def waiting(self) -> int:
         """Events in memory that are on no disk yet."""
         return len(self._deferred)
+
+    @property
+    def state(self) -> LogState:
+        return LogState(
+            waiting=max(0, self._last_seq - self.delivered_seq),
+            unkept=len(self._deferred),
+            first=self.first_seq,
+            last=self._last_seq,
+            delivered=self.delivered_seq,
+            lost=self.lost,
+            oldest_at=self.oldest_at if self._last_seq > self.delivered_seq else None,
+        )
 
     def number(self, happenings: Sequence[Happening]) -> tuple[LoggedEvent, ...]:
         """Each under the next number."""
@@ -96,15 +152,37 @@ class EventLog:
         for happening in happenings:
             self._last_seq += 1
             text = document_of(happening, boot=self.boot, seq=self._last_seq, policy=self._policy, salt=self._salt)
-            found.append(LoggedEvent(seq=self._last_seq, at=happening.at, rank=happening.rank, text=text))
+            at = happening.at if happening.synchronized else None
+            found.append(LoggedEvent(seq=self._last_seq, at=at, rank=happening.rank, text=text))
         return tuple(found)
+
+    # --- what a station that is seen contains
+
+    def stepped(self, after: Station, events: Sequence[LoggedEvent]) -> None:
+        """These are the events of the step that has led to `after`, which is seen once the step is kept."""
+        if events:
+            self._steps[after.identity.id] = (after, events[0].seq)
+        else:
+            self._steps.pop(after.identity.id, None)
+
+    def as_of(self, station: Station) -> int:
+        """The last number whose event, where it is this station's, is contained in it."""
+        latest = self._steps.get(station.identity.id)
+        if latest is None or latest[0] is station:
+            return self._last_seq
+        return latest[1] - 1  # the step is on its way to the disk, or was not kept
 
     def delivered(self, seq: int) -> None:
         """The broker has every event up to this number."""
         if seq > self.delivered_seq:
             self.delivered_seq = seq
-            if seq - self.delivered_kept_seq >= REPEATED_AT_MOST // 2:
+            if self.is_far:
                 self.on_delivered()
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the disk must be told soon how far the broker is."""
+        return self.delivered_seq - self.delivered_kept_seq >= REPEATED_AT_MOST // 2
 
     # --- on the way to the disk
 
@@ -122,9 +200,9 @@ class EventLog:
         return taken
 
     def give_back(self, events: Sequence[LoggedEvent]) -> None:
-        """The commit failed: they wait again, before what has come since."""
+        """The commit failed: they wait again, in their order among those that have come since."""
         with self._lock:
-            self._deferred.extendleft(reversed(events))
+            self._deferred = deque(sorted((*events, *self._deferred), key=lambda event: event.seq))
             self._bound()
 
     def kept(self, events: Sequence[LoggedEvent]) -> None:
@@ -132,24 +210,41 @@ class EventLog:
         if not events:
             return
         with self._lock:
-            if self._tail and events[0].seq != self._tail[-1].seq + 1:
+            if events[0].seq <= self._kept_seq:  # they come late, after a commit that failed
                 self._tail.clear()
-            self._tail.extend(events)
-            self.first_seq = self.first_seq or events[0].seq
-            self.kept_seq = max(self.kept_seq, events[-1].seq)
+            else:
+                if self._tail and events[0].seq != self._kept_seq + 1:
+                    self._tail.clear()
+                self._tail.extend(events)
+            self.first_seq = min(self.first_seq, events[0].seq) or events[0].seq
+            self._kept_seq = max(self._kept_seq, events[-1].seq)
         self.on_kept()
 
     def at_hand(self, after_seq: int, limit: int) -> tuple[LoggedEvent, ...] | None:
-        """The oldest kept events after that number; None where the disk must be asked for them."""
-        if after_seq >= self.kept_seq:
+        """The oldest events after that number that may be told; None where the disk must be asked for them."""
+        until_seq = self.kept_seq
+        if after_seq >= until_seq:
             return ()
         with self._lock:
             if not self._tail or self._tail[0].seq > after_seq + 1:
                 return None
-            return tuple(event for event in self._tail if event.seq > after_seq)[:limit]
+            return tuple(event for event in self._tail if after_seq < event.seq <= until_seq)[:limit]
+
+    # --- losses
+
+    def lose(self, gap: Gap) -> None:
+        """Events had to go before anybody was told them."""
+        self.lost += gap.count
+        self._gap = gap.with_(self._gap)
+
+    def take_gap(self) -> Gap | None:
+        """All losses since the last call, to be told once."""
+        with self._lock:
+            gap, self._gap = self._gap, None
+        return gap
 
     def _bound(self) -> None:
         while len(self._deferred) > MAX_DEFERRED:
             least = min(self._deferred, key=lambda event: (event.rank, event.seq))
             self._deferred.remove(least)
-            self.lost += 1
+            self.lose(Gap(from_seq=least.seq, to_seq=least.seq, count=1))

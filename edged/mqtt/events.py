@@ -2,8 +2,8 @@
 
 Pure. Owns the kinds of events and their rank, and what only shows when two states are compared (a status, a fault).
 Refuses to know: numbers, disks, brokers.
-Invariants: a token is shown under the policy only, also on the disk · every kind has one category of the contract ·
-`data` holds plain JSON.
+Invariants: a token is shown under the policy only, also on the disk · every kind has one category of the contract, and
+one shape of `data`, which is plain JSON · what is the gateway's is not told by each station.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any, Final
 
 from edged.domain.effects import Announce, Effect
 from edged.domain.hardware import Fault
-from edged.domain.station import Connector, Station
+from edged.domain.places import pinned_on
+from edged.domain.station import Connector, Reservation, Station
 from edged.domain.status import connector_status
 from edged.domain.types import IdToken
-from edged.mqtt.documents import CONTRACT_MAJOR, dump, timestamp
+from edged.mqtt.documents import CONTRACT_MAJOR, date, dump, timestamp
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.privacy import shown_token
 
@@ -52,6 +53,7 @@ class Rank(IntEnum):
 
 
 _ELSEWHERE: Final = {
+    "station": Category.GATEWAY,
     "firmware": Category.GATEWAY,
     "certificate": Category.SECURITY,
     "charging_profile": Category.CONNECTOR,
@@ -62,6 +64,28 @@ _ELSEWHERE: Final = {
     "display": Category.OCPP,
 }
 """Kinds whose first word is no category of the contract."""
+_IN_OTHER_WORDS: Final[Mapping[str, str | None]] = {
+    "gateway.started": "station.started",
+    "gateway.stopping": "station.reset_began",
+    "gateway.reset_scheduled": "station.reset_scheduled",
+    "gateway.clock_stepped": None,
+    "connector.lock": "connector.unlock",
+    "connector.availability": None,
+}
+"""What a station announces and the contract means something else by: the life of the gateway is the gateway's to tell,
+once; the lock and the availability are levels, of which the difference is told. None: told by others."""
+_BY_ITSELF: Final = frozenset(
+    {
+        "connector.link",
+        "connector.fault",
+        "connector.fault_cleared",
+        "ocpp.connected",
+        "ocpp.disconnected",
+        "reservation.expired",
+        "reservation.removed",
+    }
+)
+"""What nobody asks for, also where it shows in the step of somebody's command."""
 _RANKS: Final = {
     Category.CONNECTOR: Rank.LOW,
     Category.COMMAND: Rank.LOW,
@@ -141,7 +165,7 @@ def _plain(value: Any, policy: IdTokenPolicy, salt: str) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case datetime():
-            return timestamp(value)
+            return date(value)
         case Mapping():
             return {str(key): _plain(item, policy, salt) for key, item in value.items()}
         case Sequence() | frozenset():
@@ -157,33 +181,87 @@ def happenings(
     before: Station, after: Station, effects: Sequence[Effect], *, slug: str, source: str | None
 ) -> list[Happening]:
     """All that a step is worth telling: what the core announces, and what differs between the two states."""
-    stamp = {"at": after.clock.utc, "synchronized": after.clock.synchronized, "station": slug, "source": source}
     found = [
-        Happening(kind=effect.kind, connector=effect.connector, data=effect.data, **stamp)  # type: ignore[arg-type]
+        (kind, effect.connector, _data(kind, effect.data))
         for effect in effects
-        if isinstance(effect, Announce)
+        if isinstance(effect, Announce) and (kind := _IN_OTHER_WORDS.get(effect.kind, effect.kind)) is not None
     ]
-    found += [
-        Happening(kind=kind, connector=number, data=data, **stamp)  # type: ignore[arg-type]
-        for number, kind, data in _differences(before, after)
+    found += [(kind, number, data) for number, kind, data in _differences(before, after)]
+    found += [("reservation.conflict", number, data) for number, data in _conflicts(before, after, effects)]
+    at, synchronized = after.clock.utc, after.clock.synchronized
+    return [
+        Happening(
+            kind=kind,
+            at=at,
+            synchronized=synchronized,
+            station=slug,
+            connector=number,
+            source=None if kind in _BY_ITSELF else source,
+            data=data,
+        )
+        for kind, number, data in found
     ]
-    return found
+
+
+def _data(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As announced; a value that nobody may see says so."""
+    hidden = kind == "config.key_changed" and data.get("value") is None
+    return {**data, "redacted": True} if hidden else data
 
 
 def _differences(before: Station, after: Station) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
-    """Statuses, faults and locks are levels: what happened to them is the difference."""
-    if _same(before, after):
+    """Statuses, faults, locks and availability are levels: what happened to them is the difference."""
+    around_same = _same_around(before, after)
+    if around_same and before.connectors is after.connectors:
         return
+    alone = around_same and not after.reservations  # a counted reservation's guarantee ties connectors to each other
     for number, connector in after.connectors.items():
         former = before.connectors.get(number)
-        if former is None:
+        if former is None or (alone and former is connector):
             continue
         old, new = connector_status(before, number), connector_status(after, number)
         if old != new:
             yield number, "connector.status", {"status": new, "previous": old}
             yield from _flow(before, after, number, old, new)
+        was, state = _availability(before, number), _availability(after, number)
+        if was != state:
+            yield number, "connector.availability", {"state": state, "previous": was}
         if former is not connector:
             yield from _of_hardware(number, former, connector)
+
+
+def _availability(station: Station, number: int) -> str:
+    """As the state topic has it: out of service only once the transaction has ended."""
+    serves = station.effective(number) or station.running(number) is not None
+    return "Operative" if serves else "Inoperative"
+
+
+def _conflicts(before: Station, after: Station, effects: Sequence[Effect]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Somebody else is at a place that is kept for a driver: a vehicle whose driver has shown nothing yet, or a driver
+    who was turned away. Nothing is decided here: an operator may want to go and look."""
+    if not before.reservations:
+        return
+    if before.connectors is not after.connectors:
+        for number, connector in after.connectors.items():
+            former = before.connectors.get(number)
+            if former is None or former.plugged or not connector.plugged or connector.authorization is not None:
+                continue
+            held = pinned_on(before, number)
+            if held is not None and after.running(number) is None:
+                yield number, {**_of_reservation(held), "cause": "plugged_in"}
+    for effect in effects:
+        if isinstance(effect, Announce) and effect.kind == "transaction.rejected" and effect.connector is not None:
+            held = pinned_on(before, effect.connector) if effect.connector in before.connectors else None
+            if held is not None:
+                yield effect.connector, {**_of_reservation(held), "cause": "turned_away"}
+
+
+def _of_reservation(reservation: Reservation) -> dict[str, Any]:
+    return {
+        "reservation_id": reservation.id,
+        "id_token": reservation.id_token,
+        "expires_at": reservation.expires_at,
+    }
 
 
 def _flow(
@@ -215,10 +293,11 @@ def _of_fault(fault: Fault) -> dict[str, Any]:
     }
 
 
-def _same(before: Station, after: Station) -> bool:
+def _same_around(before: Station, after: Station) -> bool:
+    """Whether all that a connector's status follows from is the same, the connectors themselves aside."""
     return (
-        before.connectors is after.connectors
-        and before.transactions is after.transactions
+        before.transactions is after.transactions
         and before.reservations is after.reservations
+        and before.configuration is after.configuration
         and before.operative == after.operative
     )

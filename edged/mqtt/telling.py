@@ -17,7 +17,7 @@ from edged.mqtt.documents import Document
 from edged.mqtt.event_log import REPEATED_AT_MOST, EventLog, EventReader, LoggedEvent
 from edged.mqtt.events import told
 from edged.mqtt.names import Names
-from edged.mqtt.outbox import EventParcel, Outbox
+from edged.mqtt.outbox import MAX_EVENTS, EventParcel, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Telling:
         self._wake = wake
         self._fed_seq = 0
         self._old_seq = 0
+        self._unreadable_seq = 0
         self._not_kept: deque[int] = deque()
         self._session = 0
         self._is_reading = False
@@ -47,12 +48,14 @@ class Telling:
         self._is_reading = False
         self._fed_seq = self._log.delivered_seq
         self._old_seq = self._log.kept_seq
-        self._not_kept.clear()
+        self._not_kept = deque(seq for seq in self._not_kept if seq <= self._fed_seq)
         self.go_on()
 
     def go_on(self) -> None:
         """Take note of what was acknowledged, and feed what there is room for."""
         self._log.delivered(self._outbox.delivered_seq)
+        if self._outbox.event_room == MAX_EVENTS:  # none is under way: what cannot be read at the end is done as well
+            self._log.delivered(self._fed_seq)
         while self._not_kept and self._not_kept[0] <= self._log.delivered_kept_seq:
             self._not_kept.popleft()
         room = min(PAGE, self._outbox.event_room, REPEATED_AT_MOST - len(self._not_kept))
@@ -63,14 +66,20 @@ class Telling:
             self._feed(events)
         else:
             self._is_reading = True
-            self._reader.read(self._fed_seq, room, partial(self._was_read, self._session))
+            self._reader.read(self._fed_seq, room, partial(self._was_read, self._session, self._log.kept_seq))
 
-    def _was_read(self, session: int, events: Sequence[LoggedEvent] | None) -> None:
+    def _was_read(self, session: int, until_seq: int, events: Sequence[LoggedEvent] | None) -> None:
+        """What lies behind `until_seq` may have come to the disk before its elders: it is read again."""
         if session != self._session:
             return
         self._is_reading = False
-        if events and self._outbox.event_room >= len(events):
-            self._feed(events)
+        if events is None or self._outbox.event_room < len(events):
+            return
+        if fit := [event for event in events if event.seq <= until_seq]:
+            self._feed(fit)
+        else:
+            self._fed_seq = max(self._fed_seq, until_seq)  # nothing is left there: all of it has had to go
+        self.go_on()
 
     def _feed(self, events: Sequence[LoggedEvent]) -> None:
         parcels = []
@@ -78,8 +87,10 @@ class Telling:
             self._fed_seq = event.seq
             try:
                 category, body = told(event.text, replayed=event.seq <= self._old_seq)
-            except ValueError:
-                log.warning("event %d cannot be read and is left out", event.seq)
+            except (ValueError, TypeError, RecursionError):
+                if event.seq > self._unreadable_seq:  # once for each, not for each connection
+                    self._unreadable_seq = event.seq
+                    log.warning("event %d cannot be read and is left out", event.seq)
                 continue
             document = Document(body=body, retain=False)
             parcels.append(EventParcel(event.seq, self._names.event(category.value), document))

@@ -20,6 +20,7 @@ from edged.store.port import (
     PARKED_MAX,
     REPLIES_HOURS,
     REPLIES_MAX,
+    TRIMMED_MAX,
     Overflow,
     ParkedRow,
     Rows,
@@ -154,9 +155,8 @@ class MemoryStore:
 
     def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
         self._open()
-        if any(event.seq in self._events for event in events):
-            raise StoreError("keep events: an event of that number is there already")
-        self._events.update({event.seq: event for event in events})
+        for event in events:
+            self._events.setdefault(event.seq, event)
         self._delivered = self._delivered if delivered is None else delivered
 
     def events_load(self, after_seq: int, limit: int) -> list[SpooledEvent]:
@@ -173,10 +173,9 @@ class MemoryStore:
             delivered=self._delivered,
         )
 
-    def events_trim(self, bounds: SpoolBounds, now: datetime) -> Overflow | None:
+    def events_trim(self, bounds: SpoolBounds, now: datetime | None) -> Overflow | None:
         self._open()
-        oldest = now - timedelta(seconds=bounds.max_age_s)
-        gone = {seq for seq, event in self._events.items() if event.at < oldest}
+        gone = set() if now is None else self._too_old(now - timedelta(seconds=bounds.max_age_s))
         order = sorted(
             (event for event in self._events.values() if event.seq not in gone),
             key=lambda event: (
@@ -195,6 +194,11 @@ class MemoryStore:
             del self._events[seq]
         lost = [seq for seq in gone if seq > self._delivered]
         return Overflow(from_seq=min(lost), to_seq=max(lost), count=len(lost)) if lost else None
+
+    def _too_old(self, oldest: datetime) -> set[int]:
+        known = [seq for seq in sorted(self._events) if self._events[seq].at is not None][:TRIMMED_MAX]
+        last = max((seq for seq in known if (at := self._events[seq].at) is not None and at < oldest), default=0)
+        return set(sorted(seq for seq in self._events if seq <= last)[:TRIMMED_MAX])
 
     def close(self) -> None:
         """A closed store refuses everything but being closed again."""

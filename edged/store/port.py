@@ -23,6 +23,8 @@ JOURNAL_MAX = 1000
 """Entries of one kind and station; the oldest go first."""
 REPLIES_MAX = 1024
 REPLIES_HOURS = 24
+TRIMMED_MAX = 500
+"""Events that one trim lets go of for their age."""
 
 
 class Table(StrEnum):
@@ -88,11 +90,12 @@ class Parked:
 class SpooledEvent:
     """Something that happened, as it is told to local watchers: under its number, whole, in the watchers' own words.
 
-    `rank`: what goes first where there is no more room, the lowest first. `text`: the document as JSON.
+    `rank`: what goes first where there is no more room, the lowest first. `text`: the document as JSON. `at` None: when
+    that was is not known; it is as old as what is known to have come behind it.
     """
 
     seq: int
-    at: datetime
+    at: datetime | None
     rank: int
     text: str = field(repr=False)
 
@@ -240,16 +243,18 @@ class Store(Protocol):
         """The latest answers, oldest first."""
 
     def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
-        """Keep events that belong to no station's step, and how far they were delivered; either may be nothing."""
+        """Keep events that belong to no station's step, and how far they were delivered; either may be nothing. An event
+        whose number is there already stays as it is: it was kept by a commit that seemed to fail."""
 
     def events_load(self, after_seq: int, limit: int) -> list[SpooledEvent]:
         """The oldest events after that number, in order."""
 
     def events_state(self) -> SpoolState: ...
 
-    def events_trim(self, bounds: SpoolBounds, now: datetime) -> Overflow | None:
+    def events_trim(self, bounds: SpoolBounds, now: datetime | None) -> Overflow | None:
         """Let go of what is beyond the bounds: what was delivered first, the oldest before the younger; then what
-        was not, by rank and age, which is told."""
+        was not, by rank and age, which is told. `now` None: nobody knows how old anything is. At most `TRIMMED_MAX` go
+        at once for their age: commits wait meanwhile."""
 
     def value(self, name: str) -> str | None:
         """A small value of the gateway itself."""

@@ -306,7 +306,7 @@ class SqliteStore:
         with self._reading("count the events") as db:
             return self._spool.state(db)
 
-    def events_trim(self, bounds: SpoolBounds, now: datetime) -> Overflow | None:
+    def events_trim(self, bounds: SpoolBounds, now: datetime | None) -> Overflow | None:
         with self._writing("let go of old events") as db:
             return self._spool.trim(db, bounds, now)
 
