@@ -20,13 +20,13 @@ from typing import Any
 from edged.domain.effects import Effect, Lane, Record
 from edged.domain.events import Event
 from edged.domain.station import Station
-from edged.mqtt.event_log import EventLog, LoggedEvent, Tell
+from edged.mqtt.event_log import EventLog, Gap, LoggedEvent, Tell
 from edged.mqtt.events import Happening, Rank, happenings
 from edged.mqtt.names import slug_of
 from edged.mqtt.options import IdTokenPolicy
 from edged.ports import Clock, StationStore, StoreError
 from edged.settings import Settings
-from edged.store.port import SpoolBounds, SpooledEvent, Store, Writes
+from edged.store.port import TRIMMED_MAX, SavedReply, SpoolBounds, SpooledEvent, Store, Writes
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,13 @@ TRIM_EVERY = 200
 TRIM_EVERY_S = 3600.0
 DELIVERED_EVERY_S = 60.0
 """How far the broker has it waits so long for another reason to write."""
+OLDEST_EVERY_S = 30.0
+"""Between two looks at how old the first event is that the broker does not have."""
+CLOCK_STEP_S = 1.0
+
+
+TellReplies = Callable[[Event, Sequence[Effect], datetime], tuple[SavedReply, ...]]
+"""The answers that go with a step, at a wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +58,22 @@ class _Step:
 
 
 class TellingStore:
-    """A station's store (`ports.StationStore`) that puts what happened into the same commit."""
+    """A station's store (`ports.StationStore`) that puts what happened into the same commit, and what `replies` gives:
+    the answers to local commands, which must be on the disk together with what they did."""
 
-    def __init__(self, inner: StationStore, log: EventLog, station_id: str) -> None:
+    def __init__(self, inner: StationStore, log: EventLog, station_id: str, replies: TellReplies | None = None) -> None:
         self._inner = inner
         self._log = log
+        self._replies = replies
         self._slug = slug_of(station_id)
 
     def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> _Step:
         writes: Writes = self._inner.difference(before, after, effects, event)
+        if self._replies is not None and (replies := self._replies(event, effects, after.clock.utc)):
+            writes = replace(writes, replies=replies)
         found = happenings(before, after, effects, slug=self._slug, source=source_of(event))
         events = self._log.number(found)
+        self._log.stepped(after, events)
         if not writes and all(one.rank is not Rank.HIGH for one in events):
             self._log.defer(events)
             return _Step(writes, (), ())
@@ -95,6 +107,8 @@ class SpoolKeeper:
         self._untrimmed = TRIM_EVERY
         self._trimmed_at_s = 0.0
         self._complained = False
+        self._oldest_at_s = 0.0
+        self._last_now = clock.now()
 
     def serve(self, news: Callable[[], None]) -> None:
         """Call `news` on the running loop whenever there is more to tell."""
@@ -110,10 +124,13 @@ class SpoolKeeper:
         self.tell(kind, None, data)
 
     def tell(self, kind: str, source: str | None, data: dict[str, Any]) -> None:
-        """Something happened to the gateway, or was done by `source`, that is no station's step."""
+        """Something happened to the gateway, or was done by `source`, that is no station's step. What matters much is
+        brought to the disk at once."""
         now = self._clock.now()
         happening = Happening(kind=kind, at=now.utc, synchronized=now.synchronized, source=source, data=data)
         self.log.defer(self.log.number([happening]))
+        if happening.rank is Rank.HIGH:
+            self._wanted.set()
 
     async def run(self) -> None:
         """For ever; whatever the disk does, it tries again."""
@@ -121,27 +138,54 @@ class SpoolKeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._wanted.wait()
+            self._watch_clock()
             await self.flush(told=self._wanted.is_set())
+            await self._look_back()
 
     async def flush(self, *, told: bool = False) -> None:
         """Keep what waits. `told`: keep how far the broker has it too, at once."""
         self._wanted.clear()
+        self._tell_gap()
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         delivered = self.log.delivered_seq
         news = delivered > self.log.delivered_kept_seq
-        due = news and (told or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
+        due = news and (told or self.log.is_far or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
         events = self.log.take_deferred()
-        if not events and not due:
-            await self._trim(now_s)
-            return
-        keep = partial(self._keep, events, delivered if news else None)
-        if await loop.run_in_executor(self._executor, keep):
-            self._delivered_at_s = now_s
-            if news:
-                self.log.delivered_kept_seq = delivered
-                self.log.on_kept()
+        if events or due:
+            keep = partial(self._keep, events, delivered if news else None)
+            if await loop.run_in_executor(self._executor, keep):
+                self._delivered_at_s = now_s
+                if news:
+                    self.log.delivered_kept_seq = max(delivered, self.log.delivered_kept_seq)
+                    self.log.on_kept()
         await self._trim(now_s)
+
+    def _watch_clock(self) -> None:
+        """The wall clock against the one that only goes on: what is stamped before a step has another time."""
+        before, now = self._last_now, self._clock.now()
+        self._last_now = now
+        offset_s = (now.utc - before.utc).total_seconds() - (now.monotonic_s - before.monotonic_s)
+        if abs(offset_s) >= CLOCK_STEP_S:
+            self.note("gateway.clock_stepped", offset_s=round(offset_s, 3))
+
+    def _tell_gap(self) -> None:
+        gap = self.log.take_gap()
+        if gap is not None:
+            _log.warning("%d events had to go before MQTT was told of them", gap.count)
+            self.note("gateway.spool_overflow", from_seq=gap.from_seq, to_seq=gap.to_seq, count=gap.count)
+
+    async def _look_back(self) -> None:
+        """How old the first event is that the broker does not have, for `health`."""
+        loop, first = asyncio.get_running_loop(), self.log.delivered_seq
+        if first >= self.log.kept_seq:
+            self.log.oldest_at = None
+        elif loop.time() - self._oldest_at_s >= OLDEST_EVERY_S:
+            self._oldest_at_s = loop.time()
+            self.read(first, 1, self._note_oldest)
+
+    def _note_oldest(self, events: Sequence[LoggedEvent] | None) -> None:
+        self.log.oldest_at = events[0].at if events else None
 
     def _keep(self, events: tuple[LoggedEvent, ...], delivered: int | None) -> bool:
         try:
@@ -162,19 +206,19 @@ class SpoolKeeper:
             return
         self._untrimmed, self._trimmed_at_s = 0, now_s
         loop, now = asyncio.get_running_loop(), self._clock.now()
-        trim = partial(self._store.events_trim, self._bounds, now.utc)
+        trim = partial(self._store.events_trim, self._bounds, now.utc if now.synchronized else None)
         try:
+            before = await loop.run_in_executor(self._executor, self._store.events_state)
             overflow = await loop.run_in_executor(self._executor, trim)
             state = await loop.run_in_executor(self._executor, self._store.events_state)
         except StoreError as error:
             _log.warning("the spool of events was not trimmed: %s", error)
             return
         self.log.first_seq = state.first
+        if before.rows - state.rows >= TRIMMED_MAX:
+            self._untrimmed = TRIM_EVERY  # there may be more of it
         if overflow is not None:
-            _log.warning("%d events had to go before MQTT was told of them", overflow.count)
-            self.note(
-                "gateway.spool_overflow", from_seq=overflow.from_seq, to_seq=overflow.to_seq, count=overflow.count
-            )
+            self.log.lose(Gap(from_seq=overflow.from_seq, to_seq=overflow.to_seq, count=overflow.count))
 
     # --- mqtt.event_log.EventReader
 
@@ -196,7 +240,12 @@ def _read(tell: Tell, reading: asyncio.Future[list[SpooledEvent]]) -> None:
         _log.warning("the spool of events cannot be read: %s", error)
         tell(None)
     else:
-        tell([LoggedEvent(seq=one.seq, at=one.at, rank=Rank(one.rank), text=one.text) for one in found])
+        tell([LoggedEvent(seq=one.seq, at=one.at, rank=_rank(one.rank), text=one.text) for one in found])
+
+
+def _rank(number: int) -> Rank:
+    """What cannot be read is not thrown away first."""
+    return Rank(number) if number in frozenset(Rank) else Rank.HIGH
 
 
 def spooled(event: LoggedEvent) -> SpooledEvent:

@@ -234,8 +234,8 @@ class EventLog:
 
     def lose(self, gap: Gap) -> None:
         """Events had to go before anybody was told them."""
-        self.lost += gap.count
-        self._gap = gap.with_(self._gap)
+        with self._lock:
+            self._lose(gap)
 
     def take_gap(self) -> Gap | None:
         """All losses since the last call, to be told once."""
@@ -243,8 +243,12 @@ class EventLog:
             gap, self._gap = self._gap, None
         return gap
 
+    def _lose(self, gap: Gap) -> None:
+        self.lost += gap.count
+        self._gap = gap.with_(self._gap)
+
     def _bound(self) -> None:
         while len(self._deferred) > MAX_DEFERRED:
             least = min(self._deferred, key=lambda event: (event.rank, event.seq))
             self._deferred.remove(least)
-            self.lose(Gap(from_seq=least.seq, to_seq=least.seq, count=1))
+            self._lose(Gap(from_seq=least.seq, to_seq=least.seq, count=1))
