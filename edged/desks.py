@@ -12,17 +12,19 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edged.domain.effects import Reply
+from edged.domain.effects import Effect, Reply
 from edged.domain.events import Event
 from edged.domain.journal import Entry, Journal, TransferEntry
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
+from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
 from edged.mqtt.desk import Desk, TellTransfers
-from edged.mqtt.ledger import KeptReply, Key
+from edged.mqtt.ledger import FORGOTTEN, KeptReply, Key
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.topics import CsmsView, Shown
@@ -107,11 +109,22 @@ class LocalDesk:
     """
 
     def __init__(
-        self, stations: StationsView, clock: Clock, *, run_id: str, status: Callable[[], dict[str, Any]]
+        self,
+        stations: StationsView,
+        clock: Clock,
+        *,
+        run_id: str,
+        status: Callable[[], dict[str, Any]],
+        audit: Tell | None = None,
     ) -> None:
         self._clock = clock
         self._status = status
-        self._desk = Desk(stations, channel=LOCAL, run_id=f"local-{run_id}")
+        self._desk = Desk(
+            stations,
+            channel=LOCAL,
+            run_id=f"local-{run_id}",
+            audit=None if audit is None else Audit(audit, channel=LOCAL),
+        )
 
     async def dispatch(self, command: str, args: dict[str, Any], ident: str | None) -> dict[str, Any]:
         """One request of the control socket, to its one answer."""
@@ -131,6 +144,9 @@ class LocalDesk:
             self._desk.tick(self._clock.now())
         return answer.result()
 
+    def tick(self) -> None:
+        self._desk.tick(self._clock.now())
+
     def answer(self, reply: Reply) -> bool:
         return self._desk.settle(reply, self._clock.now())
 
@@ -147,6 +163,14 @@ class MirrorDesk:
     def answer(self, reply: Reply) -> bool:
         return self._mirror.answer(reply)
 
+    def replies(self, event: Event, effects: Sequence[Effect], wall: datetime) -> tuple[SavedReply, ...]:
+        """What the disk must have together with a step: answers to local commands, and which are under way."""
+        answers = [effect for effect in effects if isinstance(effect, Reply)]
+        request = getattr(event, "request", None)
+        if not answers and request is None:
+            return ()
+        return tuple(_saved(kept, wall) for kept in self._mirror.keep_with(request, answers))
+
     def fail(self, request: RequestRef, reason: str) -> bool:
         return self._mirror.fail(request, Problem(Code.INTERNAL, reason))
 
@@ -159,23 +183,27 @@ class StoredReplies:
         self._clock = clock
 
     def load(self) -> Sequence[KeptReply]:
-        found: list[KeptReply] = []
+        found: dict[Key, KeptReply] = {}
         for saved in self._store.replies_load():
             try:
                 body = json.loads(saved.payload)
             except ValueError:
                 _log.warning("a kept answer to %s is unreadable and left out", saved.command[:64])
                 continue
-            found.append(KeptReply((saved.actor, saved.command, saved.id), body))
-        return found
+            key = (saved.actor, saved.command, saved.id)
+            found.pop(key, None)
+            if body != FORGOTTEN:
+                found[key] = KeptReply(key, body)
+        return list(found.values())
 
     def save(self, reply: KeptReply, forget: Sequence[Key]) -> None:
         """The store bounds itself; what is to be forgotten leaves it by age and number."""
-        actor, command, ident = reply.key
-        payload = json.dumps(dict(reply.body))
-        self._store.reply_save(
-            SavedReply(actor=actor, command=command, id=ident, payload=payload, at=self._clock.now().utc)
-        )
+        self._store.reply_save(_saved(reply, self._clock.now().utc))
+
+
+def _saved(reply: KeptReply, wall: datetime) -> SavedReply:
+    actor, command, ident = reply.key
+    return SavedReply(actor=actor, command=command, id=ident, payload=json.dumps(dict(reply.body)), at=wall)
 
 
 def plain(value: Any) -> Any:

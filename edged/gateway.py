@@ -102,9 +102,10 @@ class Gateway:
         self._names = Names(settings.mqtt.root if settings.mqtt else "edged", settings.gateway.id)
         history = TransferHistory(self._opened.store, self._executor, self._clock)
         self._view = StationsView(self._names, self._id_token_policy(), history)
-        self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status)
         self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self.status)
         self._keeper = open_spool(settings, self._opened.store, self._executor, self._clock, run_id=self._run_id)
+        audit = None if self._keeper is None else self._keeper.tell
+        self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status, audit=audit)
 
     # --- putting together
 
@@ -134,6 +135,7 @@ class Gateway:
                 run_id=self._run_id,
                 store=StoredReplies(self._opened.store, self._clock),
                 events=None if self._keeper is None else (self._keeper.log, self._keeper),
+                audit=None if self._keeper is None else self._keeper.tell,
             )
             if self._keeper is not None:
                 self._keeper.serve(self._mirror.news)
@@ -187,7 +189,8 @@ class Gateway:
         station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
         store: ports.StationStore = StationStore(self._opened.store, settings.id)
         if self._keeper is not None:
-            store = TellingStore(store, self._keeper.log, settings.id)
+            replies = MirrorDesk(self._mirror).replies if self._mirror is not None else None
+            store = TellingStore(store, self._keeper.log, settings.id, replies)
         of_connector = {
             connector.number: drivers[connector.layout.charger]
             for connector in station.connectors.values()
@@ -326,6 +329,7 @@ class Gateway:
         next_backup_s = time.monotonic() + BACKUP_EVERY_S
         loop = asyncio.get_running_loop()
         while True:
+            self._local.tick()
             if self._mirror is not None:
                 self._mirror.tell(self._gateway_view())
                 self._mirror.tell_health(self._health())

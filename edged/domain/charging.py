@@ -120,8 +120,8 @@ class CompositeSchedule:
 class LimitsBasis:
     """What the connectors' `allowed_ma` were derived from, and for which time that holds: `since_s` up to and without
     `until_s`, in seconds since 1970. `users`: of each connector its transaction, whether that charges, and what its
-    charger can do. `shared`: the station has a limit that they share. `enabled`: the CSMS's profiles count. True for
-    this boot only."""
+    charger can do. `shared`: the station has a limit that they share. `enabled`: the CSMS's profiles count. `csms_ma`:
+    what each would be allowed by the CSMS alone, where the site has limits of its own. True for this boot only."""
 
     profiles: Mapping[int, InstalledProfile]
     corrections: Mapping[str, float]
@@ -130,3 +130,4 @@ class LimitsBasis:
     until_s: int
     shared: bool
     enabled: bool
+    csms_ma: Mapping[int, int | None] | None = None

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from edged.domain.charging import (
     InstalledProfile,
@@ -151,8 +152,18 @@ def refresh(draft: Draft) -> None:
             until_s=until_s,
             shared=outlook.is_shared(now_s),
             enabled=counts,
+            csms_ma=_by_csms(station, now_s),
         )
     )
+
+
+def _by_csms(station: Station, now_s: int) -> Mapping[int, int | None] | None:
+    """What each connector would be allowed without the site's own limits; None where there are none."""
+    profiles = station.charging_profiles.items()
+    theirs = {number: one for number, one in profiles if one.profile.purpose is not ProfilePurpose.EXTERNAL}
+    if len(theirs) == len(station.charging_profiles):
+        return None
+    return Outlook(replace(station, charging_profiles=theirs), now_s).allowed(now_s)[0]
 
 
 def _still_holds(station: Station, basis: LimitsBasis, users: tuple[object, ...], now_s: int) -> bool:

@@ -76,7 +76,8 @@ class Connector:
     for the charger's return (*kept*), `changing` one that waits for the charger's confirmation. `withdrawn`: out of
     service meanwhile, for firmware waits or is being installed (derived in every step). `spent`: this plug-in
     has had its session; the next needs a token again (*kept*). `held_for`: the cable stays locked until this token or
-    an unlock command releases it (*kept*). `kept_locked`: local people want it locked, session or not (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
+    an unlock command releases it (*kept*). `kept_locked`: local people want it
+    locked, session or not (*kept*). `limit_ma` is what the charger says it was set to, `allowed_ma` what the
     charging profiles allow at the step's time (None: they say nothing). `energy_wh` is the register as we report it:
     never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that. `energy_at`:
     when it was read last and believed, `energy_moved_at` when it grew last, `energy_doubt` readings not believed yet.

@@ -15,8 +15,11 @@ from typing import Any, Final
 
 from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS
 from edged.domain.effects import NoticeKind
+from edged.domain.files import LogKind
+from edged.domain.local_commands import LockWish
 
 MAX_ID: Final = 2**31 - 1
+MAX_AMPERE: Final = 1_000
 MAX_CONNECTOR: Final = 10_000
 MAX_DATA_CHARS: Final = 16 * 1024
 MAX_LISTED_TRANSFERS: Final = 100
@@ -63,6 +66,13 @@ def whole(minimum: int, maximum: int) -> Check:
         return int(value)
 
     return check
+
+
+def amperes(value: Any) -> int:
+    """A current in ampere, to milliampere."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_AMPERE:
+        raise ArgumentError(f"must be a number of amperes from 0 to {MAX_AMPERE}")
+    return round(value * 1000)
 
 
 def text(maximum: int) -> Check:
@@ -139,7 +149,9 @@ _TOKEN = Argument("id_token", text(36), required=True)
 _KIND = Argument("type", one_of(*_TOKEN_KINDS))
 _CONNECTOR = Argument("connector", whole(1, MAX_CONNECTOR))
 _THIS_CONNECTOR = Argument("connector", whole(1, MAX_CONNECTOR), required=True)
+_SOME_CONNECTOR = Argument("connector", whole(0, MAX_CONNECTOR))  # 0, or left out: the station
 _KEY = Argument("key", text(KEY_MAX_CHARS), required=True)
+_VALUE = Argument("value", free_text(VALUE_MAX_CHARS), required=True)
 _RETRIES = (Argument("retries", whole(0, MAX_RETRIES)), Argument("retry_interval", whole(0, MAX_RETRY_INTERVAL_S)))
 _LOCATION = Argument("location", text(MAX_LOCATION_CHARS), required=True)
 SLOW_S: Final = 30.0
@@ -190,7 +202,11 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
         CommandShape(name="unlock_connector", arguments=(_STATION, _THIS_CONNECTOR), timeout_s=SLOW_S),
         CommandShape(
             name="reset",
-            arguments=(_STATION, Argument("type", one_of("Soft", "Hard"), required=True)),
+            arguments=(
+                _STATION,
+                Argument("type", one_of("Soft", "Hard", "OnIdle"), required=True),
+                Argument("evse_id", whole(1, MAX_CONNECTOR)),
+            ),
             id_unless="",
             timeout_s=SLOW_S,
         ),
@@ -209,8 +225,27 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
         ),
         CommandShape(
             name="set_configuration_key",
-            arguments=(_STATION, _KEY, Argument("value", free_text(VALUE_MAX_CHARS), required=True)),
+            arguments=(_STATION, _KEY, _VALUE),
         ),
+        CommandShape(name="set_custom_configuration_key", arguments=(_STATION, _KEY, _VALUE)),
+        CommandShape(
+            name="monitor_configuration_keys",
+            arguments=(_STATION, Argument("keys", texts(200, KEY_MAX_CHARS), required=True)),
+        ),
+        CommandShape(name="stop", arguments=(_STATION,)),
+        CommandShape(name="restart", arguments=(_STATION,)),
+        CommandShape(
+            name="set_lock",
+            arguments=(_STATION, _THIS_CONNECTOR, Argument("state", one_of(*LockWish), required=True)),
+            timeout_s=SLOW_S,
+        ),
+        CommandShape(
+            name="set_limit",
+            arguments=(_STATION, _SOME_CONNECTOR, Argument("limit_a", amperes, required=True)),
+        ),
+        CommandShape(name="clear_limit", arguments=(_STATION, _SOME_CONNECTOR)),
+        CommandShape(name="clear_fault", arguments=(_STATION, _THIS_CONNECTOR)),
+        CommandShape(name="republish", reads_only=True),
         CommandShape(name="clear_cache", arguments=(_STATION,)),
         CommandShape(
             name="security_event",
@@ -237,6 +272,7 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
             arguments=(
                 _STATION,
                 _LOCATION,
+                Argument("log", one_of(*LogKind)),
                 Argument("start_time", parse_time),
                 Argument("stop_time", parse_time),
                 *_RETRIES,
@@ -261,20 +297,7 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
 }
 """What this daemon carries out."""
 
-NOT_SERVED: Final = frozenset(
-    {
-        "stop",
-        "restart",
-        "set_custom_configuration_key",
-        "monitor_configuration_keys",
-        "set_lock",
-        "set_limit",
-        "clear_limit",
-        "clear_fault",
-        "get_events",
-        "republish",
-    }
-)
+NOT_SERVED: Final = frozenset({"get_events"})
 """Commands of the contract that this daemon knows by name only: `not_supported`."""
 
 

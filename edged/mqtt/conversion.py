@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edged.domain.answers import TOKEN_ADMITTED, ConfigurationReport, TokenVerdict, TransferStatus, Undelivered
+from edged.domain.answers import (
+    TOKEN_ADMITTED,
+    ConfigurationReport,
+    MonitorReport,
+    Switched,
+    TokenVerdict,
+    TransferStatus,
+    Undelivered,
+    Verdict,
+)
 from edged.domain.effects import Reply
 from edged.domain.events import Event
 from edged.domain.journal import TransferEntry
@@ -44,7 +53,12 @@ class LookUp:
     limit: int
 
 
-Outcome = Answer | Ask | LookUp | Problem
+@dataclass(frozen=True, slots=True)
+class Republish:
+    """For the mirror: every retained document again."""
+
+
+Outcome = Answer | Ask | LookUp | Republish | Problem
 
 TRANSFERS = 20
 """How many transfers are listed where nobody says."""
@@ -62,6 +76,8 @@ def interpret(
     """What a command comes to."""
     if command.name == "ping":
         return Answer({"pong": True})
+    if command.name == "republish":
+        return Republish()
     named = command.arguments.get("station")
     if command.name in _OF_ALL and named is None:
         return Answer(_OF_ALL[command.name](stations, shown))
@@ -140,7 +156,7 @@ _OF_ALL: Final[Mapping[str, Callable[[Mapping[str, Station], Callable[[str], Sho
 # --- the core's answers
 
 
-def encode_result(reply: Reply) -> dict[str, Any] | Problem:
+def encode_result(reply: Reply) -> dict[str, Any] | bool | Problem:
     """A command's result. A negative answer (Rejected, Occupied) is one too: the station understood and decided."""
     if isinstance(reply.status, TokenVerdict):
         reason = reply.status.value
@@ -150,10 +166,14 @@ def encode_result(reply: Reply) -> dict[str, Any] | Problem:
         }
     if isinstance(reply.status, Undelivered):
         return _undelivered(reply.status, reply.detail)
+    if isinstance(reply.status, Switched):
+        return reply.status is Switched.CHANGED
     if isinstance(reply.data, ConfigurationReport):
         return _configuration(reply.data)
+    if isinstance(reply.data, MonitorReport):
+        return {"monitored": list(reply.data.monitored), "unknown_keys": list(reply.data.unknown)}
     action = reply.request.action
-    if action == "security_event":
+    if action == "security_event" and reply.status is Verdict.ACCEPTED:
         return {"queued": True}
     result: dict[str, Any] = {"status": reply.status.value}
     if action == "reserve_now" and isinstance(reply.data, int):

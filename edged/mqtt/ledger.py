@@ -28,11 +28,16 @@ class KeptReply:
     body: Mapping[str, Any]
 
 
+FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": True}
+"""Kept in the place of an answer: the request was not carried out after all, and may come again with its id."""
+
+
 class ReplyStore(Protocol):
     """Keeps the answers to commands that must not be carried out twice over a restart. May raise `StoreError`."""
 
     def load(self) -> Sequence[KeptReply]:
-        """The newest answers, oldest first, at most `MAX_REPLIES`, none older than `KEEP_S`."""
+        """The newest answers, oldest first, at most `MAX_REPLIES`, none older than `KEEP_S`, nothing that is
+        `FORGOTTEN`."""
 
     def save(self, reply: KeptReply, forget: Sequence[Key]) -> None:
         """Keep this one (replacing one of the same key), forget those. On disk before it returns."""

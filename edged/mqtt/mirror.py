@@ -8,25 +8,27 @@ every method but `stop` returns at once, whatever the broker does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from edged.domain.effects import Reply
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
+from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.client import BrokerClient, LinkState, log_bug
 from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
 from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
-from edged.mqtt.documents import Body, Document, carry
+from edged.mqtt.documents import Document
 from edged.mqtt.event_log import EventLog, EventReader
-from edged.mqtt.ledger import RateLimit, ReplyStore
+from edged.mqtt.ledger import KeptReply, RateLimit, ReplyStore
+from edged.mqtt.manifest import Manifest, TopicKeeper
 from edged.mqtt.options import MirrorOptions
 from edged.mqtt.outbox import Outbox
+from edged.mqtt.picture import Picture
 from edged.mqtt.telling import Telling
-from edged.mqtt.throttle import Deadband, Throttle
+from edged.mqtt.throttle import Deadband
 from edged.mqtt.topics import GatewayView, HealthView, gateway_info, health, topics
 from edged.ports import Clock
 
@@ -42,7 +44,7 @@ class MqttMirror:
 
     `start` after every station was shown once, so that what is known then is there before `online`; `show` after each
     step; `answer` and `fail` with what became of the events that the desk gave to `stations.submit`; `stop` at the end.
-    `events`: the log of what happened and its reader; None: nothing is told but states.
+    `events`: the log of what happened and its reader; None: nothing is told but states. `audit`: is told of commands.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class MqttMirror:
         store: ReplyStore | None = None,
         deadband: Deadband | None = None,
         events: tuple[EventLog, EventReader] | None = None,
+        topics_kept: TopicKeeper | None = None,
+        audit: Tell | None = None,
     ) -> None:
         self._options = options
         self._names = options.names
@@ -68,7 +72,13 @@ class MqttMirror:
         self._next_heartbeat_s = self._next_health_s = self._started_s
         self._heartbeats = 0
         self._outbox = Outbox()
-        self._throttle = Throttle(deadband)
+        self._picture = Picture(
+            self._outbox,
+            self._names,
+            form=options.points,
+            deadband=deadband,
+            described_at=gateway.started_at,
+        )
         self._purges: dict[str, float] = {}
         self._turns: asyncio.Task[None] | None = None
         self._desk = Desk(
@@ -78,6 +88,8 @@ class MqttMirror:
             rate=RateLimit(rate_per_s=options.commands.rate_per_s, burst=options.commands.burst),
             in_progress=options.commands.in_progress,
             store=store,
+            republish=self._republish,
+            audit=None if audit is None else Audit(audit, channel="mqtt"),
         )
         self._events = None if events is None else events[0]
         self._telling = None
@@ -90,12 +102,17 @@ class MqttMirror:
             status_topic=self._names.status,
             subscription=self._names.requests,
         )
+        self._manifest = Manifest(
+            self._outbox, self._names, topics_kept, listen=self._client.listen, leave=self._client.leave
+        )
 
     # --- what the engine and the composition root call
 
     def start(self) -> None:
         self._desk.recall(self._clock.now())
         self._show_gateway()
+        self._show_health(again=True)
+        self._manifest.begin()
         self._client.start()
         self._turns = asyncio.get_running_loop().create_task(self._turn())
         self._turns.add_done_callback(log_bug)
@@ -105,40 +122,20 @@ class MqttMirror:
         if self._turns is not None:
             self._turns.cancel()
             await asyncio.wait([self._turns])
+        self._manifest.end()
         self._desk.close(self._clock.now())
         await self._client.stop(GOODBYE_S)
 
     def show(self, station: Station, now: Now) -> None:
         """The station after a step: only what differs from what was shown is sent."""
-        self._show(topics(station, self._stations.shown(station.identity.id)), now.monotonic_s)
-
-    def _show(self, documents: Mapping[str, Document], now_s: float) -> None:
-        moved: set[str] = set()
-        measured: dict[str, Document] = {}
-        for topic, document in documents.items():
-            old = self._outbox.shown(topic)
-            if document.measured:
-                measured[topic] = document
-            elif old is None or not document.says_the_same(old):
-                new = carry(old, self._dated(document))
-                if old is None or not new.says_the_same(old):
-                    moved.add(_place(topic))
-                    self._outbox.show(topic, new)
-        for topic, document in measured.items():
-            if _turning_point(self._outbox.shown(topic), document):
-                moved.add(_place(topic))
-        for topic, document in measured.items():
-            place = _place(topic)
-            busy = _member(documents.get(f"{place}/status"), "status") == "Charging"
-            if self._throttle.admit(topic, document, now_s, busy=busy, force=place in moved):
-                self._outbox.show(topic, self._dated(document), refresh=document.repeated)
+        as_of_seq = None if self._events is None else self._events.as_of(station)
+        shown = topics(station, self._stations.shown(station.identity.id))
+        self._picture.show(station.identity.id, shown, now.monotonic_s, as_of_seq=as_of_seq)
         self._client.wake()
 
-    def _dated(self, document: Document) -> Document:
-        """With the number of the last event that it contains. Texts have no place for one."""
-        if self._events is None or isinstance(document.body, str):
-            return document
-        return replace(document, as_of_seq=self._events.last_seq)
+    def told(self, topic: str) -> Document | None:
+        """What was shown on a topic last, in this run or, for what says since when, in a former one."""
+        return self._picture.told(topic)
 
     def news(self) -> None:
         """Something has happened that may be told."""
@@ -160,6 +157,15 @@ class MqttMirror:
         """The engine's answer to a command; False where nobody here waits for it."""
         return self._desk.settle(reply, self._clock.now())
 
+    def keep_with(self, request: RequestRef | None, replies: Sequence[Reply]) -> tuple[KeptReply, ...]:
+        """What the disk must have together with a step."""
+        return self._desk.keep_with(request, replies, self._clock.now())
+
+    def _republish(self) -> int:
+        topics = self._outbox.show_again()
+        self._client.wake()
+        return topics
+
     def fail(self, request: RequestRef, problem: Problem) -> bool:
         """The engine could not carry a command out, and nothing has happened."""
         return self._desk.fail(request, problem, self._clock.now())
@@ -179,8 +185,8 @@ class MqttMirror:
     def _do_what_is_due(self) -> None:
         now = self._clock.now()
         self._desk.tick(now)
-        for topic, document in self._throttle.due(now.monotonic_s).items():
-            self._outbox.show(topic, self._dated(document), refresh=document.repeated)
+        self._picture.due(now)
+        self._manifest.due(now.monotonic_s, connected=self._client.link.connected)
         self.news()
         if now.monotonic_s >= self._next_heartbeat_s and self._client.link.connected:
             self._next_heartbeat_s = now.monotonic_s + self._options.heartbeat_s
@@ -237,6 +243,7 @@ class MqttMirror:
             "dropped": counters.dropped,
             "refused": counters.refused,
             "resent": counters.resent,
+            "raw_dropped": counters.raw_dropped,
             "waiting": self._outbox.depth,
             "window_used": self._outbox.under_way,
             "commands_executed": self._desk.executed,
@@ -257,6 +264,9 @@ class MqttMirror:
         if link.connected:
             self._show_health(again=False)
 
+    def connected(self) -> None:
+        self._manifest.connected(self._clock.now().monotonic_s)
+
     def born(self) -> None:
         if self._telling is not None:
             self._telling.begin()
@@ -267,9 +277,10 @@ class MqttMirror:
     def received(self, message: Incoming) -> None:
         """A message on a request topic, whatever its sender meant by it."""
         topic = self._names.parse_request(message.topic)
-        if topic is None:
-            return
         now = self._clock.now()
+        if topic is None:
+            self._manifest.received(message.topic, message.payload, retain=message.retain, now_s=now.monotonic_s)
+            return
         if message.retain and not message.payload:
             return  # somebody deletes a retained command: that is none
         if not message.payload and now.monotonic_s < self._purges.pop(message.topic, 0.0):
@@ -303,18 +314,3 @@ class MqttMirror:
     def _reply(self, topic: str, document: Document) -> None:
         self._outbox.reply(topic, document, asyncio.get_running_loop().time() + REPLY_WORTH_S)
         self._client.wake()
-
-
-def _place(topic: str) -> str:
-    """The connector (or station) that a topic belongs to."""
-    return topic.rpartition("/")[0]
-
-
-def _member(document: Document | None, name: str) -> Any:
-    body: Body = document.body if document is not None else {}
-    return None if isinstance(body, str) else body.get(name)
-
-
-def _turning_point(old: Document | None, new: Document) -> bool:
-    """Whether a transaction has begun or ended: the meter is told together with it, so that bills agree."""
-    return any(_member(old, name) != _member(new, name) for name in ("active", "transaction_id"))

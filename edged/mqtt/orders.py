@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from edged.domain.charging_commands import SetLocalLimit
 from edged.domain.commands import (
     CancelReservation,
     ChangeAvailability,
@@ -28,16 +29,15 @@ from edged.domain.commands import (
     UnlockConnector,
     UpdateFirmware,
 )
-from edged.domain.configuration import Mutability, find_key
+from edged.domain.configuration import Mutability
 from edged.domain.effects import NoticeKind
 from edged.domain.events import Event, PresentToken
 from edged.domain.files import FirmwareOrder, LogKind, LogOrder
+from edged.domain.local_commands import ClearFault, LockWish, MonitorConfiguration, RestartOcpp, SetLock, StopOcpp
 from edged.domain.station import Station
 from edged.domain.types import IdToken, RequestRef
 from edged.mqtt.commands import Code, Problem
-
-CREDENTIALS: Final = frozenset({"SecurityProfile"})
-"""Keys beside the write-only ones that say how the station shows who it is: the CSMS's and the site file's."""
+from edged.mqtt.watched_keys import CREDENTIALS
 
 Arguments = Mapping[str, Any]
 Build = Callable[[Station, Arguments, RequestRef], Event | Problem]
@@ -125,8 +125,53 @@ def _unlock_connector(station: Station, arguments: Arguments, request: RequestRe
     return UnlockConnector(request, arguments["connector"])
 
 
-def _reset(_station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
-    return ResetStation(request, ResetKind(arguments["type"]))
+def _set_lock(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    if arguments["connector"] not in station.connectors:
+        return _no_connector(station)
+    return SetLock(request, arguments["connector"], LockWish(arguments["state"]))
+
+
+def _clear_fault(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    if arguments["connector"] not in station.connectors:
+        return _no_connector(station)
+    return ClearFault(request, arguments["connector"])
+
+
+def _reset(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    evse = arguments.get("evse_id")
+    if evse is not None and all(c.layout.evse_id != evse for c in station.connectors.values()):
+        return Problem(Code.NOT_FOUND, "no such EVSE")
+    return ResetStation(request, ResetKind(arguments["type"]), evse)
+
+
+# --- limits
+
+
+def _set_limit(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    return _limit(station, arguments, request, limit_ma=arguments["limit_a"])
+
+
+def _clear_limit(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    return _limit(station, arguments, request, limit_ma=None)
+
+
+def _limit(station: Station, arguments: Arguments, request: RequestRef, *, limit_ma: int | None) -> Event | Problem:
+    """A connector's limit is that of its EVSE."""
+    connector = arguments.get("connector", 0)
+    if connector and connector not in station.connectors:
+        return _no_connector(station)
+    return SetLocalLimit(request=request, connector=connector, limit_ma=limit_ma)
+
+
+# --- the line to the CSMS
+
+
+def _stop(_station: Station, _arguments: Arguments, request: RequestRef) -> Event | Problem:
+    return StopOcpp(request)
+
+
+def _restart(_station: Station, _arguments: Arguments, request: RequestRef) -> Event | Problem:
+    return RestartOcpp(request)
 
 
 def _trigger_message(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
@@ -143,8 +188,16 @@ def _get_configuration_key(_station: Station, arguments: Arguments, request: Req
     return GetConfiguration(request, arguments.get("keys", ()))
 
 
-def _set_configuration_key(_station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
-    key = find_key(arguments["key"])
+def _monitor_configuration_keys(_station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    return MonitorConfiguration(request, arguments["keys"])
+
+
+def _set_custom_configuration_key(_station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    return SetConfiguration(request, arguments["key"], arguments["value"], custom_only=True)
+
+
+def _set_configuration_key(station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
+    key = station.configuration.find(arguments["key"])
     if key is not None and (key.mutability is Mutability.WRITE_ONLY or key.name in CREDENTIALS):
         return Problem(Code.FORBIDDEN, f"{key.name} is changed by the CSMS or in the site's configuration only")
     return SetConfiguration(request, arguments["key"], arguments["value"])
@@ -166,7 +219,7 @@ def _update_firmware(station: Station, arguments: Arguments, request: RequestRef
 
 def _get_diagnostics(_station: Station, arguments: Arguments, request: RequestRef) -> Event | Problem:
     order = LogOrder(
-        kind=LogKind.DIAGNOSTICS,
+        kind=LogKind(arguments.get("log", LogKind.DIAGNOSTICS)),
         location=arguments["location"],
         filename="",
         oldest=arguments.get("start_time"),
@@ -204,6 +257,14 @@ _EVENTS: Final[Mapping[str, Build]] = {
     "trigger_message": _trigger_message,
     "get_configuration_key": _get_configuration_key,
     "set_configuration_key": _set_configuration_key,
+    "set_custom_configuration_key": _set_custom_configuration_key,
+    "monitor_configuration_keys": _monitor_configuration_keys,
+    "stop": _stop,
+    "restart": _restart,
+    "set_lock": _set_lock,
+    "clear_fault": _clear_fault,
+    "set_limit": _set_limit,
+    "clear_limit": _clear_limit,
     "update_firmware": _update_firmware,
     "get_diagnostics": _get_diagnostics,
     "data_transfer": _data_transfer,

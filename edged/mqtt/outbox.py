@@ -1,14 +1,15 @@
 """What waits to be published, and what may go next. Pure: no clock, no socket; `now_s` is an argument.
 
-Lanes by value: life (birth, goodbye) before replies; then events and state take turns. State is one newest document a
-topic: replaced while it waits, skipped when the broker has acknowledged the same. Events are told in order, never
-before `online`, and forgotten here with the connection: whoever feeds them begins again behind the last that was
-acknowledged. Nothing goes into the client library's own queue: `due` gives out only what the window allows.
+Lanes by value: life (birth, goodbye) before replies; then events and state take turns; raw frames have what is left,
+from a ring that drops its oldest. State is one newest document a topic: replaced while it waits, skipped when the
+broker has acknowledged the same. Events are told in order, never before `online`, and forgotten here with the
+connection: whoever feeds them begins again behind the last that was acknowledged. Nothing goes into the client
+library's own queue: `due` gives out only what the window allows.
 
 Invariants: never more than `window` messages under way · at least `RESERVED` places of it are neither for state nor for
 events (where the window is that large) · one message under way for each state topic, so that its order holds · memory
-is bounded by topics + MAX_REPLIES + MAX_EVENTS + window · after every acknowledgement the broker has what was shown
-last · `delivered_seq` never passes an event that the broker has not acknowledged.
+is bounded by topics + MAX_REPLIES + MAX_EVENTS + MAX_RAW + window · after every acknowledgement the broker has what was
+shown last · `delivered_seq` never passes an event that the broker has not acknowledged.
 
 The owner calls `connected` for each connection, `due` after any change and sends what it gives, `settled` for each
 acknowledgement, `disconnected` at the end of the connection.
@@ -28,6 +29,10 @@ WINDOW: Final = 20
 RESERVED: Final = 4
 MAX_REPLIES: Final = 256
 MAX_EVENTS: Final = 64
+MAX_RAW: Final = 64
+MAX_RAW_CHARS: Final = 256 * 1024
+_GONE: Final = Document(body="")
+"""An empty payload deletes a topic."""
 
 
 class Lane(IntEnum):
@@ -35,6 +40,7 @@ class Lane(IntEnum):
     REPLY = 1
     EVENT = 2
     STATE = 3
+    RAW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,14 @@ class Counters:
     dropped: int = 0
     refused: int = 0
     resent: int = 0
+    raw_dropped: int = 0
 
 
 class Outbox:
     def __init__(self) -> None:
         self.counters = Counters()
+        self.topics_version = 0
+        """Another number after each change of which topics there are."""
         self._window = 0
         self._tickets = 0
         self._life: deque[_Waiting] = deque()
@@ -88,6 +97,8 @@ class Outbox:
         self._may_tell = False
         self._turn_of_events = False
         self._replies: deque[_Waiting] = deque()
+        self._raw: deque[_Waiting] = deque()
+        self._raw_chars = 0
         self._shown: dict[str, Document] = {}
         self._waiting: dict[str, None] = {}
         self._acked: dict[str, Document] = {}
@@ -136,13 +147,13 @@ class Outbox:
     @property
     def urgent(self) -> int:
         """Life, replies and events that wait or are under way."""
-        sent = sum(parcel.lane is not Lane.STATE for parcel, _ in self._on_the_way.values())
+        sent = sum(parcel.lane < Lane.STATE for parcel, _ in self._on_the_way.values())
         return len(self._life) + len(self._replies) + len(self._events) + sent
 
     @property
     def depth(self) -> int:
         """All that waits."""
-        return len(self._life) + len(self._replies) + len(self._events) + len(self._waiting)
+        return len(self._life) + len(self._replies) + len(self._events) + len(self._waiting) + len(self._raw)
 
     # --- what is to be said
 
@@ -158,6 +169,14 @@ class Outbox:
             self._replies.popleft()
             self._count(dropped=1)
         self._replies.append(_Waiting(topic, document, until_s))
+
+    def raw(self, topic: str, text: str) -> None:
+        """A frame for whoever looks on: of more than the ring holds the oldest go."""
+        self._raw.append(_Waiting(topic, Document(body=text, qos=0, retain=False), None))
+        self._raw_chars += len(text)
+        while len(self._raw) > MAX_RAW or self._raw_chars > MAX_RAW_CHARS:
+            self._raw_chars -= len(self._raw.popleft().document.body)
+            self._count(raw_dropped=1)
 
     # --- events
 
@@ -194,6 +213,8 @@ class Outbox:
 
     def show(self, topic: str, document: Document, *, refresh: bool = False) -> None:
         """The newest content of a state topic. `refresh`: send it even where it says nothing new."""
+        if self._shown.get(topic, _GONE) is _GONE:
+            self.topics_version += 1
         self._shown[topic] = document
         if not self._window:
             return
@@ -203,9 +224,28 @@ class Outbox:
         else:
             self._waiting.pop(topic, None)
 
+    def show_again(self) -> int:
+        """Every state topic is to be sent again, whatever the broker has of it; how many there are."""
+        self._acked.clear()
+        if self._window:
+            self._waiting = dict.fromkeys(self._shown)
+        return len(self._shown)
+
     def shown(self, topic: str) -> Document | None:
-        """What was shown last, sent or not."""
+        """What was shown last, sent or not; an empty word where the topic is being deleted."""
         return self._shown.get(topic)
+
+    def remove(self, topic: str) -> None:
+        """Delete a retained topic; it is forgotten here once the broker has taken that, whether it likes it or not."""
+        self._shown[topic] = _GONE
+        self.topics_version += 1
+        if self._window:
+            self._waiting[topic] = None
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Every topic that is shown and not being deleted."""
+        return frozenset(topic for topic, document in self._shown.items() if document is not _GONE)
 
     def _known(self, topic: str) -> Document | None:
         """What the broker has, or will have once everything under way has arrived."""
@@ -240,6 +280,11 @@ class Outbox:
                 out.append(self._send(Lane.STATE, topic, self._shown[topic], None))
                 topic = next(states, None)
             room -= 1
+        while room > 0 and self._raw:
+            frame = self._raw.popleft()
+            self._raw_chars -= len(frame.document.body)
+            out.append(self._send(Lane.RAW, frame.topic, frame.document, None))
+            room -= 1
         return out
 
     def _send(self, lane: Lane, topic: str, document: Document, until_s: float | None, seq: int = 0) -> Parcel:
@@ -262,6 +307,10 @@ class Outbox:
             del self._busy_topics[parcel.topic]
             self._acked[parcel.topic] = parcel.document
             self._dump.discard(parcel.topic)
+            if parcel.document is _GONE and self._shown.get(parcel.topic) is _GONE:
+                del self._shown[parcel.topic], self._acked[parcel.topic]
+                self._waiting.pop(parcel.topic, None)
+                self.topics_version += 1
         elif parcel.lane is Lane.EVENT:
             self._acknowledged(parcel.seq)
         return parcel.topic

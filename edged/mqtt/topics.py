@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from edged.domain import display
+from edged.domain import display, limit_sources
 from edged.domain.displays import Bill
 from edged.domain.events import Registration
 from edged.domain.hardware import Fault, LockState, Phases, Quality
@@ -26,6 +26,7 @@ from edged.mqtt.documents import Document, date, number, timestamp
 from edged.mqtt.names import Names, slug_of
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.privacy import shown_token
+from edged.mqtt.watched_keys import watched_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,7 @@ def topics(station: Station, shown: Shown) -> dict[str, Document]:
         names.of_station(slug, "ocpp/is_connected"): _is_connected(station),
         names.of_station(slug, "ocpp/connection"): _connection(station, shown.csms),
     }
+    documents |= {names.of_station(slug, f"ocpp/config/{key}"): one for key, one in watched_keys(station).items()}
     for n, connector in station.connectors.items():
         for aspect, document in _of_connector(station, connector, shown).items():
             documents[names.of_connector(slug, n, aspect)] = document
@@ -195,22 +197,25 @@ def _info(station: Station, csms: CsmsView) -> Document:
 
 
 def _is_connected(station: Station) -> Document:
-    return Document(body="true" if station.link.online else "false", at=station.clock.utc)
+    connected = station.link.online and station.isolation is None
+    return Document(body="true" if connected else "false", at=station.clock.utc)
 
 
 def _connection(station: Station, csms: CsmsView) -> Document:
-    link = station.link
+    link, stopped = station.link, station.isolation is not None
+    online = link.online and not stopped
+    state = csms.state or ("connected" if online else "disconnected")
     return Document(
         body={
-            "connected": link.online,
-            "state": csms.state or ("connected" if link.online else "disconnected"),
+            "connected": online,
+            "state": "stopped" if stopped else state,
             "registration": None if link.registration is Registration.NONE else link.registration.value,
             "csms_url": csms.url,
             "identity": station.identity.id,
             "version": csms.version,
             "security_profile": csms.security_profile,
             "since": None,
-            "reason": None if link.online else csms.reason,
+            "reason": None if online else csms.reason,
             "queued": station.queued,
         },
         at=station.clock.utc,
@@ -336,18 +341,18 @@ def _last_of(station: Station, number_: int) -> Transaction | None:
 
 
 def _limit(station: Station, connector: Connector) -> Document:
-    """`local_limit_a`: what the installation allows. `csms_limit_a`: what the charging profiles do, null where they say
-    nothing. `effective_a`: what the connector may give now, which is nothing where that is less than its charger can
-    go down to; `source`: whose word that is. `charger_a`: what the charger says that it was set to, null where it does
-    not say."""
-    installed_ma, csms_ma, said_ma = connector.layout.max_current_ma, connector.allowed_ma, connector.limit_ma
+    """`local_limit_a`: what local people have set, never above what the installation allows. `csms_limit_a`: what the
+    CSMS's charging profiles say, null where they say nothing. `effective_a`: what the connector may give now, the lower
+    of both or its part of it, and nothing where that is less than its charger can go down to; `source`: whose word that
+    is. `charger_a`: what the charger says that it was set to, null where it does not say."""
+    said_ma, csms_ma = connector.limit_ma, limit_sources.csms_ma(station, connector)
     return Document(
         body={
-            "local_limit_a": number(installed_ma / 1000),
+            "local_limit_a": number(limit_sources.local_ma(station, connector) / 1000),
             "csms_limit_a": None if csms_ma is None else number(csms_ma / 1000),
             "effective_a": number(current_ma(connector) / 1000),
             "charger_a": None if said_ma is None or not connector.online else number(said_ma / 1000),
-            "source": "csms" if csms_ma is not None and csms_ma < installed_ma else "installation",
+            "source": limit_sources.source(station, connector).value,
         },
         at=station.clock.utc,
     )
