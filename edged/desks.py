@@ -24,6 +24,7 @@ from edged.domain.types import RequestRef
 from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
 from edged.mqtt.desk import Desk, TellTransfers
+from edged.mqtt.event_history import EventHistory, TellEvents
 from edged.mqtt.ledger import FORGOTTEN, KeptReply, Key
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
@@ -79,6 +80,7 @@ class StationsView:
         self._id_tokens = IdTokenPolicy(id_tokens)
         self._engines: dict[str, EngineView] = {}
         self._csms: dict[str, CsmsView] = {}
+        self.events: EventHistory | None = None
 
     def add(self, identity: str, engine: EngineView, csms: CsmsView) -> None:
         self._engines[identity] = engine
@@ -100,6 +102,10 @@ class StationsView:
     def read_transfers(self, identity: str, limit: int, tell: TellTransfers) -> None:
         assert self._history is not None, "who lists transfers has a history"
         self._history.read(identity, limit, tell)
+
+    def read_events(self, after_seq: int, limit: int, tell: TellEvents) -> None:
+        assert self.events is not None, "who looks back has a history"
+        self.events.read(after_seq, limit, tell)
 
 
 class LocalDesk:

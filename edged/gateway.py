@@ -35,6 +35,7 @@ from edged.domain.types import Now
 from edged.engine import Engine
 from edged.happenings import TellingStore, open_spool
 from edged.local.control import ControlServer
+from edged.mqtt.event_history import EventHistory
 from edged.mqtt.names import Names
 from edged.mqtt.setup import options_from
 from edged.mqtt.topics import GatewayView, HealthView
@@ -105,6 +106,7 @@ class Gateway:
         self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self.status)
         self._keeper = open_spool(settings, self._opened.store, self._executor, self._clock, run_id=self._run_id)
         audit = None if self._keeper is None else self._keeper.tell
+        self._view.events = EventHistory(None if self._keeper is None else self._keeper.kept, self._clock)
         self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status, audit=audit)
 
     # --- putting together
@@ -134,7 +136,7 @@ class Gateway:
                 self._gateway_view(),
                 run_id=self._run_id,
                 store=StoredReplies(self._opened.store, self._clock),
-                events=None if self._keeper is None else (self._keeper.log, self._keeper),
+                events=None if self._keeper is None else self._keeper.kept,
                 audit=None if self._keeper is None else self._keeper.tell,
             )
             if self._keeper is not None:

@@ -20,7 +20,7 @@ from typing import Any
 from edged.domain.effects import Effect, Lane, Record
 from edged.domain.events import Event
 from edged.domain.station import Station
-from edged.mqtt.event_log import EventLog, Gap, LoggedEvent, Tell
+from edged.mqtt.event_log import EventLog, EventReader, Gap, LoggedEvent, Tell
 from edged.mqtt.events import Happening, Rank, happenings
 from edged.mqtt.names import slug_of
 from edged.mqtt.options import IdTokenPolicy
@@ -109,6 +109,11 @@ class SpoolKeeper:
         self._complained = False
         self._oldest_at_s = 0.0
         self._last_now = clock.now()
+
+    @property
+    def kept(self) -> tuple[EventLog, EventReader]:
+        """The log and who reads it."""
+        return self.log, self
 
     def serve(self, news: Callable[[], None]) -> None:
         """Call `news` on the running loop whenever there is more to tell."""

@@ -23,6 +23,8 @@ MAX_AMPERE: Final = 1_000
 MAX_CONNECTOR: Final = 10_000
 MAX_DATA_CHARS: Final = 16 * 1024
 MAX_LISTED_TRANSFERS: Final = 100
+MAX_LISTED_EVENTS: Final = 500
+MAX_SEQ: Final = 2**53 - 1
 MAX_LOCATION_CHARS: Final = 512
 MAX_RETRIES: Final = 100
 MAX_RETRY_INTERVAL_S: Final = 86_400
@@ -289,6 +291,14 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
             timeout_s=SLOW_S,
         ),
         CommandShape(
+            name="get_events",
+            arguments=(
+                Argument("after_seq", whole(0, MAX_SEQ), required=True),
+                Argument("limit", whole(1, MAX_LISTED_EVENTS)),
+            ),
+            reads_only=True,
+        ),
+        CommandShape(
             name="list_data_transfers",
             arguments=(_STATION, Argument("limit", whole(1, MAX_LISTED_TRANSFERS))),
             reads_only=True,
@@ -297,7 +307,7 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
 }
 """What this daemon carries out."""
 
-NOT_SERVED: Final = frozenset({"get_events"})
+NOT_SERVED: Final[frozenset[str]] = frozenset()
 """Commands of the contract that this daemon knows by name only: `not_supported`."""
 
 

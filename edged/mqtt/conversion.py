@@ -25,6 +25,7 @@ from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Command, Problem
 from edged.mqtt.documents import Document, timestamp
+from edged.mqtt.event_history import EVENTS
 from edged.mqtt.names import slug_of
 from edged.mqtt.orders import order_of
 from edged.mqtt.topics import Shown, reservation_words, topics
@@ -54,11 +55,19 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
+class LookBack:
+    """For the store: what happened after a number."""
+
+    after_seq: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Republish:
     """For the mirror: every retained document again."""
 
 
-Outcome = Answer | Ask | LookUp | Republish | Problem
+Outcome = Answer | Ask | LookUp | LookBack | Republish | Problem
 
 TRANSFERS = 20
 """How many transfers are listed where nobody says."""
@@ -78,6 +87,8 @@ def interpret(
         return Answer({"pong": True})
     if command.name == "republish":
         return Republish()
+    if command.name == "get_events":
+        return LookBack(command.arguments["after_seq"], command.arguments.get("limit", EVENTS))
     named = command.arguments.get("station")
     if command.name in _OF_ALL and named is None:
         return Answer(_OF_ALL[command.name](stations, shown))

@@ -30,6 +30,7 @@ from edged.mqtt.commands import Code, Command, Envelope, Problem, Refusal, reply
 from edged.mqtt.conversion import (
     Answer,
     Ask,
+    LookBack,
     LookUp,
     Republish,
     encode_result,
@@ -37,6 +38,7 @@ from edged.mqtt.conversion import (
     list_transfers,
     nothing_happened,
 )
+from edged.mqtt.event_history import TellEvents
 from edged.mqtt.ledger import FORGOTTEN, KeptReply, Key, MemoryReplies, RateLimit, ReplyCache, ReplyStore
 from edged.mqtt.topics import Shown
 from edged.ports import StoreError
@@ -66,6 +68,9 @@ class Stations(Protocol):
 
     def read_transfers(self, identity: str, limit: int, tell: TellTransfers) -> None:
         """Have the last transfers read; `tell` gets them later, on the event loop, or None where they cannot be."""
+
+    def read_events(self, after_seq: int, limit: int, tell: TellEvents) -> None:
+        """Have the events after that number read; `tell` gets a page of them, or why there is none."""
 
 
 Result = Mapping[str, Any] | bool | Problem
@@ -273,6 +278,9 @@ class Desk:
                 outcome.identity, outcome.limit, partial(self._found, ident, outcome.identity)
             )
             return
+        if isinstance(outcome, LookBack):
+            self._stations.read_events(outcome.after_seq, outcome.limit, partial(self._found_events, ident))
+            return
         self._queue_up(job, outcome.identity)
         if not self._submit(outcome):
             del self._jobs[ident]
@@ -297,6 +305,11 @@ class Desk:
             self._finish(job, Problem(Code.INTERNAL, "the history cannot be read"), now, repeatable=True)
         else:
             self._finish(job, list_transfers(entries, station), now)
+
+    def _found_events(self, ident: str, page: Mapping[str, Any] | Problem, now: Now) -> None:
+        job = self._jobs.pop(ident, None)
+        if job is not None:  # a page is large, and read again as easily as kept for a repetition
+            self._finish(job, page, now, repeatable=True)
 
     def _finish(self, job: _Job, outcome: Result, now: Now, *, repeatable: bool = False) -> None:
         """`repeatable`: the same request may be carried out again."""
