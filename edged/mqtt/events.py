@@ -52,6 +52,29 @@ class Rank(IntEnum):
     HIGH = 2
 
 
+_NAMES: Final[Mapping[str, str]] = {
+    "gateway": "started stopping clock_stepped config_reloaded spool_overflow",
+    "station": "started reset_began reset_scheduled",
+    "firmware": "ordered rejected waiting status failed",
+    "connector": "status link fault fault_cleared lock unlock availability meter_turned reset reset_failed",
+    "charging_profile": "set rejected cleared",
+    "limit": "set cleared",
+    "transaction": "started updated ended rejected",
+    "reservation": "made used expired cancelled removed rejected conflict",
+    "security": "event events_dropped",
+    "certificate": "installed refused deleted discarded fallback_removed requested request_failed",
+    "config": "key_changed",
+    "ocpp": (
+        "connected disconnected boot_accepted boot_rejected message_dropped stopped restarted data_transfer "
+        "access_confirmed access_restored access_rolled_back access_dropped"
+    ),
+    "monitoring": "base_changed events_dropped",
+    "log": "status",
+    "customer": "told",
+    "command": "executed refused",
+}
+KINDS: Final = frozenset(f"{subject}.{word}" for subject, words in _NAMES.items() for word in words.split())
+"""Every event type that there is."""
 _ELSEWHERE: Final = {
     "station": Category.GATEWAY,
     "firmware": Category.GATEWAY,
