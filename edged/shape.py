@@ -112,7 +112,12 @@ def fresh_station(
             has_display=settings.display,
         ),
         boot=boot,
-        configuration=Configuration(changed={}, site=site, computed=computed_for(dialect, shapes)),
+        configuration=Configuration(
+            changed={},
+            site=site,
+            computed=computed_for(dialect, shapes),
+            custom={key.name.casefold(): key for key in settings.custom_keys},
+        ),
         connectors={shape.number: Connector(layout=shape, capabilities=shape.capabilities) for shape in shapes},
         wall_kept=boot.floor,
         clock=now,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from edged.domain.configuration import ConfigKey
 from edged.domain.credentials import CertificateHash
 from edged.domain.effects import RestartScope
 from edged.domain.station import Vendor
@@ -198,8 +199,8 @@ class CsmsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationSettings:
-    """One OCPP identity. `configuration`: first values of keys, as strings ("true", "300"). `display`: somebody shows
-    what the MQTT topic of that name says."""
+    """One OCPP identity. `configuration`: first values of keys, as strings ("true", "300"). `custom_keys`: keys that the
+    site has made up. `display`: somebody shows what the MQTT topic of that name says."""
 
     id: str
     csms: CsmsSettings
@@ -208,6 +209,7 @@ class StationSettings:
     model: str = DEFAULT_MODEL
     serial_number: str | None = None
     configuration: Mapping[str, str] = field(default_factory=dict)
+    custom_keys: tuple[ConfigKey, ...] = ()
     offline_tokens: tuple[IdToken, ...] = ()
     display: bool = False
 

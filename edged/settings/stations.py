@@ -14,6 +14,7 @@ from edged.domain.connector_types import CONNECTOR_TYPES
 from edged.domain.hardware import Measurand
 from edged.domain.types import IdToken
 from edged.settings.csms import read_csms
+from edged.settings.custom_keys import read_custom_keys
 from edged.settings.document import Mapping, Node, Scalar
 from edged.settings.errors import shown
 from edged.settings.model import (
@@ -86,6 +87,7 @@ def _station(
         csms=csms,
         evses=evses,
         configuration=_configuration(section, connectors=sum(len(evse.connectors) for evse in evses)),
+        custom_keys=read_custom_keys(section),
         offline_tokens=_tokens(section),
         display=section.flag("display", False),
     )
