@@ -5,7 +5,11 @@ know: setpoints, states, why somebody wants the session.
 
 Invariants: a session is on only after every failsafe register was written, and read back where the profile says how.
 What ends one (a new session of the bus, a missed keep-alive, a restart that shows, a failsafe register that shows
-another value) is noticed by the next poll; what only registers show that are not polled, within `RECHECK_S`.
+another value) is noticed by the next poll; what only registers show that are not polled, by the poll after an
+unanswered request or, where nothing is owed, within `RECHECK_S`.
+
+ChargerRefused
+  NotTaken      a failsafe register reads back something else than was written
 """
 
 from __future__ import annotations
@@ -15,14 +19,25 @@ from collections.abc import Callable
 
 from edged.chargers.device import RegisterDevice
 from edged.chargers.job_queue import Priority
+from edged.chargers.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ExceptionReply
+from edged.chargers.profile import InitWrite
 from edged.chargers.profile_terms import Poll, Values, parse_firmware
 from edged.chargers.registers import Value
 from edged.ports import ChargerError, ChargerRefused
 
 log = logging.getLogger(__name__)
 
-RECHECK_S = 60.0
-"""How often failsafe registers that no poll shows are read again."""
+RECHECK_S, LONGEST_RECHECK_S = 60.0, 240.0
+"""How often failsafe registers that no poll shows are read again, and one that was not taken is tried again: with
+growing pauses where the device says that it takes it and does not, since registers wear."""
+
+
+class NotTaken(ChargerRefused):
+    """A failsafe register reads back something else than was written."""
+
+
+def _is_missing(error: ChargerRefused) -> bool:
+    return isinstance(error, ExceptionReply) and error.code in (ILLEGAL_ADDRESS, ILLEGAL_FUNCTION)
 
 
 class DeviceSession:
@@ -37,7 +52,9 @@ class DeviceSession:
         self._fallen_back = fallen_back
         self._number: int | None = None
         self._held: dict[str, Value] = {}
+        self._owed: list[InitWrite] = []
         self._recheck_at_s = 0.0
+        self._pause_s = RECHECK_S
         self._boot_mark: float | None = None
         self._boot_signs: frozenset[int] | None = None
 
@@ -52,6 +69,10 @@ class DeviceSession:
         pairs = (("firmware", names.firmware), ("serial_number", names.serial_number), ("model", names.model))
         values = {key: self.facts.get(name) for key, name in pairs if name is not None}
         return {key: v.hex() if isinstance(v, bytes) else str(v) for key, v in values.items() if v is not None}
+
+    def doubt(self) -> None:
+        """It was silent, so that it may have restarted: the next poll looks at its failsafe registers."""
+        self._recheck_at_s = 0.0
 
     def end(self) -> None:
         """The next use begins a new one."""
@@ -73,6 +94,7 @@ class DeviceSession:
         await self._identify()
         await self._make_safe()
         self._boot_signs = None
+        self._pause_s = RECHECK_S
         self._recheck_at_s = self._monotonic() + RECHECK_S
         self._number = number
 
@@ -99,33 +121,53 @@ class DeviceSession:
     async def _make_safe(self) -> None:
         """Failsafe before anything else, each read back where the profile says how."""
         self._held.clear()
+        self._owed.clear()
         for init in self._device.profile.init:
             try:
-                await self._device.write(init.register, init.value, Priority.COMMAND)
-                await self._check(init.register, init.value, init.sense)
+                await self._set(init)
             except ChargerRefused as error:
                 if init.required:
                     raise
                 log.warning("%s did not take its failsafe setting %s: %s", self._device, init.register, error)
+                if self._device.has(init.register) and not _is_missing(error):
+                    self._owed.append(init)
 
-    async def _check(self, name: str, value: Value, sense: str | None) -> None:
-        if sense is None or not self._device.has(sense):
+    async def _set(self, init: InitWrite) -> None:
+        device, sense = self._device, init.sense
+        await device.write(init.register, init.value, Priority.COMMAND)
+        if sense is None or not device.has(sense):
             return
-        wanted = self._device.registers[name].value_of(value)
-        have = await self._device.read_one(sense, Priority.COMMAND)
+        wanted = device.registers[init.register].value_of(init.value)
+        have = await device.read_one(sense, Priority.COMMAND)
         if have is not None and have != wanted:
-            raise ChargerRefused(f"{name} reads back {have!r} instead of {wanted!r}")
+            raise NotTaken(f"{init.register} reads back {have!r} instead of {wanted!r}")
         if have is not None:
             self._held[sense] = wanted
 
     async def recheck(self) -> Values:
-        """The failsafe registers that no poll shows, once in `RECHECK_S`; nothing in between. Raises `ChargerError`."""
+        """Once in `RECHECK_S`: try again what the device did not take, and read the failsafe registers that no poll
+        shows. Nothing in between. Raises `ChargerError`."""
+        if self._monotonic() < self._recheck_at_s:
+            return {}
+        await self._try_again()
+        self._recheck_at_s = self._monotonic() + self._pause_s
         registers = self._device.registers
         names = [name for name in self._held if registers[name].poll is not Poll.ALWAYS]
-        if not names or self._monotonic() < self._recheck_at_s:
-            return {}
-        self._recheck_at_s = self._monotonic() + RECHECK_S
-        return await self._device.read(names, Priority.IDENTITY)
+        return await self._device.read(names, Priority.IDENTITY) if names else {}
+
+    async def _try_again(self) -> None:
+        still, pause_s = [], RECHECK_S
+        for init in self._owed:
+            try:
+                await self._set(init)
+            except NotTaken:
+                still.append(init)
+                pause_s = min(LONGEST_RECHECK_S, 2 * self._pause_s)
+            except ChargerRefused:
+                still.append(init)
+            else:
+                log.info("%s has taken its failsafe setting %s", self._device, init.register)
+        self._owed, self._pause_s = still, pause_s
 
     def has_restarted(self, values: Values) -> bool:
         """Whether what was read shows that the device has restarted since the last look; the session has ended then."""

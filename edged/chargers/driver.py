@@ -70,7 +70,6 @@ class ChargerDriver:
         self._retry_s = 0.0
         self._poll_at_s = 0.0
         self._apply_at_s = 0.0
-        self._seen_limit_ma: int | None = None
 
     def start(self, listener: ChargerListener) -> None:
         """Begin polling. Needs a running loop; a charger that is off is waited for."""
@@ -152,7 +151,6 @@ class ChargerDriver:
             self._retry_s = self._apply_at_s = 0.0
         if not self._is_reachable or observation.booted or self._disagrees(observation):
             self._is_dirty = self._wanted is not None
-        self._seen_limit_ma = observation.current_limit_ma
         self._failed_polls = 0
         self._is_reachable = True
         self._is_lost = False
@@ -167,9 +165,8 @@ class ChargerDriver:
             return True
         if seen.operative is not None and seen.operative is not wanted.operative:
             return True
-        last_ma = self._seen_limit_ma if wanted.current_limit_ma is None else wanted.current_limit_ma
-        if seen.current_limit_ma is not None and seen.current_limit_ma != last_ma:
-            return True  # what there is to be where nothing is wanted, the charger knows
+        if seen.current_limit_ma is not None and seen.current_limit_ma != wanted.current_limit_ma:
+            return True  # where no limit is wanted, only the charger knows what there is to be
         if wanted.locked is None or Capability.LOCK_CONTROL not in self._charger.capabilities:
             return False
         return seen.lock is (LockState.UNLOCKED if wanted.locked else LockState.LOCKED)

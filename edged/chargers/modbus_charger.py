@@ -271,6 +271,8 @@ class ModbusCharger:
         verdict = self._ledger.verdict(target, self._values, self.device.registers, self._monotonic_s())
         if verdict.write:
             await self._write(target)
+        elif target.limit is not None:
+            self._set_to = target.value  # it has it already: this is what a keep-alive repeats
         if verdict.complaint is not None:
             raise ChargerRefused(f"{self}: {verdict.complaint}")
         return verdict.write
@@ -313,6 +315,7 @@ class ModbusCharger:
             yield
         except ChargerUnreachable:
             self._ledger.doubt()
+            self._session.doubt()
             raise
 
     def _remember(self, name: str, value: Value, target: Target | None = None) -> None:

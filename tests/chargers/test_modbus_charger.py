@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from edged.chargers.interpretation import interpret
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired
 from edged.ports import ChargerRefused, ChargerUnreachable
@@ -492,6 +493,24 @@ async def test_a_refused_action_has_failed(image, clock) -> None:
     del one.bus.words["H", one.address("force_unlock")]
     async with charger_of(one, clock) as charger:
         assert await charger.perform(Action.UNLOCK) is ActionOutcome.FAILED
+
+
+# --- where a register ends ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "ends_wh"),
+    [
+        ("alfen-eve", None),  # a float
+        ("abb-terra-ac", 2.0**32),
+        ("keba-p30", 2.0**32 / 10),
+        ("phoenix-charx-sec", 2.0**64),
+    ],
+)
+async def test_where_the_energy_register_begins_at_0_again_follows_from_its_type(image, clock, name, ends_wh) -> None:
+    async with charger_of(image(name), clock) as charger:
+        reading = interpret(charger.profile, charger.device.registers, {})
+        assert reading.meter.energy_ends_wh == ends_wh
 
 
 # --- keep-alive --------------------------------------------------------------------------------------
