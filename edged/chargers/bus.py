@@ -365,6 +365,8 @@ class Bus:
 
     def _finished(self, unit: UnitHealth, started: float) -> None:
         assert self._wire is not None
+        for late_id, late_s in self._wire.take_late().items():
+            self._units.unit(late_id).was_late(late_s)
         ended = self._wire.quiet_at
         gap_s = max(self.spec.silence_s, self.spec.gap_s, unit.min_gap_s if unit.gap_is_bus_wide else 0.0)
         self._record.transaction(started, max(ended, started), unit=unit, gap_s=gap_s)

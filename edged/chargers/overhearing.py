@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from edged.chargers.modbus import crc16
 
+LATEST_S = 10.0
+"""A reply later than this after our request is not taken for its answer any more: it tells nothing about the unit."""
 ANSWERED_WITHIN_S = 1.0
 """So long after a request its reply may still come; `unit_health.LATE_LIMIT_S` is the same for our own."""
 LONGEST_FRAME = 256
@@ -28,6 +30,9 @@ class Overhearing:
         self._rest = b""
         self._open: dict[_Asked, float] = {}
         self._ours_until: dict[_Asked, float] = {}
+        self._unanswered_since: dict[_Asked, float] = {}
+        self.late: dict[int, float] = {}
+        """By unit: how long after our request its reply was heard when nobody waited for it any more."""
 
     def heard(self, data: bytes, now: float) -> None:
         if not data:
@@ -40,11 +45,13 @@ class Overhearing:
             kept = at if length else kept
         self._rest = data[max(kept, len(data) - LONGEST_FRAME) :]
 
-    def expect_ours(self, unit_id: int, function: int, until: float) -> None:
+    def expect_ours(self, unit_id: int, function: int, *, sent_at: float, until: float) -> None:
         """A reply to us may come until then, so that one that is heard closes nobody else's request."""
         self._ours_until[unit_id, function] = until
-        if len(self._ours_until) > MAX_OPEN:
-            self._ours_until.pop(next(iter(self._ours_until)))
+        self._unanswered_since[unit_id, function] = sent_at
+        for kept in (self._ours_until, self._unanswered_since):
+            if len(kept) > MAX_OPEN:
+                kept.pop(next(iter(kept)))
 
     def is_asked_by_another(self, unit_id: int, function: int, now: float) -> bool:
         """Whether somebody else waits for such a reply of that unit."""
@@ -72,8 +79,12 @@ class Overhearing:
             self._open.pop(next(iter(self._open)))
 
     def _close(self, asked: _Asked, now: float) -> None:
-        if self._ours_until.get(asked, -1.0) <= now:
-            self._open.pop(asked, None)
+        if asked not in self._open:
+            late_s = now - self._unanswered_since.pop(asked, -LATEST_S)
+            if late_s < LATEST_S:
+                self.late[asked[0]] = max(self.late.get(asked[0], 0.0), late_s)
+        elif self._ours_until.get(asked, -1.0) <= now:
+            self._open.pop(asked)
 
 
 def frame_length(data: bytes | bytearray, at: int = 0) -> int:

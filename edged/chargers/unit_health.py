@@ -23,8 +23,9 @@ FAILURES_UNTIL_DEAD = 3
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 JITTER = 0.2
 SHORTEST_WINDOW_S = 0.05
-LATE_LIMIT_S = 1.0
-"""No unit is expected to answer later than this, or than twice its slowest turnaround, after a request."""
+LATE_LIMIT_S, LONGEST_LATE_LIMIT_S = 1.0, 5.0
+"""No unit is expected to answer later than this, or than twice its slowest turnaround, after a request; who has ever
+been heard to answer later, later than twice that."""
 
 
 class UnitState(StrEnum):
@@ -75,6 +76,7 @@ class UnitHealth:
         self._longest_s = NETWORK_LONGEST_S if is_network else LONGEST_TIMEOUT_S
         self._turnarounds: deque[float] = deque(maxlen=SAMPLES)
         self._slowest_s = 0.0
+        self._latest_s = 0.0
         self._p95_s: float | None = None
         self.failures = 0
         """Requests in a row that were not answered."""
@@ -99,6 +101,10 @@ class UnitHealth:
         self._turnarounds.append(turnaround_s)
         self._slowest_s = max(self._turnarounds)
         self._p95_s = self.percentile(0.95)
+
+    def was_late(self, late_s: float) -> None:
+        """A reply came so long after its request, when nobody waited for it any more."""
+        self._latest_s = max(self._latest_s, late_s)
 
     def failed(self, now: float) -> None:
         """No valid frame came back."""
@@ -162,7 +168,7 @@ class UnitHealth:
     @property
     def late_limit_s(self) -> float:
         """How long an unanswered request may still be answered: until then another one could get the wrong reply."""
-        return max(LATE_LIMIT_S, 2 * self._slowest_s)
+        return max(LATE_LIMIT_S, 2 * self._slowest_s, min(LONGEST_LATE_LIMIT_S, 2 * self._latest_s))
 
     def statistics(self, now: float | None = None) -> UnitStatistics:
         """`now` None: without what depends on the time."""

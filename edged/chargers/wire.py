@@ -67,6 +67,9 @@ class Wire(Protocol):
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
         """Raises `NoAnswer`, `ProtocolError`, `ExceptionReply` or `LineDown`. Never cancelled by the bus."""
 
+    def take_late(self) -> dict[int, float]:
+        """By unit: how long after the request (seconds) replies came that nobody waited for any more; told once."""
+
     async def settle(self, window_s: float) -> float | None:
         """Wait until the line is quiet and late replies are gone; how late the reply came, None where it did not."""
 
@@ -84,6 +87,7 @@ class RtuWire:
         self._character_s = spec.character_s
         self._silence_s = spec.silence_s
         self._echo = spec.echo
+        self._presumed_echo = spec.echo
         self._echo_is_told = spec.echo is not None
         self._frame = b""
         self._sent_at = 0.0
@@ -99,6 +103,7 @@ class RtuWire:
         inbox = self._inbox
         await self._listen()
         self._asked = unit_id, request
+        self._presumed_echo = self._echo
         self._frame = frame = rtu_frame(unit_id, request.pdu)
         expected = rtu_reply_length(request)
         received = b""
@@ -120,7 +125,7 @@ class RtuWire:
                 limit = min(deadline, inbox.last_at + GARBAGE_PATIENCE_S + self._silence_s)
             if not await inbox.more(limit, enough):
                 self.quiet_at = max(self.quiet_at, inbox.last_at)
-                self._others.expect_ours(unit_id, request.function, moment() + ANSWERED_WITHIN_S)
+                self._expect_late(unit_id, request)
                 if not inbox.data:
                     self._learn_echo(is_echoed=None if self._echo else False)
                 elif self._echo is None and not inbox.data.startswith(frame) and frame_length(inbox.data):
@@ -152,8 +157,16 @@ class RtuWire:
         """Raises `ProtocolError` where the reply, with that in front of it, may be the answer to another master."""
         self._others.heard(before, moment())
         if self._others.is_asked_by_another(unit_id, request.function, moment()):
-            self._others.expect_ours(unit_id, request.function, moment() + ANSWERED_WITHIN_S)
+            self._expect_late(unit_id, request)
             raise ProtocolError(f"another master asks unit {unit_id} as well: whose answer came cannot be told")
+
+    def _expect_late(self, unit_id: int, request: Request) -> None:
+        until = moment() + ANSWERED_WITHIN_S
+        self._others.expect_ours(unit_id, request.function, sent_at=self._sent_at, until=until)
+
+    def take_late(self) -> dict[int, float]:
+        late, self._others.late = self._others.late, {}
+        return late
 
     def _without_echo(self, frame: bytes, request: Request, received: bytes) -> bytes:
         """What came besides our own frame, on an adapter that hands it back.
@@ -161,13 +174,14 @@ class RtuWire:
         A read is not answered by its own request, so an echo is noticed there; the reply to a write of one register is
         its request, and is only told from an echo once that is known.
         """
-        may_be_echoed = self._echo or (isinstance(request, Read) and not self._echo_is_told)
-        at = received.find(frame) if may_be_echoed else -1
+        presumed = self._presumed_echo
+        at = received.find(frame) if presumed or isinstance(request, Read) else -1
         if at == 0:
-            self._learn_echo(is_echoed=True)
-        if at >= 0:
+            # where there was none until now, another master may have asked just the same: the next read will tell
+            self._learn_echo(is_echoed=None if presumed is False else True)
+        if at >= 0 and presumed is not False:
             return received[:at] + received[at + len(frame) :]
-        return b"" if self._echo and isinstance(request, Write) else received
+        return b"" if presumed and isinstance(request, Write) else received
 
     def _learn_echo(self, *, is_echoed: bool | None) -> None:
         """Where nobody has told: a frame with nothing in front of it, or no byte at all, shows that there is none.
@@ -213,6 +227,9 @@ class MbapWire:
 
     def may_mistake_echo(self, request: Request) -> bool:
         return False
+
+    def take_late(self) -> dict[int, float]:
+        return {}
 
     async def exchange(self, unit_id: int, request: Request, timeout_s: float) -> Answer:
         inbox = self._inbox
