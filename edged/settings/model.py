@@ -199,8 +199,8 @@ class CsmsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationSettings:
-    """One OCPP identity. `configuration`: first values of keys, as strings ("true", "300"). `custom_keys`: keys that the
-    site has made up. `display`: somebody shows what the MQTT topic of that name says."""
+    """One OCPP identity. `configuration`: first values of keys, as strings ("true", "300"). `custom_keys`: keys that
+    the site has made up. `display`: somebody shows what the MQTT topic of that name says."""
 
     id: str
     csms: CsmsSettings
