@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.fakes import mqtt_contract
 
 OURS = ("", "edged", "edged.wire")
 
@@ -21,3 +25,39 @@ def _log_levels_and_outputs_are_put_back() -> Iterator[None]:
         for added in [handler for handler in logger.handlers if handler not in handlers]:
             if not type(added).__module__.startswith("_pytest"):
                 logger.removeHandler(added)
+
+
+# --- whatever is published, by any test, is as docs/mqtt/asyncapi.yaml says
+
+NOTES = "EDGED_TEST_PUBLISHED"
+_PUBLISHED = Path(__file__).parent / "published"
+
+mqtt_contract.watch_connections()
+
+
+@pytest.fixture(scope="session")
+def _notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where daemons in other processes note down what they publish: see `published/sitecustomize.py`."""
+    folder = tmp_path_factory.mktemp("published")
+    before = {name: os.environ.get(name) for name in (NOTES, "PYTHONPATH")}
+    os.environ[NOTES] = str(folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_PUBLISHED), before["PYTHONPATH"])))
+    yield folder
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(autouse=True)
+def _what_is_published_is_as_the_contract_says(_notes: Path) -> Iterator[None]:
+    mqtt_contract.WITNESS.taken()
+    yield
+    for note in sorted(_notes.iterdir()):
+        with note.open() as lines:
+            mqtt_contract.WITNESS.saw_notes(lines)
+        note.unlink()
+    wrong = mqtt_contract.WITNESS.taken()
+    if wrong:
+        pytest.fail(f"published against the contract ({len(wrong)} messages): " + "\n".join(wrong[:5]), pytrace=False)
