@@ -31,29 +31,32 @@ def run(settings: Settings, state_dir: Path, control_path: Path) -> int:
     os.umask(0o027)  # what is kept here is nobody else's business
     notifier = Notifier()
     current: Settings | None = settings
-    status = EXIT_OK
+    status, reloaded = EXIT_OK, False
     while current is not None:
         set_up(
             current.log.level.value,
             wire=current.log.wire,
             secrets=[secret.reveal() for secret in current.secrets],
         )
-        status, current = asyncio.run(_run_once(current, state_dir, control_path, notifier))
+        status, current = asyncio.run(_run_once(current, state_dir, control_path, notifier, reloaded=reloaded))
+        reloaded = True
     notifier.close()
     return status
 
 
 async def _run_once(
-    settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier
+    settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier, *, reloaded: bool
 ) -> tuple[int, Settings | None]:
     """One configuration's life: its exit status, and the configuration to go on with, if any."""
     gateway = Gateway(settings, state_dir, control_path, notifier)
+    gateway.reloaded = reloaded
     profiles = profiles_of(settings)
     following: list[Settings] = []
 
     def reload() -> None:
         fresh = _read_again(settings)
         if fresh is None:
+            gateway.was_read_again("refused")
             return
         notifier.reloading()
         for warning in fresh.warnings:
@@ -61,6 +64,7 @@ async def _run_once(
         if fresh == settings and profiles_of(fresh) == profiles:
             _log.info("the configuration and its profiles were read again: nothing has changed")
             notifier.ready()
+            gateway.was_read_again("unchanged")
             return
         _log.info("the configuration has changed: starting again with it")
         following.append(fresh)

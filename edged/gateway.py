@@ -36,9 +36,9 @@ from edged.engine import Engine
 from edged.happenings import TellingStore, open_spool
 from edged.local.control import ControlServer
 from edged.mqtt.event_history import EventHistory
+from edged.mqtt.gateway_documents import GatewayView, HealthView
 from edged.mqtt.names import Names
 from edged.mqtt.setup import options_from
-from edged.mqtt.topics import GatewayView, HealthView
 from edged.ports import StoreError
 from edged.settings import Settings, StationSettings
 from edged.shape import fresh_station
@@ -86,6 +86,8 @@ class Gateway:
         self._state_dir = state_dir
         self._control_path = control_path
         self._notifier = notifier
+        self.reloaded = False
+        """Whether it runs because the configuration was read again."""
         self._run_id = uuid.uuid4().hex[:12]
         self._started_at = datetime.now(UTC)
         self._leaving: asyncio.Future[int] | None = None
@@ -144,6 +146,8 @@ class Gateway:
         used = [evse.charger for station in self.settings.stations for evse in station.evses]
         drivers = {name: self._yard.driver(name) for name in used}
         continued, unexpected = self._continued(), self._ended_unexpectedly()
+        if self._keeper is not None:
+            self._keeper.began(self._gateway_view(), unexpected=unexpected, reloaded=self.reloaded)
         for station in self.settings.stations:
             self._units[station.id] = self._build_station(station, drivers)
         self._workshop.clean_up(unit.engine.station for unit in self._units.values())
@@ -251,6 +255,11 @@ class Gateway:
         _log.info("%s: the CSMS has agreed on %s", identity, subprotocol)
 
     # --- running
+
+    def was_read_again(self, outcome: str) -> None:
+        """The configuration file was read and the one in force stays: "unchanged" or "refused"."""
+        if self._keeper is not None:
+            self._keeper.note("gateway.config_reloaded", outcome=outcome, config_hash=self.settings.digest)
 
     def leave(self, status: int) -> None:
         """End in good order with this exit status."""

@@ -22,6 +22,7 @@ from edged.domain.events import Event
 from edged.domain.station import Station
 from edged.mqtt.event_log import EventLog, EventReader, Gap, LoggedEvent, Tell
 from edged.mqtt.events import Happening, Rank, happenings
+from edged.mqtt.gateway_documents import GatewayView
 from edged.mqtt.names import slug_of
 from edged.mqtt.options import IdTokenPolicy
 from edged.ports import Clock, StationStore, StoreError
@@ -123,6 +124,12 @@ class SpoolKeeper:
             loop.call_soon_threadsafe(news)
 
         self.log.on_kept = kept
+
+    def began(self, gateway: GatewayView, *, unexpected: bool, reloaded: bool) -> None:
+        """This run begins. `unexpected`: the one before ended without a word; `reloaded`: for another configuration."""
+        self.note("gateway.started", version=gateway.version, boot_id=gateway.boot_id, unexpected=unexpected)
+        if reloaded:
+            self.note("gateway.config_reloaded", outcome="changed", config_hash=gateway.config_hash)
 
     def note(self, kind: str, **data: Any) -> None:
         """Something happened to the gateway itself."""

@@ -22,6 +22,7 @@ from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
 from edged.mqtt.documents import Document
 from edged.mqtt.event_log import EventLog, EventReader
+from edged.mqtt.gateway_documents import GatewayView, HealthView, gateway_info, health
 from edged.mqtt.ledger import KeptReply, RateLimit, ReplyStore
 from edged.mqtt.manifest import Manifest, TopicKeeper
 from edged.mqtt.options import MirrorOptions
@@ -29,7 +30,7 @@ from edged.mqtt.outbox import Outbox
 from edged.mqtt.picture import Picture
 from edged.mqtt.telling import Telling
 from edged.mqtt.throttle import Deadband
-from edged.mqtt.topics import GatewayView, HealthView, gateway_info, health, topics
+from edged.mqtt.topics import topics
 from edged.ports import Clock
 
 REPLY_WORTH_S: Final = 30.0
@@ -92,6 +93,7 @@ class MqttMirror:
             audit=None if audit is None else Audit(audit, channel="mqtt"),
         )
         self._events = None if events is None else events[0]
+        self._log_then = None if self._events is None else self._events.state
         self._telling = None
         if events is not None:
             self._telling = Telling(*events, self._outbox, self._names, self._wake)
@@ -205,8 +207,8 @@ class MqttMirror:
     # --- what the gateway says of itself
 
     def _show_gateway(self) -> None:
-        at = self._clock.now().utc
-        document = gateway_info(self._names, self._gateway, session=self._client.link.session, at=at)
+        at, session = self._clock.now().utc, self._client.link.session
+        document = gateway_info(self._names, self._gateway, session=session, at=at, events=self._log_then)
         self._outbox.show(self._names.info, document)
         self._client.wake()
 
@@ -220,11 +222,13 @@ class MqttMirror:
             link.subscription_refused,
             counters.dropped,
             counters.refused,
+            None if self._events is None else self._events.lost,
         )
         if not again and news == self._health_told:
             return
         self._health_told = news
-        document = health(self._health, self._condition(), at=self._clock.now().utc)
+        events = None if self._events is None else self._events.state
+        document = health(self._health, self._condition(), at=self._clock.now().utc, events=events)
         self._outbox.show(self._names.health, document, refresh=again)
         self._client.wake()
 
@@ -257,7 +261,9 @@ class MqttMirror:
         self._purges.clear()
         self._next_heartbeat_s = self._clock.now().monotonic_s
         at = self._clock.now().utc
-        self._outbox.show(self._names.info, gateway_info(self._names, self._gateway, session=link.session, at=at))
+        self._log_then = None if self._events is None else self._events.state
+        document = gateway_info(self._names, self._gateway, session=link.session, at=at, events=self._log_then)
+        self._outbox.show(self._names.info, document)
         self._show_health(again=True)
 
     def link_changed(self, link: LinkState) -> None:

@@ -9,9 +9,7 @@ present.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from edged.domain import display, limit_sources
@@ -44,36 +42,6 @@ class CsmsView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayView:
-    """What the gateway says of itself, beside its stations. `config_hash`: of the configuration that is in force."""
-
-    version: str
-    boot_id: str
-    started_at: datetime
-    synchronized: bool
-    config_hash: str | None = None
-    stations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthView:
-    """The daemon's own condition. `buses`: name to what the line reports of itself; sizes in bytes."""
-
-    buses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ocpp_queued: int | None = None
-    disk_free_bytes: int | None = None
-    store: str | None = None
-    ntp: bool | None = None
-    dropped: int | None = None
-
-    @property
-    def news(self) -> tuple[object, ...]:
-        """What is worth a message at once when it changes: conditions, and losses. Everything else always moves."""
-        buses = tuple((name, *_condition_of(bus)) for name, bus in sorted(self.buses.items()))
-        return (buses, self.store, self.ntp, self.dropped)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """Where and how a station is shown."""
 
@@ -85,17 +53,6 @@ class Shown:
         if reservation_or_transaction is None:
             return None
         return shown_token(reservation_or_transaction.id_token, self.id_tokens, salt=self.names.gateway)
-
-
-def _condition_of(bus: Mapping[str, Any]) -> tuple[object, ...]:
-    """Whether the line is open, why not, and of each unit whether it was ever heard and has fallen silent. One answer
-    that did not come is no news: it would be told all day on a bad line."""
-    told = bus.get("units")
-    units = told if isinstance(told, Mapping) else {}
-    silent = tuple(
-        (unit, each.get("state") == "dead", each.get("last_answer_s") is None) for unit, each in units.items()
-    )
-    return bus.get("is_open"), bus.get("down_reason"), silent
 
 
 def topics(station: Station, shown: Shown) -> dict[str, Document]:
@@ -128,40 +85,6 @@ def _of_connector(station: Station, connector: Connector, shown: Shown) -> dict[
     if station.rules.has_display:
         documents["display"] = _display(station, connector)
     return documents
-
-
-def gateway_info(names: Names, view: GatewayView, *, session: int, at: datetime) -> Document:
-    """`info`. `session`: the number of this connection to the broker since the daemon started."""
-    return Document(
-        body={
-            "gateway": names.gateway,
-            "version": view.version,
-            "contract": "1.0.0",
-            "boot_id": view.boot_id,
-            "started_at": timestamp(view.started_at),
-            "clock": "synced" if view.synchronized else "unsynced",
-            "config_hash": view.config_hash,
-            "stations": list(view.stations),
-            "session": session,
-        },
-        at=at,
-    )
-
-
-def health(view: HealthView, mqtt: Mapping[str, Any], *, at: datetime) -> Document:
-    """`health`. `mqtt`: the mirror's own counters."""
-    return Document(
-        body={
-            "mqtt": dict(mqtt),
-            "buses": {name: dict(state) for name, state in view.buses.items()},
-            "ocpp_queued": view.ocpp_queued,
-            "disk_free_bytes": view.disk_free_bytes,
-            "store": view.store,
-            "ntp": view.ntp,
-            "dropped": view.dropped,
-        },
-        at=at,
-    )
 
 
 # --- the station

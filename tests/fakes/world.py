@@ -27,8 +27,9 @@ from edged.domain.hardware import ActionOutcome, Capability, Observation
 from edged.domain.station import Boot, ConnectorLayout, SiteRules, Station, Vendor
 from edged.domain.types import IdToken, Now
 from edged.engine import Engine
+from edged.mqtt.gateway_documents import GatewayView
 from edged.mqtt.mirror import MqttMirror
-from edged.mqtt.topics import CsmsView, GatewayView
+from edged.mqtt.topics import CsmsView
 from edged.ocpp.dialect import Dialect, computed_for
 from edged.ports import StationStore, StoreError
 from edged.settings import StationSettings

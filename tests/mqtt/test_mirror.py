@@ -9,9 +9,9 @@ from typing import Any
 from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import ChargerState
 from edged.domain.types import IdToken
+from edged.mqtt.gateway_documents import HealthView
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.options import CommandOptions, Protocol
-from edged.mqtt.topics import HealthView
 
 Make = Callable[..., MqttMirror]
 PREFIX = "edged/v1/gw1"
