@@ -56,6 +56,9 @@ class Owner(Protocol):
 
     def link_changed(self, link: LinkState) -> None: ...
 
+    def connected(self) -> None:
+        """The connection takes subscriptions from now on."""
+
     def born(self) -> None:
         """`online` is on its way: what happened may be told from now on."""
 
@@ -104,6 +107,15 @@ class BrokerClient:
         if self._connection is not None and not self._pump_asked:
             self._pump_asked = True
             asyncio.get_running_loop().call_soon(self._pump)
+
+    def listen(self, filters: tuple[str, ...]) -> None:
+        """Hear these too, on the connection that there is; nobody is told whether the broker allows it."""
+        if self._connection is not None:
+            self._connection.subscribe(*filters, vital=False)
+
+    def leave(self, filters: tuple[str, ...]) -> None:
+        if self._connection is not None:
+            self._connection.unsubscribe(*filters)
 
     async def stop(self, within_s: float = 2.0) -> None:
         """Say `offline` and wait for its acknowledgement (and for replies that are due), then DISCONNECT."""
@@ -175,6 +187,7 @@ class BrokerClient:
         self._outbox.connected(connection.limits.receive_maximum)
         self._connection = connection
         connection.subscribe(self._subscription)
+        self._owner.connected()
         self._pump()
 
     def _adapt(self, code: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import struct
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.mqtt.dialling import BrokerRefused, BrokerUnreachable, certificate_end, dial, shut, words
 from edged.mqtt.options import BrokerOptions
+
+log = logging.getLogger(__name__)
 
 _READS_PER_TURN: Final = 50
 _PACKET_OVERHEAD_BYTES: Final = 32
@@ -102,6 +105,7 @@ class Connection:
         self._connack: asyncio.Future[tuple[int, str]] = self._loop.create_future()
         self._gone: asyncio.Future[str] = self._loop.create_future()
         self._open = False
+        self._vital: set[int] = set()
 
     def _make_client(self, will: Will) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self.v5 else MQTTProtocolVersion.MQTTv311
@@ -185,13 +189,17 @@ class Connection:
             self._fail(f"sending failed: {info.rc.name}")
         return info.mid
 
-    def subscribe(self, topic_filter: str) -> None:
-        """QoS 1; in version 5 with the retain flag as published and without our own messages (docs/mqtt)."""
-        if self.v5:
-            options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True)
-            self._client.subscribe(topic_filter, options=options)
-        else:
-            self._client.subscribe(topic_filter, 1)
+    def subscribe(self, *filters: str, vital: bool = True) -> None:
+        """QoS 1; in version 5 with the retain flag as published and without our own messages (docs/mqtt). Only of what
+        is `vital` the listener is told how it went."""
+        options = SubscribeOptions(qos=1, noLocal=True, retainAsPublished=True)
+        wanted = [(each, options if self.v5 else 1) for each in filters]
+        _, mid = self._client.subscribe(wanted)  # type: ignore[arg-type]  # paho's hint knows one kind a list
+        if vital and mid is not None:
+            self._vital.add(mid)
+
+    def unsubscribe(self, *filters: str) -> None:
+        self._client.unsubscribe(list(filters))
 
     # --- the end
 
@@ -278,8 +286,11 @@ class Connection:
     def _on_publish(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties) -> None:
         self._tell(self._listener.settled, mid, str(code) if code.is_failure else None)
 
-    def _on_subscribe(self, _c: Client, _u: Any, _mid: int, codes: list[ReasonCode], _p: Properties) -> None:
+    def _on_subscribe(self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties) -> None:
         refused = [str(code) for code in codes if code.is_failure]
+        if mid not in self._vital:
+            log.debug("MQTT subscription %d: %s", mid, ", ".join(refused) or "granted")
+            return
         self._tell(self._listener.subscribed, ", ".join(refused) or None)
 
     def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:

@@ -96,6 +96,21 @@ class Names:
     def of_connector(self, station: str, number: int, aspect: str) -> str:
         return f"{self.prefix}/station/{station}/connector/{number}/{aspect}"
 
+    def point(self, station: str, number: int, point: str) -> str:
+        return f"{self.prefix}/point/{station}/{number}/{point}"
+
+    def point_meta(self, station: str, number: int, point: str) -> str:
+        return f"{self.prefix}/point-meta/{station}/{number}/{point}"
+
+    def raw(self, station: str, direction: str) -> str:
+        """OCPP frames as they are; `direction` is "in" (from the CSMS) or "out"."""
+        return self.of_station(station, f"ocpp/raw/{direction}")
+
+    @property
+    def own_retained(self) -> tuple[str, ...]:
+        """Filters for every retained topic of this gateway. Not `rpc`: a request must not come to us twice."""
+        return tuple(f"{self.prefix}/{rest}" for rest in ("+", "station/#", "point/#", "point-meta/#"))
+
     def parse_state(self, topic: str) -> StateTopic | None:
         """The inverse of `of_station` and `of_connector`; None for anything else."""
         head = f"{self.prefix}/station/"

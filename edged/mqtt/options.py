@@ -29,6 +29,14 @@ class IdTokenPolicy(StrEnum):
     NONE = "none"
 
 
+class PointForm(StrEnum):
+    """How a point is written: not at all, the bare value, or {value, timestamp, quality}."""
+
+    OFF = "off"
+    SCALAR = "scalar"
+    OBJECT = "object"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
     """`ca_file` None: the system's authorities. `insecure`: the broker's name and certificate are not checked."""
@@ -82,6 +90,8 @@ class MirrorOptions:
     broker: BrokerOptions
     names: Names
     id_tokens: IdTokenPolicy = IdTokenPolicy.MASKED
+    points: PointForm = PointForm.OFF
+    raw_ocpp: bool = False
     commands: CommandOptions = field(default_factory=CommandOptions)
     heartbeat_s: float = 30.0
     health_s: float = 60.0

@@ -9,21 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from edged.domain.hardware import FaultCode, LockState, Quality
-from edged.mqtt.documents import Document, timestamp
-
-
-class PointForm(StrEnum):
-    """How a point is written: not at all, the bare value, or {value, timestamp, quality}."""
-
-    OFF = "off"
-    SCALAR = "scalar"
-    OBJECT = "object"
-
+from edged.mqtt.documents import Document, dump, timestamp
+from edged.mqtt.options import PointForm
 
 QUALITY: Final = {Quality.GOOD.value: 1, Quality.STALE.value: 2, "invalid": 3, "substituted": 4}
 """As integers: 1 is to be believed, anything else is not quite."""
@@ -92,6 +84,7 @@ POINTS: Final[tuple[Point, ...]] = (
         words=("NoError", *(code.value for code in FaultCode)),
     ),
     _member("vendor_error_code", "error", "vendor_error_code", "string", "the charger's own name of the fault"),
+    _member("fault_info", "error", "info", "string", "the fault in the charger's own sentence"),
     _member(
         "availability",
         "availability",
@@ -108,6 +101,7 @@ POINTS: Final[tuple[Point, ...]] = (
     _member("transaction_id", "transaction", "transaction_id", "string", "the transaction"),
     _member("transaction_started_at", "transaction", "started_at", "time", "when the transaction began"),
     _member("transaction_energy_wh", "transaction", "energy_wh", "number", "energy of the transaction", unit="Wh"),
+    _member("transaction_stop_reason", "transaction", "stop_reason", "string", "why the last transaction ended"),
     _member("limit_local_a", "limit", "local_limit_a", "number", "what the site allows", unit="A"),
     _member("limit_csms_a", "limit", "csms_limit_a", "number", "what the CSMS's profiles allow", unit="A"),
     _member("limit_a", "limit", "effective_a", "number", "what the connector may give", unit="A"),
@@ -116,36 +110,44 @@ POINTS: Final[tuple[Point, ...]] = (
     *_of_phases("current", "A", "a", "current"),
     *_of_phases("voltage", "V", "v", "voltage"),
     _measured("frequency_hz", "Hz", "frequency of the grid"),
-    _measured("temperature_c", "degC", "temperature of the charger"),
+    _measured("temperature_c", "°C", "temperature of the charger"),
     _measured("soc_pct", "%", "state of charge of the vehicle"),
 )
-SLOW_REFRESH_S: Final = 100.0
+SLOW_REFRESH_S: Final = 100
 """A value that does not move is written again so often, for a bus whose subscribers come and go."""
 
 
-def point_documents(documents: Mapping[str, Document], form: PointForm) -> dict[str, Document]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a point is at the moment. `quality` as in `QUALITY`; `at`: when its document's facts were observed."""
+
+    value: Any
+    quality: int
+    at: datetime | None
+
+    def says_the_same(self, other: Reading | None) -> bool:
+        """The time alone is no news."""
+        return other is not None and (self.value, self.quality) == (other.value, other.quality)
+
+
+def readings(documents: Mapping[str, Document]) -> dict[str, Reading]:
     """The points of one connector by name, from its state documents by aspect; what is not there has no points."""
     link = documents.get("link")
     online = link is not None and link.body == "online"
-    found: dict[str, Document] = {}
-    for point in POINTS:
-        document = documents.get(point.aspect)
-        if document is not None and form is not PointForm.OFF:
-            found[point.name] = _written(point, document, form, online=online)
-    return found
-
-
-def _written(point: Point, document: Document, form: PointForm, *, online: bool) -> Document:
-    value = value_of(point, document)
-    plain = replace(document, qos=0, tracked=None, repeated=False, as_of_seq=None)
-    if form is PointForm.SCALAR:
-        return replace(plain, body=_bare(value), at=None)
-    body = {
-        "value": value,
-        "timestamp": None if document.at is None else timestamp(document.at),
-        "quality": _quality(point, document, online=online),
+    return {
+        point.name: Reading(value_of(point, document), _quality(point, document, online=online), document.at)
+        for point in POINTS
+        if (document := documents.get(point.aspect)) is not None
     }
-    return replace(plain, body=body, at=None)
+
+
+def written(reading: Reading, form: PointForm) -> Document:
+    """As published. An object has these three members and no others: drivers that bind it expect no more."""
+    if form is PointForm.SCALAR:
+        return Document(body=_bare(reading.value), qos=0)
+    at = None if reading.at is None else timestamp(reading.at)
+    body = dump({"value": reading.value, "timestamp": at, "quality": reading.quality})
+    return Document(body=body.decode(), qos=0)
 
 
 def value_of(point: Point, document: Document) -> Any:
@@ -170,7 +172,7 @@ def _bare(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def meta_documents() -> dict[str, Document]:
+def metas(at: datetime) -> dict[str, Document]:
     """What each point is, by name."""
     return {
         point.name: Document(
@@ -179,7 +181,8 @@ def meta_documents() -> dict[str, Document]:
                 "type": point.kind,
                 "description": point.description,
                 "enum": list(point.words) or None,
-            }
+            },
+            at=at,
         )
         for point in POINTS
     }

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from edged.mqtt.names import Names
-from edged.mqtt.options import BrokerOptions, CommandOptions, IdTokenPolicy, MirrorOptions, Protocol, TlsOptions
+from edged.mqtt.options import (
+    BrokerOptions,
+    CommandOptions,
+    IdTokenPolicy,
+    MirrorOptions,
+    PointForm,
+    Protocol,
+    TlsOptions,
+)
 from edged.settings.model import MqttSettings
 
 
@@ -29,5 +37,7 @@ def options_from(settings: MqttSettings, *, gateway_id: str) -> MirrorOptions:
         ),
         names=Names(settings.root, gateway_id),
         id_tokens=IdTokenPolicy(settings.id_tokens.value),
+        points=PointForm(settings.points.value),
+        raw_ocpp=settings.raw_ocpp,
         commands=CommandOptions(actors=settings.commands),
     )

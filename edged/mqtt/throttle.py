@@ -77,6 +77,11 @@ class Throttle:
                 out[topic] = document
         return out
 
+    def forget(self, topic: str) -> None:
+        """The topic is shown no more."""
+        self._told.pop(topic, None)
+        self._held.pop(topic, None)
+
     def _worth(self, told: _Told, new: Document, now_s: float, *, busy: bool) -> bool:
         old_body, new_body = told.document.body, new.body
         if isinstance(old_body, str) or isinstance(new_body, str) or _facts(old_body) != _facts(new_body):

@@ -123,6 +123,8 @@ class Owner:
     def link_changed(self, link: LinkState) -> None:
         self.links.append(link)
 
+    def connected(self) -> None: ...
+
     def born(self) -> None:
         self.births += 1
 
