@@ -2,8 +2,8 @@
 
 Owns: one timer of the kernel (timerfd_create(2)), as a file that the loop watches. Refuses to know: what is waited for.
 
-Invariants: nobody is woken early; where the kernel has no such timer, or it fails, the loop's own timer wakes instead,
-a millisecond late. The loop is never held up, and no processor time is burnt.
+Invariants: nobody is woken early; where the kernel has no such timer, or does not take our times for what they are, the
+loop's own timer wakes instead, a millisecond late. The loop is never held up, and no processor time is burnt.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import ctypes
 import os
 import time
 
-from edged.chargers.moments import moment
-
 ABSOLUTE = 1
+TRIAL_S = 1000.0
 
 
 class _Times(ctypes.Structure):
@@ -40,26 +39,39 @@ class Alarm:
         self._fd = -1
         if hasattr(self._libc, "timerfd_create"):
             self._fd = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd >= 0 and not self._is_understood():
+            os.close(self._fd)
+            self._fd = -1
         if self._fd >= 0:
             self._loop.add_reader(self._fd, self._rung)
 
     async def sleep_until(self, until: float) -> None:
         """Return when that moment has come, usually less than 0.1 ms after it."""
-        while moment() < until:
-            await self._sleep(until)
+        while self._loop.time() < until:
+            sleeper = self._sleeper = self._loop.create_future()
+            spare = None if self._set(until) else self._loop.call_at(until, _wake, sleeper)
+            try:
+                await sleeper
+            finally:
+                self._sleeper = None
+                if spare is not None:
+                    spare.cancel()
 
-    async def _sleep(self, until: float) -> None:
-        sleeper = self._sleeper = self._loop.create_future()
-        spare = self._loop.call_at(until, _wake, sleeper)
-        if self._fd >= 0:
-            seconds = int(until)
-            at = _Times(0, 0, seconds, int((until - seconds) * 1e9) + 1)
-            self._libc.timerfd_settime(self._fd, ABSOLUTE, ctypes.byref(at), None)
-        try:
-            await sleeper
-        finally:
-            spare.cancel()
-            self._sleeper = None
+    def _set(self, until: float) -> bool:
+        if self._fd < 0:
+            return False
+        seconds = int(until)
+        at = _Times(0, 0, seconds, int((until - seconds) * 1e9) + 1)
+        return bool(self._libc.timerfd_settime(self._fd, ABSOLUTE, ctypes.byref(at), None) == 0)
+
+    def _is_understood(self) -> bool:
+        """Whether the kernel counts down to the moment that it was given: not every C library has our kind of times."""
+        left, never = _Times(), _Times()
+        is_set = self._set(self._loop.time() + TRIAL_S)
+        self._libc.timerfd_gettime(self._fd, ctypes.byref(left))
+        self._libc.timerfd_settime(self._fd, ABSOLUTE, ctypes.byref(never), None)
+        left_s = float(left.at_s + left.at_ns / 1e9)
+        return is_set and TRIAL_S / 2 < left_s <= TRIAL_S
 
     def _rung(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -73,6 +85,8 @@ class Alarm:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
+        if self._sleeper is not None:
+            _wake(self._sleeper)
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

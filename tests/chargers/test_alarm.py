@@ -14,13 +14,13 @@ from edged.chargers.moments import moment
 from tests.fakes.virtual_loop import run_virtually
 
 
-@pytest.fixture(params=["kernel", "loop", "kernel that sets nothing"])
+@pytest.fixture(params=["kernel", "loop", "other times than ours"])
 async def any_alarm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    if request.param == "other times than ours":
+        monkeypatch.setattr(alarm, "ABSOLUTE", 0)  # the moment is then taken for hours from now
     one = Alarm()
     if request.param == "loop":
         one.close()
-    if request.param == "kernel that sets nothing":
-        monkeypatch.setattr(alarm, "ABSOLUTE", 0)  # so that the moment is taken for hours from now
     yield one
     one.close()
 
