@@ -1,0 +1,150 @@
+"""The log: numbers, what may be told, what a state contains, what has to go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from edged.domain.types import IdToken
+from edged.mqtt.event_log import MAX_DEFERRED, REPEATED_AT_MOST, EventLog, Gap, LoggedEvent
+from edged.mqtt.events import Happening, Rank
+from edged.mqtt.options import IdTokenPolicy
+
+NOON = datetime(2026, 8, 22, 10, 0, tzinfo=UTC)
+
+
+def make_log(**how: Any) -> EventLog:
+    return EventLog("b1", policy=IdTokenPolicy.MASKED, salt="gw1", **how)
+
+
+def happened(kind: str = "connector.link", **how: Any) -> Happening:
+    return Happening(**{"kind": kind, "at": NOON, "synchronized": True, "station": "cs1", **how})
+
+
+def numbered(log: EventLog, count: int, kind: str = "connector.link") -> tuple[LoggedEvent, ...]:
+    return log.number([happened(kind)] * count)
+
+
+def seqs(events: Any) -> list[int]:
+    return [event.seq for event in events]
+
+
+def test_numbers_go_on_where_the_last_run_ended() -> None:
+    log = make_log(first_seq=3, last_seq=41, delivered_seq=40)
+    assert seqs(numbered(log, 2)) == [42, 43]
+    assert (log.kept_seq, log.delivered_seq) == (41, 40)
+
+
+def test_an_event_says_its_boot_its_number_and_no_token() -> None:
+    log = make_log(last_seq=412)
+    (event,) = log.number([happened("reservation.made", data={"id_token": IdToken("DRIVER-4711"), "expires_at": NOON})])
+    body = json.loads(event.text)
+    assert (body["id"], body["boot"], body["seq"]) == ("b1-413", "b1", 413)
+    assert body["data"]["expires_at"] == "2026-08-22T10:00:00Z"
+    assert "DRIVER" not in event.text
+
+
+def test_the_age_of_an_event_before_the_clock_is_known_is_not_known() -> None:
+    (event,) = make_log().number([happened(synchronized=False)])
+    assert event.at is None
+    assert json.loads(event.text)["clock"] == "unsynced"
+
+
+def test_nothing_is_told_before_it_is_on_the_disk() -> None:
+    log = make_log()
+    events = numbered(log, 2)
+    assert log.at_hand(0, 10) == ()
+    log.kept(events)
+    assert seqs(log.at_hand(0, 10) or ()) == [1, 2]
+
+
+def test_nothing_is_told_while_an_earlier_event_still_waits_for_the_disk() -> None:
+    log = make_log()
+    log.defer(numbered(log, 1))
+    taken, later = log.take_deferred(), numbered(log, 1)
+    log.give_back(taken)
+    log.kept(later)
+    assert log.kept_seq == 0
+    assert log.at_hand(0, 10) == ()
+    log.kept(log.take_deferred())
+    assert log.kept_seq == 2
+    assert log.at_hand(0, 10) is None, "the disk has them in their order"
+
+
+def test_what_two_failed_commits_give_back_waits_in_its_order() -> None:
+    log = make_log()
+    log.defer(numbered(log, 1))
+    first = log.take_deferred()
+    log.defer(numbered(log, 1))
+    second = log.take_deferred()
+    log.defer(numbered(log, 1))
+    log.give_back(first)
+    log.give_back(second)
+    assert seqs(log.take_deferred()) == [1, 2, 3]
+
+
+def test_of_what_waits_too_long_the_least_goes_first_and_is_told_once() -> None:
+    log = make_log()
+    log.defer(numbered(log, 1, "transaction.ended"))
+    log.defer(numbered(log, MAX_DEFERRED + 4))
+    waiting = log.take_deferred()
+    assert len(waiting) == MAX_DEFERRED
+    assert waiting[0].rank is Rank.HIGH
+    assert log.lost == 5
+    assert log.take_gap() == Gap(from_seq=2, to_seq=6, count=5)
+    assert log.take_gap() is None
+
+
+def test_a_gap_of_numbers_that_were_never_kept_does_not_stop_the_telling() -> None:
+    log = make_log()
+    log.kept(numbered(log, 1))
+    numbered(log, 3)  # their commit failed and their step was dropped
+    log.kept(numbered(log, 1))
+    assert log.kept_seq == 5
+    assert seqs(log.at_hand(4, 10) or ()) == [5]
+    assert log.at_hand(1, 10) is None, "whether there is something in between the disk knows"
+
+
+def test_the_disk_is_told_how_far_the_broker_is_before_too_many_would_be_repeated() -> None:
+    told: list[int] = []
+    log = make_log(last_seq=100, on_delivered=lambda: told.append(log.delivered_seq))
+    for seq in range(1, REPEATED_AT_MOST // 2 + 1):
+        log.delivered(seq)
+    assert told == [REPEATED_AT_MOST // 2]
+
+
+def test_a_delivery_never_takes_the_log_back() -> None:
+    log = make_log(last_seq=100, delivered_seq=50)
+    log.delivered(40)
+    assert log.delivered_seq == 50
+
+
+def test_a_station_contains_its_events_once_it_is_seen(site: Any) -> None:
+    log, before = make_log(last_seq=7), site.station
+    after = replace(before, operative=not before.operative)
+    events = numbered(log, 2)
+    log.stepped(after, events)
+    assert log.as_of(before) == 7, "the step is on its way to the disk"
+    assert log.as_of(after) == 9
+    numbered(log, 1)  # of another station, or of the gateway
+    assert log.as_of(before) == 7
+    assert log.as_of(after) == 10
+
+
+def test_a_station_whose_step_was_without_events_contains_all_that_there_are(site: Any) -> None:
+    log, before = make_log(), site.station
+    between = replace(before, operative=not before.operative)
+    log.stepped(between, numbered(log, 1))
+    log.stepped(replace(between, operative=before.operative), ())
+    assert log.as_of(replace(between, operative=before.operative)) == 1
+
+
+def test_stations_do_not_hold_each_other_back(site: Any) -> None:
+    log, one = make_log(), site.station
+    other = replace(one, identity=replace(one.identity, id="cs2"))
+    log.stepped(replace(one, operative=False), numbered(log, 1))
+    log.stepped(replace(other, operative=False), numbered(log, 1))
+    assert log.as_of(one) == 0
+    assert log.as_of(other) == 1
