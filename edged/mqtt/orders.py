@@ -39,6 +39,9 @@ from edged.domain.types import IdToken, RequestRef
 from edged.mqtt.commands import Code, Problem
 from edged.mqtt.watched_keys import CREDENTIALS
 
+RETRY_INTERVAL_S: Final = 30
+"""Where nobody says: as of a CSMS that does not."""
+
 Arguments = Mapping[str, Any]
 Build = Callable[[Station, Arguments, RequestRef], Event | Problem]
 
@@ -212,7 +215,7 @@ def _update_firmware(station: Station, arguments: Arguments, request: RequestRef
         retrieve_at=arguments.get("retrieve_date", station.clock.utc),
         install_at=arguments.get("install_date"),
         retries=arguments.get("retries", 0),
-        retry_interval_s=arguments.get("retry_interval", 0),
+        retry_interval_s=arguments.get("retry_interval", RETRY_INTERVAL_S),
     )
     return UpdateFirmware(request, order)
 
@@ -225,7 +228,7 @@ def _get_diagnostics(_station: Station, arguments: Arguments, request: RequestRe
         oldest=arguments.get("start_time"),
         latest=arguments.get("stop_time"),
         retries=arguments.get("retries", 0),
-        retry_interval_s=arguments.get("retry_interval", 0),
+        retry_interval_s=arguments.get("retry_interval", RETRY_INTERVAL_S),
     )
     return GetLog(request, order)
 

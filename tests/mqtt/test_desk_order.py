@@ -1,4 +1,4 @@
-"""Answers to one caller about one connector keep the order of the requests; a flood and nonsense each get one answer."""
+"""Answers to one caller about one connector keep the order of the requests; whatever comes gets one answer."""
 
 from __future__ import annotations
 

@@ -81,7 +81,15 @@ def event_of(site: Any, name: str, **args: Any) -> Any:
             "get_diagnostics",
             {"location": "ftp://x/", "start_time": "2026-08-22T10:00:00Z", "stop_time": "2026-08-22T11:00:00Z"},
             commands.GetLog(
-                REF, LogOrder(kind=LogKind.DIAGNOSTICS, location="ftp://x/", filename="", oldest=NOON, latest=ONE)
+                REF,
+                LogOrder(
+                    kind=LogKind.DIAGNOSTICS,
+                    location="ftp://x/",
+                    filename="",
+                    oldest=NOON,
+                    latest=ONE,
+                    retry_interval_s=30,
+                ),
             ),
         ),
         (
