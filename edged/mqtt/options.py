@@ -85,7 +85,8 @@ class CommandOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorOptions:
-    """The whole of `mqtt:` that the mirror acts on."""
+    """The whole of `mqtt:` that the mirror acts on. `home_assistant`: the prefix of its discovery, None: it is told
+    nothing."""
 
     broker: BrokerOptions
     names: Names
@@ -93,5 +94,6 @@ class MirrorOptions:
     points: PointForm = PointForm.OFF
     raw_ocpp: bool = False
     commands: CommandOptions = field(default_factory=CommandOptions)
+    home_assistant: str | None = None
     heartbeat_s: float = 30.0
     health_s: float = 60.0

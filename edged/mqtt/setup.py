@@ -40,4 +40,5 @@ def options_from(settings: MqttSettings, *, gateway_id: str) -> MirrorOptions:
         points=PointForm(settings.points.value),
         raw_ocpp=settings.raw_ocpp,
         commands=CommandOptions(actors=settings.commands),
+        home_assistant=settings.home_assistant,
     )

@@ -68,7 +68,7 @@ def test_what_is_not_built_in_yet_is_a_warning_and_never_a_silent_promise(exampl
     written = example.read_text().replace("points: off", "points: scalar").replace("max_rows: 50000", "max_rows: 500")
     example.write_text(written.replace("raw_ocpp: false", "raw_ocpp: true"))
     warned = {warning.path: warning.sentence for warning in load_site(example).warnings}
-    for key in ("points", "raw_ocpp", "home_assistant", "spool"):
+    for key in ("points", "raw_ocpp", "spool"):
         assert warned[f"mqtt.{key}"] == "is not built into this edged: it has no effect"
     assert "set_limit is not built into this edged" in warned["mqtt.commands.bms-op[4]"]
     assert "mqtt.commands.bms-op[0]" not in warned  # reserve_now works
