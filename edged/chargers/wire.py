@@ -36,6 +36,8 @@ GARBAGE_PATIENCE_S = 0.03
 """When as many bytes have come as the reply has, and it is not among them: wait so long for more (USB pauses 16 ms)."""
 SETTLE_AT_MOST_S = 2.0
 """A line that never falls silent is used all the same: every request then fails by itself and is counted."""
+FIFO_CHARACTERS = 8
+"""A serial port hands over so many at a time: the silence between two of its pieces is none."""
 LISTEN_AT_MOST_S = 0.5
 """So long somebody else may speak until we do as well."""
 
@@ -143,7 +145,8 @@ class RtuWire:
         """Let whoever speaks finish, and keep what was said."""
         inbox = self._inbox
         give_up_at = moment() + LISTEN_AT_MOST_S
-        while inbox.data and await inbox.more(min(inbox.last_at + self._silence_s, give_up_at)):
+        silence_s = self._silence_s + FIFO_CHARACTERS * self._character_s
+        while inbox.data and await inbox.more(min(inbox.last_at + silence_s, give_up_at)):
             pass
         self._drop_strays()
 
