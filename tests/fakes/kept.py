@@ -45,6 +45,7 @@ def kept(station: Station) -> Station:
         aligned_slot=None,
         ended_slot=None,
         limits=None,
+        isolation=None,
         boot=Boot(id="", floor=station.wall_kept, started_s=0.0),
         clock=Now(station.wall_kept, 0.0, False),
     )
