@@ -100,7 +100,7 @@ def _settled(
             turn, last_wh = Turn.OVERFLOWN, last_wh + past_end_wh
         else:
             turn = Turn.BEGUN_ANEW if doubt.first_wh * BEGUN_ANEW <= before_wh else Turn.REPLACED
-    reported_wh = last_wh + raw_wh - doubt.first_wh
+    reported_wh = last_wh + (raw_wh - doubt.first_wh)  # never less, however floats round
     facts = _believed(connector, reported_wh, at)
     facts |= {"energy_offset_wh": last_wh - doubt.first_wh, "energy_kept_wh": reported_wh}
     return facts, Turned(turn=turn, before_wh=before_wh, after_wh=raw_wh)
