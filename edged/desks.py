@@ -24,6 +24,7 @@ from edged.domain.types import RequestRef
 from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request
 from edged.mqtt.desk import Desk, TellTransfers
+from edged.mqtt.documents import Document
 from edged.mqtt.event_history import EventHistory, TellEvents
 from edged.mqtt.ledger import FORGOTTEN, KeptReply, Key
 from edged.mqtt.names import Names
@@ -81,6 +82,7 @@ class StationsView:
         self._engines: dict[str, EngineView] = {}
         self._csms: dict[str, CsmsView] = {}
         self.events: EventHistory | None = None
+        self.told: Callable[[str], Document | None] = lambda _topic: None
 
     def add(self, identity: str, engine: EngineView, csms: CsmsView) -> None:
         self._engines[identity] = engine
@@ -94,7 +96,7 @@ class StationsView:
         return {identity: engine.station for identity, engine in self._engines.items()}
 
     def shown(self, identity: str) -> Shown:
-        return Shown(names=self._names, id_tokens=self._id_tokens, csms=self._csms[identity])
+        return Shown(names=self._names, id_tokens=self._id_tokens, csms=self._csms[identity], told=self.told)
 
     def submit(self, identity: str, event: Event) -> bool:
         return self._engines[identity].post(event)

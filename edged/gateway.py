@@ -27,7 +27,7 @@ from edged.chargers.driver import ChargerDriver
 from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
 from edged.csms.link import Link
-from edged.desks import LocalDesk, MirrorDesk, StationsView, StoredReplies, TransferHistory
+from edged.desks import LocalDesk, MirrorDesk, StationsView, TransferHistory
 from edged.domain.events import Started, SuspicionRaised
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
@@ -35,10 +35,10 @@ from edged.domain.types import Now
 from edged.engine import Engine
 from edged.happenings import TellingStore, open_spool
 from edged.local.control import ControlServer
+from edged.mirroring import build_mirror, frame_tap
 from edged.mqtt.event_history import EventHistory
 from edged.mqtt.gateway_documents import GatewayView, HealthView
 from edged.mqtt.names import Names
-from edged.mqtt.setup import options_from
 from edged.ports import StoreError
 from edged.settings import Settings, StationSettings
 from edged.shape import fresh_station
@@ -128,21 +128,16 @@ class Gateway:
         return self.settings.mqtt.id_tokens.value if self.settings.mqtt else "masked"
 
     def _build(self) -> None:
-        if self.settings.mqtt is not None:
-            from edged.mqtt.mirror import MqttMirror  # two MiB that only a site with a broker needs
-
-            self._mirror = MqttMirror(
-                options_from(self.settings.mqtt, gateway_id=self.settings.gateway.id),
-                self._view,
-                self._clock,
-                self._gateway_view(),
-                run_id=self._run_id,
-                store=StoredReplies(self._opened.store, self._clock),
-                events=None if self._keeper is None else self._keeper.kept,
-                audit=None if self._keeper is None else self._keeper.tell,
-            )
-            if self._keeper is not None:
-                self._keeper.serve(self._mirror.news)
+        self._mirror = build_mirror(
+            self.settings,
+            self._view,
+            self._opened.store,
+            self._executor,
+            self._clock,
+            self._gateway_view(),
+            self._keeper,
+            run_id=self._run_id,
+        )
         used = [evse.charger for station in self.settings.stations for evse in station.evses]
         drivers = {name: self._yard.driver(name) for name in used}
         continued, unexpected = self._continued(), self._ended_unexpectedly()
@@ -228,6 +223,7 @@ class Gateway:
             further=others,
             agreed=partial(self._keep_version, settings.id),
         )
+        link.on_frame = frame_tap(self._mirror, settings.id)
         connection = Connection(
             settings_for(station),
             link,

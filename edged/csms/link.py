@@ -122,6 +122,8 @@ class Link:
         self._long_away = False
         self._ping_interval_s: int | None = None
         self.dropped = 0
+        self.on_frame: Callable[[str, str | bytes], None] | None = None
+        """Is given every frame as it is, "in" (from the CSMS) or "out"; returns at once."""
         self.reason = "not connected yet"
 
     def _use(self, dialect: Dialect) -> None:
@@ -182,7 +184,7 @@ class Link:
         self._post(LinkFailed(self._course.number(self._connection), failure.security, failure.reason))
 
     def received(self, frame: str | bytes) -> None:
-        self._show_on_wire("<-", frame)
+        self._show_on_wire("in", frame)
         unasked = self.session.counters.unasked
         for event in self.session.receive(frame, self._monotonic()):
             match event:
@@ -376,13 +378,15 @@ class Link:
 
     def _flush_frames(self) -> None:
         for frame in self.session.take_outgoing():
-            self._show_on_wire("->", frame)
+            self._show_on_wire("out", frame)
             if self._connection is None or not self._connection.send(frame):
                 return
 
-    def _show_on_wire(self, arrow: str, frame: str | bytes) -> None:
+    def _show_on_wire(self, way: str, frame: str | bytes) -> None:
+        if self.on_frame is not None:
+            self.on_frame(way, frame)
         if _wire.isEnabledFor(logging.DEBUG):
-            _wire.debug("%s %s %s", self._station.identity.id, arrow, masked(frame))
+            _wire.debug("%s %s %s", self._station.identity.id, "<-" if way == "in" else "->", masked(frame))
 
     async def flush(self, timeout_s: float) -> None:
         if self._connection is not None and self._connection.connected:

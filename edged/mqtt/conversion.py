@@ -24,7 +24,7 @@ from edged.domain.journal import TransferEntry
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Command, Problem
-from edged.mqtt.documents import Document, timestamp
+from edged.mqtt.documents import Document, carry, timestamp
 from edged.mqtt.event_history import EVENTS
 from edged.mqtt.names import slug_of
 from edged.mqtt.orders import order_of
@@ -122,7 +122,7 @@ def _station(stations: Mapping[str, Station], named: str | None) -> Station | Pr
 
 
 def _get_state(stations: Mapping[str, Station], shown: Callable[[str], Shown]) -> dict[str, Any]:
-    """The documents of the state topics as a tree. `since` and `previous` are null here: they belong to the topics."""
+    """The documents of the state topics as a tree; `since` and `previous` are null where no mirror has shown them."""
     out: dict[str, Any] = {}
     for identity, station in stations.items():
         view = shown(identity)
@@ -132,7 +132,8 @@ def _get_state(stations: Mapping[str, Station], shown: Callable[[str], Shown]) -
             if place is None:
                 continue
             branch = tree if place.connector is None else tree["connectors"].setdefault(str(place.connector), {})
-            branch[place.aspect] = _plain(document)
+            told = view.told(topic)
+            branch[place.aspect] = _plain(document if told is None else carry(told, document))
         out[slug_of(identity)] = tree
     return {"stations": out}
 

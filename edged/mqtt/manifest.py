@@ -47,7 +47,8 @@ class TopicKeeper(Protocol):
 
 
 class Manifest:
-    """`begin` before the first connection; `connected` for each; then `received` and `due`; `end` at the end.
+    """`recall` at first, `begin` before the first connection, `connected` for each, then `received` and `due`; `end` at
+    the end.
 
     `also`: beginnings of further trees that are ours alone, each with the filter that finds its topics. `listen` and
     `leave` subscribe to filters on the connection that there is, and end that.
@@ -77,19 +78,22 @@ class Manifest:
         self._latest_s = 0.0
         self._going: frozenset[str] | None = None
         self._is_done = keeper is None
+        self._is_outdated = False
         self._kept: frozenset[str] = frozenset()
         self._kept_version = -1
         self._keep_at_s = 0.0
 
-    def begin(self) -> Mapping[str, Document]:
-        """Take over what a former run has left; everything that is shown now is named on the disk before the broker
-        gets it. Returns the histories, as documents."""
+    def recall(self) -> Mapping[str, Document]:
+        """Take over what a former run has left. Returns the histories, as documents."""
         if self._keeper is None:
             return {}
         kept = self._keeper.load()
-        self._former = kept.topics
-        self._keep(self._wanted() | self._former, also=bool(kept.histories))
+        self._former, self._is_outdated = kept.topics, bool(kept.histories)
         return {topic: Document(body=body) for topic, body in kept.histories.items()}
+
+    def begin(self) -> None:
+        """Everything that is shown now is named on the disk before the broker gets it."""
+        self._keep(self._named(), also=self._is_outdated)
 
     def end(self) -> None:
         """The last word of a run that ends in good order."""

@@ -8,6 +8,7 @@ every method but `stop` returns at once, whatever the broker does.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -15,19 +16,23 @@ from typing import Any, Final
 from edged.domain.effects import Reply
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
+from edged.mqtt.announcer import Announcer
 from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.client import BrokerClient, LinkState, log_bug
 from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
 from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
+from edged.mqtt.discovery import Discovery
 from edged.mqtt.documents import Document
 from edged.mqtt.event_log import EventLog, EventReader
 from edged.mqtt.gateway_documents import GatewayView, HealthView, gateway_info, health
 from edged.mqtt.ledger import KeptReply, RateLimit, ReplyStore
 from edged.mqtt.manifest import Manifest, TopicKeeper
+from edged.mqtt.names import slug_of
 from edged.mqtt.options import MirrorOptions
 from edged.mqtt.outbox import Outbox
 from edged.mqtt.picture import Picture
+from edged.mqtt.raw import RawFrames
 from edged.mqtt.telling import Telling
 from edged.mqtt.throttle import Deadband
 from edged.mqtt.topics import topics
@@ -80,6 +85,7 @@ class MqttMirror:
             deadband=deadband,
             described_at=gateway.started_at,
         )
+        self._frames = RawFrames(options.id_tokens, salt=options.names.gateway) if options.raw_ocpp else None
         self._purges: dict[str, float] = {}
         self._turns: asyncio.Task[None] | None = None
         self._desk = Desk(
@@ -104,11 +110,29 @@ class MqttMirror:
             status_topic=self._names.status,
             subscription=self._names.requests,
         )
+        self._home = self._home_assistant(deadband)
         self._manifest = Manifest(
-            self._outbox, self._names, topics_kept, listen=self._client.listen, leave=self._client.leave
+            self._outbox,
+            self._names,
+            topics_kept,
+            listen=self._client.listen,
+            leave=self._client.leave,
+            also=None if self._home is None else self._home.own_tree,
         )
 
     # --- what the engine and the composition root call
+
+    def _home_assistant(self, deadband: Deadband | None) -> Announcer | None:
+        if self._options.home_assistant is None:
+            return None
+        discovery = Discovery(
+            prefix=self._options.home_assistant,
+            names=self._names,
+            version=self._gateway.version,
+            commands=self._options.commands,
+            longest_interval_s=(deadband or Deadband()).max_interval_idle_s,
+        )
+        return Announcer(self._outbox, discovery)
 
     def start(self) -> None:
         self._desk.recall(self._clock.now())
@@ -133,11 +157,26 @@ class MqttMirror:
         as_of_seq = None if self._events is None else self._events.as_of(station)
         shown = topics(station, self._stations.shown(station.identity.id))
         self._picture.show(station.identity.id, shown, now.monotonic_s, as_of_seq=as_of_seq)
+        if self._home is not None:
+            self._home.show_station(station)
         self._client.wake()
 
     def told(self, topic: str) -> Document | None:
         """What was shown on a topic last, in this run or, for what says since when, in a former one."""
         return self._picture.told(topic)
+
+    @property
+    def shows_frames(self) -> bool:
+        return self._frames is not None
+
+    def show_frame(self, station_id: str, direction: str, frame: str | bytes) -> None:
+        """An OCPP frame, "in" (from the CSMS) or "out"."""
+        now = self._clock.now()
+        body = None if self._frames is None else self._frames.take(station_id, frame, now.monotonic_s)
+        if body is not None:
+            document = Document(body=body, at=now.utc, qos=0, retain=False)
+            self._outbox.raw(self._names.raw(slug_of(station_id), direction), document, len(body["frame"]))
+            self._client.wake()
 
     def news(self) -> None:
         """Something has happened that may be told."""
@@ -188,6 +227,8 @@ class MqttMirror:
         now = self._clock.now()
         self._desk.tick(now)
         self._picture.due(now)
+        if self._home is not None and self._home.due(now.monotonic_s):
+            self._republish()
         self._manifest.due(now.monotonic_s, connected=self._client.link.connected)
         self.news()
         if now.monotonic_s >= self._next_heartbeat_s and self._client.link.connected:
@@ -210,6 +251,8 @@ class MqttMirror:
         at, session = self._clock.now().utc, self._client.link.session
         document = gateway_info(self._names, self._gateway, session=session, at=at, events=self._log_then)
         self._outbox.show(self._names.info, document)
+        if self._home is not None:
+            self._home.show_gateway(self._gateway.stations)
         self._client.wake()
 
     def _show_health(self, *, again: bool) -> None:
@@ -247,7 +290,7 @@ class MqttMirror:
             "dropped": counters.dropped,
             "refused": counters.refused,
             "resent": counters.resent,
-            "raw_dropped": counters.raw_dropped,
+            "raw_dropped": counters.raw_dropped + (0 if self._frames is None else self._frames.left_out),
             "waiting": self._outbox.depth,
             "window_used": self._outbox.under_way,
             "commands_executed": self._desk.executed,
@@ -272,6 +315,8 @@ class MqttMirror:
 
     def connected(self) -> None:
         self._manifest.connected(self._clock.now().monotonic_s)
+        if self._home is not None:
+            self._client.listen((self._home.home_status,))
 
     def born(self) -> None:
         if self._telling is not None:
@@ -285,6 +330,8 @@ class MqttMirror:
         topic = self._names.parse_request(message.topic)
         now = self._clock.now()
         if topic is None:
+            if self._home is not None:
+                self._home.heard(message.topic, message.payload, now.monotonic_s, share=random.random())
             self._manifest.received(message.topic, message.payload, retain=message.retain, now_s=now.monotonic_s)
             return
         if message.retain and not message.payload:

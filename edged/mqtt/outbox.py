@@ -97,7 +97,7 @@ class Outbox:
         self._may_tell = False
         self._turn_of_events = False
         self._replies: deque[_Waiting] = deque()
-        self._raw: deque[_Waiting] = deque()
+        self._raw: deque[tuple[_Waiting, int]] = deque()
         self._raw_chars = 0
         self._shown: dict[str, Document] = {}
         self._waiting: dict[str, None] = {}
@@ -170,12 +170,12 @@ class Outbox:
             self._count(dropped=1)
         self._replies.append(_Waiting(topic, document, until_s))
 
-    def raw(self, topic: str, text: str) -> None:
-        """A frame for whoever looks on: of more than the ring holds the oldest go."""
-        self._raw.append(_Waiting(topic, Document(body=text, qos=0, retain=False), None))
-        self._raw_chars += len(text)
+    def raw(self, topic: str, document: Document, chars: int) -> None:
+        """A frame of so many characters for whoever looks on: of more than the ring holds the oldest go."""
+        self._raw.append((_Waiting(topic, document, None), chars))
+        self._raw_chars += chars
         while len(self._raw) > MAX_RAW or self._raw_chars > MAX_RAW_CHARS:
-            self._raw_chars -= len(self._raw.popleft().document.body)
+            self._raw_chars -= self._raw.popleft()[1]
             self._count(raw_dropped=1)
 
     # --- events
@@ -235,6 +235,10 @@ class Outbox:
         """What was shown last, sent or not; an empty word where the topic is being deleted."""
         return self._shown.get(topic)
 
+    def taken(self, topic: str) -> Document | None:
+        """What the broker has acknowledged last on this connection."""
+        return self._acked.get(topic)
+
     def remove(self, topic: str) -> None:
         """Delete a retained topic; it is forgotten here once the broker has taken that, whether it likes it or not."""
         self._shown[topic] = _GONE
@@ -281,8 +285,8 @@ class Outbox:
                 topic = next(states, None)
             room -= 1
         while room > 0 and self._raw:
-            frame = self._raw.popleft()
-            self._raw_chars -= len(frame.document.body)
+            frame, chars = self._raw.popleft()
+            self._raw_chars -= chars
             out.append(self._send(Lane.RAW, frame.topic, frame.document, None))
             room -= 1
         return out

@@ -9,7 +9,8 @@ present.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from edged.domain import display, limit_sources
@@ -43,11 +44,12 @@ class CsmsView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Where and how a station is shown."""
+    """Where and how a station is shown. `told`: what a topic was told last, None where nothing was."""
 
     names: Names
     id_tokens: IdTokenPolicy = IdTokenPolicy.MASKED
     csms: CsmsView = CsmsView()
+    told: Callable[[str], Document | None] = field(default=lambda _topic: None, compare=False, repr=False)
 
     def token(self, reservation_or_transaction: Reservation | Transaction | None) -> str | None:
         if reservation_or_transaction is None:
