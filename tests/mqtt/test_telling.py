@@ -204,7 +204,7 @@ class Faults(RuleBasedStateMachine):
         assert set(self.seen) == {json.loads(one.text)["id"] for one in self.store.events_load(0, 100_000)}
 
 
-Faults.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Faults.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 TestFaults = Faults.TestCase
 
 
@@ -252,6 +252,41 @@ def test_a_disk_that_cannot_be_read_is_asked_again() -> None:
     again.telling.go_on()
     again.read_all()
     assert len(again.send()) == 1
+
+
+def test_an_event_that_comes_late_to_the_disk_is_told_before_its_successors() -> None:
+    daemon = kept_daemon(0)
+    daemon.connect()
+    late = daemon.happen(1)
+    daemon.log.give_back(late)
+    daemon.keep(daemon.happen(1))
+    daemon.read_all()
+    assert daemon.send() == []
+    daemon.keep(daemon.log.take_deferred())
+    daemon.read_all()
+    assert [body["seq"] for body in daemon.send()] == [1, 2]
+
+
+def test_what_was_read_before_its_elder_was_kept_is_read_again() -> None:
+    daemon = kept_daemon(1)
+    again = Daemon(daemon.store, "b2")
+    again.connect()
+    again.reads.clear()
+    again.telling.begin()
+    ((_, tell),) = again.reads
+    again.reads.clear()
+    late = again.happen(1)
+    again.log.give_back(late)
+    again.keep(again.happen(1))  # 3 is on the disk before 2
+    tell(again_found(again, 0))
+    again.keep(again.log.take_deferred())
+    again.read_all()
+    assert [body["seq"] for body in again.send()] == [1, 2, 3]
+
+
+def again_found(daemon: Daemon, after_seq: int) -> list[LoggedEvent]:
+    daemon.read(after_seq, 100, lambda _: None)
+    return daemon.reads.pop()[0]
 
 
 def test_what_the_disk_says_after_the_connection_has_gone_is_not_told_on_the_next_one() -> None:
