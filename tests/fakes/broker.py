@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edged.mqtt.connection import Incoming
-from edged.mqtt.documents import Document
+from edged.mqtt.documents import Document, encode
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
 from edged.mqtt.options import BrokerOptions, CommandOptions, MirrorOptions
 from edged.mqtt.outbox import WINDOW, Parcel
+from tests.fakes.mqtt_contract import WITNESS
 
 if TYPE_CHECKING:
     from tests.fakes.world import World
@@ -83,7 +84,8 @@ class Broker:
                 self._publish(self.mirror, parcel)
 
     def _publish(self, mirror: MqttMirror, parcel: Parcel) -> None:
-        line = self.line
+        line, document = self.line, parcel.document
+        WITNESS.saw(parcel.topic, encode(document), qos=document.qos, retain=document.retain)
 
         def arrive() -> None:
             if line != self.line:
