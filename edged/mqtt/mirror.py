@@ -119,6 +119,7 @@ class MqttMirror:
             leave=self._client.leave,
             also=None if self._home is None else self._home.own_tree,
         )
+        self._picture.remember(self._manifest.recall())
 
     # --- what the engine and the composition root call
 

@@ -290,7 +290,8 @@ class Integrator:
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None)
         seen = Seen(message.topic, message.payload, message.retain, message.qos, correlation)
-        if "/request/" not in seen.topic and seen.topic.startswith("edged/"):
+        deleted = not seen.payload and not seen.topic.endswith("/status")
+        if not deleted and "/request/" not in seen.topic and seen.topic.startswith("edged/"):
             try:
                 self._contract.check(seen.topic, seen.payload)
             except AssertionError as error:
@@ -412,7 +413,9 @@ async def make_mirror(site: Site) -> AsyncIterator[Callable[..., MqttMirror]]:
     """Builds a mirror for `site`; the last one built gets the site's news. All are stopped at the end."""
     made: list[MqttMirror] = []
 
-    def build(port: int, protocol: Protocol = Protocol.AUTO, *, store: Any = None, **changes: Any) -> MqttMirror:
+    def build(
+        port: int, protocol: Protocol = Protocol.AUTO, *, store: Any = None, topics_kept: Any = None, **changes: Any
+    ) -> MqttMirror:
         mirror = MqttMirror(
             mirror_options(port, protocol, **changes),
             site,
@@ -420,6 +423,7 @@ async def make_mirror(site: Site) -> AsyncIterator[Callable[..., MqttMirror]]:
             GATEWAY,
             run_id=f"run{len(made)}",
             store=store,
+            topics_kept=topics_kept,
         )
         made.append(mirror)
         site.mirror = mirror

@@ -23,7 +23,7 @@ from edged.mqtt.topics import Shown, topics
 
 NAMES = Names("edged", "gw1")
 NOON = datetime(2026, 8, 22, 10, 0, 0, tzinfo=UTC)
-AT_RELEASE = (
+AT_RELEASE = (  # noqa: SIM905
     "link status plugged ready fault error_code vendor_error_code fault_info availability lock reserved reservation_id "
     "reservation_expires_at charging_session transaction_id transaction_started_at transaction_energy_wh "
     "transaction_stop_reason limit_local_a limit_csms_a limit_a power_w energy_wh current_l1_a current_l2_a "
