@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from edged.chargers.bus import PATIENCE_S, Bus
 from edged.chargers.job_queue import Priority
-from edged.chargers.line import BusSpec, LineKind
+from edged.chargers.line import BusSpec, LineKind, Pipe
 from edged.chargers.modbus import ExceptionReply, Table
 from edged.chargers.moments import moment
 from edged.ports import ChargerUnreachable
@@ -55,8 +56,10 @@ _TABLES = {1: Table.COIL, 2: Table.DISCRETE, 3: Table.HOLDING, 4: Table.INPUT}
 class EdgedMaster:
     """edged's bus."""
 
-    def __init__(self, line: NoisyLine, spec: BusSpec, seed: object) -> None:
-        self.bus = Bus(spec, connect=line.connect, rng=Random(f"bus {seed}"))
+    def __init__(
+        self, line: NoisyLine, spec: BusSpec, seed: object, connect: Callable[[BusSpec], Awaitable[Pipe]] | None = None
+    ) -> None:
+        self.bus = Bus(spec, connect=connect or line.connect, rng=Random(f"bus {seed}"))
         self._rng = Random(f"priorities {seed}")
 
     def patience_s(self) -> float:
