@@ -290,7 +290,7 @@ class Integrator:
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None)
         seen = Seen(message.topic, message.payload, message.retain, message.qos, correlation)
-        deleted = not seen.payload and not seen.topic.endswith("/status")
+        deleted = not seen.payload and not seen.topic.endswith("gw1/status")
         if not deleted and "/request/" not in seen.topic and seen.topic.startswith("edged/"):
             try:
                 self._contract.check(seen.topic, seen.payload)
