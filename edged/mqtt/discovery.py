@@ -510,7 +510,7 @@ def _gateway_parts(discovery: Discovery) -> Iterator[Component]:
         key="spool",
         platform="sensor",
         name="Spool depth",
-        words=_diagnostic(names.health, "events.waiting", ic="mdi:tray-full", **count),
+        words=_diagnostic(names.health, "events.waiting if value_json.events else None", ic="mdi:tray-full", **count),
     )
     yield Component(
         key="queued",

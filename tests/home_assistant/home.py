@@ -1,10 +1,10 @@
-"""A Home Assistant without a face: its own core and its own MQTT integration, on a broker, driven over standard streams.
+"""A Home Assistant without a face: its own core and MQTT integration on a broker, driven over standard streams.
 
 Runs in the virtual environment that tools/home_assistant.sh makes, never in that of the tests; knows nothing of edged.
 `home.py FOLDER PORT`. Each line of standard input is a JSON object: `{"do": "states"}` answers every entity with its
 state, attributes, unique id and device; `{"do": "call", "domain": .., "service": .., "data": {..}}` calls a service as
-a person's press does; `{"do": "events"}` answers what event entities were told; `{"do": "problems"}` what Home Assistant
-has complained of. Each answer is one line of JSON.
+a person's press does; `{"do": "events"}` answers what event entities were told; `{"do": "problems"}` what Home
+Assistant has complained of. Each answer is one line of JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Problems(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        if record.name != "homeassistant.helpers.frame":  # of how this module starts it
+            self.lines.append(self.format(record))
 
 
 async def start(folder: str, port: int) -> core.HomeAssistant:
@@ -100,7 +101,11 @@ async def main(folder: str, port: int) -> None:
     @core.callback
     def note(event: core.Event[Any]) -> None:
         state = event.data["new_state"]
-        if event.data["entity_id"].startswith("event.") and state is not None and state.state not in ("unknown", "unavailable"):
+        if (
+            event.data["entity_id"].startswith("event.")
+            and state is not None
+            and state.state not in ("unknown", "unavailable")
+        ):
             told.append([event.data["entity_id"], dict(state.attributes)])
 
     hass.bus.async_listen("state_changed", note)
