@@ -188,10 +188,7 @@ class Gateway:
         if loaded.repairs:
             self._opened.store.commit(settings.id, loaded.repairs, now.utc)
         station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
-        store: ports.StationStore = StationStore(self._opened.store, settings.id)
-        if self._keeper is not None:
-            replies = MirrorDesk(self._mirror).replies if self._mirror is not None else None
-            store = TellingStore(store, self._keeper.log, settings.id, replies)
+        store = self._store_of(settings.id)
         of_connector = {
             connector.number: drivers[connector.layout.charger]
             for connector in station.connectors.values()
@@ -237,6 +234,12 @@ class Gateway:
         unit = Unit(settings, engine, link, connection, of_connector, jobs, begun)
         self._view.add(settings.id, engine, unit.csms_view())
         return unit
+
+    def _store_of(self, identity: str) -> ports.StationStore:
+        store = StationStore(self._opened.store, identity)
+        if self._keeper is None or self._mirror is None:
+            return store
+        return TellingStore(store, self._keeper.log, identity, MirrorDesk(self._mirror).replies)
 
     def _keep_version(self, identity: str, subprotocol: str) -> None:
         """For the next start: a station that is offline then goes by the rules that its CSMS knows."""

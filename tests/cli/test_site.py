@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from edged.chargers.library import PACKAGED_DIR, load_any, profile_names, relay_names
+from edged.mqtt.options import PointForm
+from edged.mqtt.setup import options_from
 from edged.settings import SettingsErrors
 from edged.settings.section import Section
 from edged.site import facts_of, load_site, profiles_of
@@ -64,14 +66,13 @@ def test_what_the_annotated_example_leaves_as_a_comment_is_right_too(example):
     assert csms.client_certificate is not None
 
 
-def test_what_is_not_built_in_yet_is_a_warning_and_never_a_silent_promise(example):
+def test_whatever_the_example_offers_of_mqtt_has_an_effect(example):
     written = example.read_text().replace("points: off", "points: scalar").replace("max_rows: 50000", "max_rows: 500")
     example.write_text(written.replace("raw_ocpp: false", "raw_ocpp: true"))
-    warned = {warning.path: warning.sentence for warning in load_site(example).warnings}
-    for key in ("points", "raw_ocpp", "spool"):
-        assert warned[f"mqtt.{key}"] == "is not built into this edged: it has no effect"
-    assert "set_limit is not built into this edged" in warned["mqtt.commands.bms-op[4]"]
-    assert "mqtt.commands.bms-op[0]" not in warned  # reserve_now works
+    found = load_site(example)
+    assert [warning for warning in found.warnings if "not built" in warning.sentence] == []
+    options = options_from(found.mqtt, gateway_id="gw1")
+    assert (options.points, options.raw_ocpp, options.home_assistant) == (PointForm.SCALAR, True, "homeassistant")
 
 
 def test_every_shipped_profile_gives_the_facts_that_a_check_needs():
