@@ -8,7 +8,18 @@ import sys
 
 from benchmarks.report import Row, document, machine, table
 
-NAMES = ("round-trip", "memory", "bus", "disk", "start", "local-list", "charging", "transaction-event", "device-model")
+NAMES = (
+    "round-trip",
+    "memory",
+    "bus",
+    "fuzz",
+    "disk",
+    "start",
+    "local-list",
+    "charging",
+    "transaction-event",
+    "device-model",
+)
 
 
 def main() -> int:
