@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from edged.domain.effects import Announce, Effect
 from edged.domain.hardware import Fault
+from edged.domain.pending import PendingToken
 from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station
 from edged.domain.status import connector_status
@@ -270,13 +271,20 @@ def _conflicts(before: Station, after: Station, effects: Sequence[Effect]) -> It
             if former is None or former.plugged or not connector.plugged or connector.authorization is not None:
                 continue
             held = pinned_on(before, number)
-            if held is not None and after.running(number) is None:
+            if held is not None and after.running(number) is None and not _asked_about(after, number):
                 yield number, {**_of_reservation(held), "cause": "plugged_in"}
     for effect in effects:
         if isinstance(effect, Announce) and effect.kind == "transaction.rejected" and effect.connector is not None:
             held = pinned_on(before, effect.connector) if effect.connector in before.connectors else None
             if held is not None:
                 yield effect.connector, {**_of_reservation(held), "cause": "turned_away"}
+
+
+def _asked_about(station: Station, number: int) -> bool:
+    """Whether a driver has shown a token there and the CSMS has not answered yet."""
+    return any(
+        isinstance(waiting, PendingToken) and waiting.connector == number for waiting in station.pending.values()
+    )
 
 
 def _of_reservation(reservation: Reservation) -> dict[str, Any]:
