@@ -5,9 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
-export PYTHON
+HOME_ASSISTANT ?= $(CURDIR)/.venv-ha
+export PYTHON HOME_ASSISTANT
 
-.PHONY: help venv dev demo test check bench clean
+.PHONY: help venv dev demo home test check docs bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -20,23 +21,31 @@ demo: venv ## a whole site on loopback: make demo ARGS="..."
 	@tools/need.sh --optional mosquitto mosquitto
 	@PATH="$$PATH:/usr/sbin" $(BIN)/edged demo $(ARGS)
 
-check: dev ## format, lint, types, import contracts, sizes
+check: dev ## format, lint, types, import contracts, sizes, the MQTT contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
+	$(BIN)/python tools/mqtt_contract.py
+
+docs: dev ## the MQTT contract as one page: build/docs/mqtt.html
+	$(BIN)/python tools/mqtt_page.py
 
 # Four at a time on any machine: most tests wait for a line, a charger or a clock, and not for the processor.
 test: dev ## the tests
 	@tools/need.sh mosquitto mosquitto
+	-@tools/home_assistant.sh $(HOME_ASSISTANT)
 	$(BIN)/pytest -n 4 $(PYTEST_ARGS)
+
+home: ## Home Assistant for the tests that run it; wants Python 3.13
+	tools/home_assistant.sh $(HOME_ASSISTANT)
 
 bench: dev ## measure: make bench ARGS="--quick"
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-ha .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
