@@ -36,7 +36,7 @@ from edged.settings.model import PROFILES_FOLDER
 DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16(), "ocpp2.0.1": Ocpp201()}
 """The OCPP versions that are built in, by their subprotocols."""
 SUPPORTED_VERSIONS = tuple(DIALECTS)
-NOT_BUILT_IN = (*NOT_SERVED, "mqtt.points", "mqtt.raw_ocpp", "mqtt.spool")
+NOT_BUILT_IN = NOT_SERVED
 """What a configuration may say already and nothing here acts on yet."""
 _TRANSPORTS = {Transport.RTU: "serial", Transport.TCP: "tcp", Transport.RTU_OVER_TCP: "rtu_over_tcp"}
 

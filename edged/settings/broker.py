@@ -33,7 +33,7 @@ def read_mqtt(
 ) -> MqttSettings | None:
     """The broker, None where there is none. `known_commands` empty: names of commands are not checked.
 
-    `not_built_in`: commands and keys that may be written and have no effect yet.
+    `not_built_in`: commands that may be written and have no effect yet.
     """
     if "mqtt" not in root:
         root.node("mqtt")
@@ -69,7 +69,6 @@ def read_mqtt(
         if section.keys:
             section.warning("url", "is missing, so there is no MQTT and the rest of mqtt has no effect")
         return None
-    _warn_of_what_is_missing(section, mqtt, not_built_in)
     return mqtt
 
 
@@ -106,14 +105,6 @@ def _check_encryption(section: Section, address: tuple[str, str, int], *, has_pa
             section.error(key, "is only for mqtts://: write url: mqtts://..., or delete the line")
     if has_password and host not in _LOCAL_HOSTS:
         section.warning("url", "mqtt:// sends the password unencrypted: use mqtts:// where you can")
-
-
-def _warn_of_what_is_missing(section: Section, mqtt: MqttSettings, not_built_in: Collection[str]) -> None:
-    """A key that is written with other than its default, and that this edged does not act on."""
-    default = MqttSettings(host=mqtt.host, port=mqtt.port)
-    for key in ("points", "raw_ocpp", "home_assistant", "spool"):
-        if section.path_of(key) in not_built_in and getattr(mqtt, key) != getattr(default, key):
-            section.warning(key, "is not built into this edged: it has no effect")
 
 
 def _commands(section: Section, known: Collection[str], not_built_in: Collection[str]) -> dict[str, frozenset[str]]:

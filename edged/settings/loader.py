@@ -41,7 +41,7 @@ def load(
     """The configuration in `path`. Raises `SettingsErrors` with everything that is wrong with it.
 
     `profile_names` are only for hints. `known_commands` empty: names of commands are not checked.
-    `not_built_in`: commands, and keys as `mqtt.points`, that may be written and have no effect yet: warnings. `environ`
+    `not_built_in`: commands that may be written and have no effect yet: warnings. `environ`
     and `hostname` None: this process's and this computer's.
     """
     try:

@@ -740,3 +740,14 @@ def test_what_is_on_the_wire_is_logged_without_passwords(wire: Wire, caplog: pyt
         wire.ask("ChangeConfiguration", {"key": "AuthorizationKey", "value": "correct horse battery"})
     assert '"key":"AuthorizationKey","value":"***"' in caplog.text
     assert "horse" not in caplog.text
+
+
+def test_who_looks_on_is_given_every_frame_as_it_is(wire: Wire):
+    seen: list[tuple[str, str | bytes]] = []
+    wire.link.on_frame = lambda way, frame: seen.append((way, frame))
+    wire.up()
+    wire.boot()
+    told = json.loads(seen[0][1])
+    assert (seen[0][0], told[0], told[2]) == ("out", 2, "BootNotification")
+    answer = next(json.loads(frame) for way, frame in seen if way == "in")
+    assert answer[:2] == [3, told[1]]
