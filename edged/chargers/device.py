@@ -10,6 +10,7 @@ refused by itself is missing from then on, until `forget`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 
 from edged.chargers.bus import Bus
@@ -74,18 +75,24 @@ class RegisterDevice:
         return name in self.registers and name not in self.missing
 
     async def read(
-        self, names: Iterable[str], priority: Priority = Priority.STATUS, *, forgiving: bool = False
+        self,
+        names: Iterable[str],
+        priority: Priority = Priority.STATUS,
+        *,
+        due_in_s: float = math.inf,
+        forgiving: bool = False,
     ) -> dict[str, Value | None]:
         """The values of the named registers; those that the device does not have are left out.
 
-        The block with the state register is read first, and the first failure ends the reading. Raises `ChargerError`.
+        The block with the state register is read first, and the first failure ends the reading. In a poll's round what
+        is only metered goes behind the status of the others. `due_in_s` as in `Bus.read`. Raises `ChargerError`.
         """
         wanted = frozenset(name for name in names if self.has(name) and self.registers[name].readable)
         if wanted not in self._plans:
             self._plans[wanted] = self._plan(wanted)
         values: dict[str, Value | None] = {}
         for block in self._plans[wanted]:
-            values.update(await self._read_block(wanted, block, priority, forgiving))
+            values.update(await self._read_block(wanted, block, priority, due_in_s, forgiving))
         return values
 
     async def read_one(
@@ -94,9 +101,18 @@ class RegisterDevice:
         return (await self.read((name,), priority, forgiving=forgiving)).get(name)
 
     async def write(
-        self, name: str, value: Value, priority: Priority = Priority.COMMAND, *, is_setpoint: bool = False
+        self,
+        name: str,
+        value: Value,
+        priority: Priority = Priority.COMMAND,
+        *,
+        is_setpoint: bool = False,
+        due_in_s: float = math.inf,
     ) -> None:
-        """Write one register. Raises `ChargerError`; `ChargerRefused` too where the register does not exist here."""
+        """Write one register; `due_in_s` as in `Bus.write`.
+
+        Raises `ChargerError`; `ChargerRefused` too where the register does not exist here.
+        """
         register = self.registers.get(name)
         if register is None:
             raise ChargerRefused(f"{self} has no register {name} at its firmware")
@@ -113,6 +129,7 @@ class RegisterDevice:
             multiple=function is WriteFunction.MULTIPLE or len(words) > 1,
             priority=priority,
             is_setpoint=is_setpoint,
+            due_in_s=due_in_s,
         )
 
     def _plan(self, names: frozenset[str]) -> tuple[Block, ...]:
@@ -127,24 +144,29 @@ class RegisterDevice:
         return tuple(sorted(blocks, key=lambda block: state not in block.names))
 
     async def _read_block(
-        self, wanted: frozenset[str], block: Block, priority: Priority, forgiving: bool
+        self, wanted: frozenset[str], block: Block, priority: Priority, due_in_s: float, forgiving: bool
     ) -> dict[str, Value | None]:
-        if block.names <= self.profile.meter.registers:
-            priority = max(priority, Priority.METER)
+        is_metered = priority is Priority.STATUS and block.names <= self.profile.meter.registers
         try:
             words = await self.bus.read(
-                self.unit_id, block.table, block.address, block.count, priority=priority, forgiving=forgiving
+                self.unit_id,
+                block.table,
+                block.address,
+                block.count,
+                priority=Priority.METER if is_metered else priority,
+                due_in_s=due_in_s,
+                forgiving=forgiving,
             )
         except ExceptionReply as error:
             if error.code not in _MISSING:
                 raise
-            return await self._without_block(wanted, block, priority, forgiving)
+            return await self._without_block(wanted, block, priority, due_in_s, forgiving)
         return {
             placed.register.name: placed.register.codec.decode(block.words_of(placed, words)) for placed in block.placed
         }
 
     async def _without_block(
-        self, wanted: frozenset[str], block: Block, priority: Priority, forgiving: bool
+        self, wanted: frozenset[str], block: Block, priority: Priority, due_in_s: float, forgiving: bool
     ) -> dict[str, Value | None]:
         """The device refused the block's addresses: read its registers one by one from now on."""
         if len(block.placed) == 1:
@@ -159,5 +181,5 @@ class RegisterDevice:
             kept = [other for other in self._plans[wanted] if other is not block]
             self._plans[wanted] = (*kept, *parts)
         for part in parts:
-            values.update(await self._read_block(wanted, part, priority, forgiving))
+            values.update(await self._read_block(wanted, part, priority, due_in_s, forgiving))
         return values

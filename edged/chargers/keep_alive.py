@@ -1,6 +1,7 @@
 """Telling a charger in time that its master still lives.
 
-Owns: when and how. Refuses to know: what happens when it is not done (the charger falls back to its failsafe).
+Owns: when and how, and how urgent it is on the line: by what is left until the charger falls back. Refuses to know:
+what happens when it does (its failsafe).
 Invariant: it stops by itself when nobody has used the charger for `attention_s`. A daemon that no longer decides must
 not keep a charger from protecting itself.
 """
@@ -87,18 +88,22 @@ class KeepAliveTask:
 
     async def _once(self, rules: KeepAlive) -> float:
         """Do it if it is due; seconds until it is due again."""
+        due_in_s = self._done_at_s + rules.timeout_s - self._clock.now().monotonic_s
         match rules.by:
             case KeepAliveBy.ANY_READ:
                 silent_s = self._device.silent_for_s
                 if silent_s is not None and silent_s < rules.interval_s:
                     return rules.interval_s - silent_s
-                await self._device.read((self._device.profile.state.register,), Priority.KEEP_ALIVE)
+                due_in_s = rules.timeout_s - (silent_s or 0.0)
+                state = (self._device.profile.state.register,)
+                await self._device.read(state, Priority.KEEP_ALIVE, due_in_s=due_in_s)
             case KeepAliveBy.WRITE:
                 if rules.write is not None:
-                    await self._device.write(rules.write.register, rules.write.value, Priority.KEEP_ALIVE)
+                    write = rules.write
+                    await self._device.write(write.register, write.value, Priority.KEEP_ALIVE, due_in_s=due_in_s)
             case KeepAliveBy.SETPOINT:
                 setpoint = self._setpoint()
                 if setpoint is not None:
-                    await self._device.write(*setpoint, Priority.KEEP_ALIVE, is_setpoint=True)
+                    await self._device.write(*setpoint, Priority.KEEP_ALIVE, is_setpoint=True, due_in_s=due_in_s)
         self._done_at_s = self._clock.now().monotonic_s
         return rules.interval_s

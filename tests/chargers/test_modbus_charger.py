@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from edged.chargers.interpretation import interpret
+from edged.chargers.job_queue import Priority
 from edged.chargers.modbus_charger import ModbusCharger
+from edged.chargers.moments import moment
+from edged.chargers.profile import KeepAliveBy
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired
 from edged.ports import ChargerRefused, ChargerUnreachable
 
@@ -560,6 +564,52 @@ async def test_a_setpoint_that_is_on_its_way_is_repeated_and_none_before_it(imag
     await charger.apply(Desired(permit_charging=True, current_limit_ma=8_000))
     assert written(one, "max_charge_current") == [8, 8]
     await charger.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("keba-p30", {}), ("phoenix-charx-sec", {}), ("keba-p30", {"by": KeepAliveBy.ANY_READ})],
+)
+async def test_a_keep_alive_tells_the_line_how_much_time_is_left(image, clock, name, change) -> None:
+    one = keba(image) if name == "keba-p30" else charx(image)
+    rules = replace(one.profile.keep_alive, **change)
+    charger = ModbusCharger(replace(one.profile, keep_alive=rules), one.bus, unit_id=1, clock=clock, pause=clock.park)
+    asked, write, read = [], one.bus.write, one.bus.read
+
+    def watched(request):
+        async def watch(*arguments, **options):
+            if options["priority"] is Priority.KEEP_ALIVE:
+                asked.append(options["due_in_s"])
+            return await request(*arguments, **options)
+
+        return watch
+
+    await charger.apply(GO)
+    one.bus.write, one.bus.read = watched(write), watched(read)
+    one.bus.last_answer_at = lambda unit_id: moment() - rules.interval_s
+    clock.monotonic_s += rules.interval_s
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await charger.close()
+    assert asked == [pytest.approx(rules.timeout_s - rules.interval_s, abs=1)]
+
+
+async def test_what_a_command_reads_back_waits_for_no_status_of_others(image, clock) -> None:
+    one = keba(image)
+    charger = ModbusCharger(one.profile, one.bus, unit_id=1, clock=clock, pause=clock.park)
+    read, asked = one.bus.read, set()
+
+    async def watch(*arguments, **options):
+        asked.add(options["priority"])
+        return await read(*arguments, **options)
+
+    one.bus.read = watch
+    await charger.observe()
+    assert Priority.METER in asked
+    asked.clear()
+    await charger.device.read(charger.profile.meter.registers, Priority.COMMAND)
+    await charger.close()
+    assert asked == {Priority.COMMAND}
 
 
 async def test_nobody_watching_ends_the_keep_alive(image, clock) -> None:
