@@ -27,7 +27,8 @@ from edged.mqtt.documents import Document
 
 WINDOW: Final = 20
 RESERVED: Final = 4
-MAX_REPLIES: Final = 256
+MAX_REPLIES: Final = 1024
+"""As many requests as a broker keeps for us by default (mosquitto: 1,000 beside those under way), and so answers."""
 MAX_EVENTS: Final = 64
 MAX_RAW: Final = 64
 MAX_RAW_CHARS: Final = 256 * 1024

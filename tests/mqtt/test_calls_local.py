@@ -127,7 +127,7 @@ async def test_a_flood_is_answered_to_the_last_request_and_the_site_goes_on(
         looks += 1
         await asyncio.sleep(0.01)
         longest_s = max(longest_s, loop.time() - since_s)
-        assert looks < 6_000, "not all was answered"
+        assert looks < 2_000, "not all was answered"
     assert longest_s < 5.0, "a look at the charger waited for the flood"
     replies = await caller.wait_for(
         lambda seen: len(r := [s for s in seen if s.topic == REPLY + "ping"]) >= burst and r, 60.0
