@@ -6,18 +6,15 @@ outputs that a run before this one may have left switched.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edged.chargers.bus import Bus
 from edged.chargers.bus_report import LineSign, report
 from edged.chargers.driver import ACTION_DEADLINE_S, ChargerDriver
 from edged.chargers.factory import BusPool, build_board, build_charger, build_rapi, spec_for_point
-from edged.chargers.gpio_output import GpioOutput
 from edged.chargers.library import ChargerProfile, load_charger, load_relay
 from edged.chargers.power_cycle import CutCharger, PowerCycledCharger, PowerOutput
 from edged.chargers.profile import DeviceProfile
-from edged.chargers.rapi.charger import RapiCharger
-from edged.chargers.rapi.link import UNIT_ID, Link
 from edged.chargers.rapi.profile import RapiProfile
 from edged.chargers.relay_board import RelayBoard
 from edged.ports import Charger, Clock
@@ -25,6 +22,11 @@ from edged.settings import ChargerSettings, ResetLine, ResetRelay, Settings
 from edged.settings.model import Level
 from edged.shape import ChargerFacts
 from edged.words import bus_spec, charger_facts
+
+if TYPE_CHECKING:
+    from edged.chargers.gpio_output import GpioOutput
+    from edged.chargers.rapi.charger import RapiCharger
+    from edged.chargers.rapi.link import Link
 
 POLL_INTERVAL_S = 1.0
 
@@ -38,6 +40,8 @@ class Yard:
         self._clock = clock
         self._pool = BusPool()
         self._profiles: dict[str, ChargerProfile] = {}
+        self.sources: dict[str, str] = {}
+        """How each charger is read, by name."""
         self._boards: dict[str, RelayBoard] = {}
         self._lines: list[GpioOutput] = []
         self._signs: dict[Bus | Link, LineSign] = {}
@@ -62,7 +66,12 @@ class Yard:
         if profile is None:
             profile = load_charger(settings.profile, self._settings.profiles_dir)
             self._profiles[settings.profile] = profile
-        device = self._rapi(settings, profile) if isinstance(profile, RapiProfile) else self._modbus(settings, profile)
+        self.sources[name] = "rapi" if isinstance(profile, RapiProfile) else "modbus"
+        controller: RapiCharger | None = None
+        if isinstance(profile, RapiProfile):
+            device: CutCharger = (controller := self._rapi(settings, profile))
+        else:
+            device = self._modbus(settings, profile)
         charger: Charger = device
         deadline_s = ACTION_DEADLINE_S
         relay = settings.reset_relay
@@ -71,8 +80,8 @@ class Yard:
             deadline_s = cycled.longest_action_s
         self.facts[name] = charger_facts(settings, profile, charger.capabilities)
         driver = ChargerDriver(charger, self._clock, action_deadline_s=deadline_s)
-        if isinstance(device, RapiCharger):
-            device.on_change = driver.look_soon
+        if controller is not None:
+            controller.on_change = driver.look_soon
         return driver
 
     def _modbus(self, settings: ChargerSettings, profile: DeviceProfile) -> CutCharger:
@@ -89,7 +98,9 @@ class Yard:
         self._sign(bus, settings, charger.device.unit_id)
         return charger
 
-    def _rapi(self, settings: ChargerSettings, profile: RapiProfile) -> CutCharger:
+    def _rapi(self, settings: ChargerSettings, profile: RapiProfile) -> RapiCharger:
+        from edged.chargers.rapi.link import UNIT_ID  # only a site with such a controller has it in memory
+
         link = self._pool.open_link(bus_spec(settings.line))
         self._sign(link, settings, UNIT_ID)
         return build_rapi(
@@ -105,6 +116,8 @@ class Yard:
     def _output(self, relay: ResetRelay | ResetLine) -> PowerOutput:
         if isinstance(relay, ResetRelay):
             return self._board(relay).use(relay.output)
+        from edged.chargers.gpio_output import GpioOutput
+
         line = GpioOutput(relay.gpio, relay.line, active_high=relay.active is Level.HIGH)
         self._lines.append(line)
         return line

@@ -1,23 +1,27 @@
 """Building buses and chargers from plain values.
 
 Owns: which chargers share a line, where a point's port lies. Refuses to know: the configuration file.
+Invariant: what serves a RAPI line is loaded with the first of them: a site without one has no room for it to spare.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edged.chargers.bus import Bus
 from edged.chargers.line import BusSpec, LineKind
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.profile import BusRules, DeviceProfile
 from edged.chargers.profile_terms import PointsBy, Transport
-from edged.chargers.rapi.charger import RapiCharger
-from edged.chargers.rapi.link import Link
-from edged.chargers.rapi.profile import RapiProfile
 from edged.chargers.relay_board import RelayBoard
 from edged.chargers.relay_profile import RelayProfile
 from edged.ports import Clock
+
+if TYPE_CHECKING:
+    from edged.chargers.rapi.charger import RapiCharger
+    from edged.chargers.rapi.link import Link
+    from edged.chargers.rapi.profile import RapiProfile
 
 _TRANSPORTS = {
     LineKind.SERIAL: Transport.RTU,
@@ -53,6 +57,8 @@ class BusPool:
 
     def open_link(self, spec: BusSpec) -> Link:
         """A line for one controller alone, which opens when first used. `ValueError` where it is in use."""
+        from edged.chargers.rapi.link import Link
+
         if spec.endpoint in self._links or spec.endpoint in self._buses:
             raise ValueError(f"{spec} is in use already, and a controller needs a line of its own")
         link = self._links[spec.endpoint] = Link(spec)
@@ -132,6 +138,8 @@ def build_rapi(
     clock: Clock,
 ) -> RapiCharger:
     """A controller at the end of its line. `ValueError` where such a line cannot carry it."""
+    from edged.chargers.rapi.charger import RapiCharger
+
     if link.spec.kind is LineKind.TCP:
         raise ValueError(f"{profile.name} speaks over a serial line or a converter's bare bytes, not Modbus TCP")
     return RapiCharger(

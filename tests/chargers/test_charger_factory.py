@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -60,3 +62,11 @@ def test_a_device_asks_of_the_line_what_its_profile_says(clock, image) -> None:
     one = image("heidelberg-energy-control")
     build_charger(one.profile, one.bus, unit_id=3, clock=clock)
     assert one.bus.tuned == {"min_gap_s": 0.1, "gap_is_bus_wide": False, "response_timeout_s": 0.5}
+
+
+def test_what_only_some_sites_have_is_not_in_the_memory_of_the_others() -> None:
+    script = "import sys, edged.app; print({m for m in sys.modules if m.startswith('edged.chargers')})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert "'edged.chargers.bus'" in done.stdout
+    for module in ("rapi.link", "rapi.charger", "gpio_output", "probe", "scan"):
+        assert f"'edged.chargers.{module}'" not in done.stdout
