@@ -50,7 +50,7 @@ from edged.system.boot import host_boot
 from edged.system.clock import SystemClock
 from edged.system.host import SystemHost
 from edged.system.notify import Notifier
-from edged.unit import Begun, Unit
+from edged.unit import Begun, Unit, boot_id
 from edged.views import Watcher
 from edged.words import back_off_policy, connection_settings
 from edged.workshop import Workshop
@@ -70,12 +70,6 @@ STOP_S = 4.5
 SHOW_AFTER_S = 0.05
 BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 2.0
-
-
-def boot_id(run_id: str, utc: datetime) -> str:
-    """A name for a run that sorts behind those of the runs before it, and behind the bare run ids of former releases.
-    `utc`: as the run knows it, which is never earlier than what the store has seen."""
-    return f"t{int(utc.timestamp()):010d}-{run_id}"
 
 
 class Gateway:
@@ -108,6 +102,7 @@ class Gateway:
         self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self.status)
         self._keeper = open_spool(settings, self._opened.store, self._executor, self._clock, run_id=self._run_id)
         audit = None if self._keeper is None else self._keeper.tell
+        self._view.sources = self._yard.sources
         self._view.events = EventHistory(None if self._keeper is None else self._keeper.kept, self._clock)
         self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status, audit=audit)
 
@@ -363,11 +358,17 @@ class Gateway:
     # --- what others see
 
     def _show_soon(self, station: Station, now: Now) -> None:
-        """Steps come in bursts, watchers want the newest: one look for all steps of the next moment."""
+        """Steps come in bursts, watchers want the newest: one look for all steps of the next moment. The end of a
+        transaction is shown at once: with a quick CSMS the core has forgotten it in that moment."""
         unit = self._units.get(station.identity.id)
-        if unit is not None and unit.showing is None and self._mirror is not None:
-            loop = asyncio.get_running_loop()
-            unit.showing = loop.call_later(SHOW_AFTER_S, self._show, unit)
+        if unit is None or self._mirror is None:
+            return
+        ended = frozenset(transaction.id for transaction in station.transactions.values() if not transaction.active)
+        fresh, unit.ended_shown = not ended <= unit.ended_shown, ended
+        if fresh:
+            self._show(unit)
+        elif unit.showing is None:
+            unit.showing = asyncio.get_running_loop().call_later(SHOW_AFTER_S, self._show, unit)
 
     def _show(self, unit: Unit) -> None:
         if unit.showing is not None:

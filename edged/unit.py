@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from edged.chargers.driver import ChargerDriver
@@ -18,6 +19,12 @@ from edged.jobs import StationJobs
 from edged.mqtt.topics import CsmsView
 from edged.settings import StationSettings
 from edged.views import status_document
+
+
+def boot_id(run_id: str, utc: datetime) -> str:
+    """A name for a run that sorts behind those of the runs before it, and behind the bare run ids of former releases.
+    `utc`: as the run knows it, which is never earlier than what the store has seen."""
+    return f"t{int(utc.timestamp()):010d}-{run_id}"
 
 
 class Begun:
@@ -46,6 +53,7 @@ class Unit:
     begun: Begun
     ticked: bool = False
     showing: asyncio.TimerHandle | None = None
+    ended_shown: frozenset[str] = frozenset()
 
     async def connect(self) -> None:
         """Not before the start has been thought through: it may lead to another CSMS than the last run."""
