@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from edged.domain.station import Station
-from edged.mqtt.discovery import ONLINE, Component, Device, Discovery, of_gateway, of_station
+from edged.mqtt.discovery import ONLINE, Device, of_gateway, of_station
 from edged.mqtt.documents import Document
+from edged.mqtt.entity import Component, Discovery
 from edged.mqtt.outbox import Outbox
 
 PARTING_S: Final = 5.0

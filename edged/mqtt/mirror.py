@@ -22,8 +22,8 @@ from edged.mqtt.client import BrokerClient, LinkState, log_bug
 from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
 from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
-from edged.mqtt.discovery import Discovery
 from edged.mqtt.documents import Document
+from edged.mqtt.entity import Discovery
 from edged.mqtt.event_log import EventLog, EventReader
 from edged.mqtt.gateway_documents import GatewayView, HealthView, gateway_info, health
 from edged.mqtt.ledger import KeptReply, RateLimit, ReplyStore

@@ -10,7 +10,8 @@ import pytest
 from edged.domain.hardware import Capability, Measurand
 from edged.domain.station import Station
 from edged.mqtt.announcer import PARTING_S, Announcer
-from edged.mqtt.discovery import Discovery, of_gateway, of_station
+from edged.mqtt.discovery import of_gateway, of_station
+from edged.mqtt.entity import Discovery
 from edged.mqtt.events import KINDS, category_of
 from edged.mqtt.names import Names
 from edged.mqtt.options import CommandOptions

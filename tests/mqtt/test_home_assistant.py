@@ -21,7 +21,7 @@ from edged.mqtt.gateway_documents import HealthView
 from edged.mqtt.options import CommandOptions
 
 ROOT = Path(__file__).parents[2]
-PLACE = Path(os.environ.get("EDGED_HOME_ASSISTANT", ROOT / ".venv-ha"))
+PLACE = Path(os.environ.get("HOME_ASSISTANT", ROOT / ".venv-ha"))
 EVERYTHING = CommandOptions(actors={"homeassistant": frozenset({"*"})}, rate_per_s=100.0, burst=100)
 CHARGING = Meter(
     energy_wh=123_456.0,
