@@ -20,7 +20,7 @@ from edged.domain.journal import Journal, SecurityEntry
 from edged.domain.provisioning import MAX_CORRECTIONS
 from edged.domain.step import step
 from edged.engine import Engine
-from edged.gateway import DATABASE, Gateway, boot_id
+from edged.gateway import DATABASE, Gateway
 from edged.local.control import ControlServer, ControlSocketError
 from edged.settings import SettingsErrors
 from edged.site import load_site
@@ -28,6 +28,7 @@ from edged.store import loading, records
 from edged.store.opening import open_store
 from edged.store.port import Table, Writes
 from edged.system.notify import Notifier
+from edged.unit import boot_id
 from tests.fakes.site import START, station
 
 NOBODY = "127.0.0.1:9"
