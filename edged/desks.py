@@ -82,6 +82,7 @@ class StationsView:
         self._engines: dict[str, EngineView] = {}
         self._csms: dict[str, CsmsView] = {}
         self.events: EventHistory | None = None
+        self.sources: Mapping[str, str] = {}
         self.told: Callable[[str], Document | None] = lambda _topic: None
 
     def add(self, identity: str, engine: EngineView, csms: CsmsView) -> None:
@@ -96,7 +97,13 @@ class StationsView:
         return {identity: engine.station for identity, engine in self._engines.items()}
 
     def shown(self, identity: str) -> Shown:
-        return Shown(names=self._names, id_tokens=self._id_tokens, csms=self._csms[identity], told=self.told)
+        return Shown(
+            names=self._names,
+            id_tokens=self._id_tokens,
+            csms=self._csms[identity],
+            sources=self.sources,
+            told=self.told,
+        )
 
     def submit(self, identity: str, event: Event) -> bool:
         return self._engines[identity].post(event)

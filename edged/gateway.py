@@ -358,14 +358,12 @@ class Gateway:
     # --- what others see
 
     def _show_soon(self, station: Station, now: Now) -> None:
-        """Steps come in bursts, watchers want the newest: one look for all steps of the next moment. The end of a
-        transaction is shown at once: with a quick CSMS the core has forgotten it in that moment."""
+        """Steps come in bursts, watchers want the newest: one look for all steps of the next moment. But the end of a
+        transaction is shown at once: with a quick CSMS the core has forgotten it by then."""
         unit = self._units.get(station.identity.id)
         if unit is None or self._mirror is None:
             return
-        ended = frozenset(transaction.id for transaction in station.transactions.values() if not transaction.active)
-        fresh, unit.ended_shown = not ended <= unit.ended_shown, ended
-        if fresh:
+        if unit.sees_end(station):
             self._show(unit)
         elif unit.showing is None:
             unit.showing = asyncio.get_running_loop().call_later(SHOW_AFTER_S, self._show, unit)

@@ -53,7 +53,13 @@ class Unit:
     begun: Begun
     ticked: bool = False
     showing: asyncio.TimerHandle | None = None
-    ended_shown: frozenset[str] = frozenset()
+    ended_seen: frozenset[str] = frozenset()
+
+    def sees_end(self, station: Station) -> bool:
+        """Whether a transaction has ended since the last call."""
+        ended = frozenset(transaction.id for transaction in station.transactions.values() if not transaction.active)
+        fresh, self.ended_seen = not ended <= self.ended_seen, ended
+        return fresh
 
     async def connect(self) -> None:
         """Not before the start has been thought through: it may lead to another CSMS than the last run."""

@@ -17,7 +17,7 @@ from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.limits import current_ma
 from edged.domain.pending import PendingReset
 from edged.domain.station import Station, Transaction
-from edged.domain.status import connector_status, station_status
+from edged.domain.status import connector_status, station_status, unbelievable
 from edged.domain.types import Now
 
 
@@ -56,17 +56,19 @@ def visible(station: Station) -> tuple[object, ...]:
 @dataclass(slots=True)
 class Watcher:
     """A mirror that hands the station on when anything that can be seen of it has changed. The clock alone does that
-    only for messages that begin."""
+    only for messages that begin, and for chargers that say nothing any more that can be believed."""
 
     tell: Callable[[Station, Now], None]
     _last: tuple[object, ...] = field(default=(), init=False)
-    _to_come: int = field(default=0, init=False)
+    _by_clock: tuple[int, int] = field(default=(0, 0), init=False)
 
     def show(self, station: Station, now: Now) -> None:
-        seen, to_come = visible(station), to_begin(station, station.clock)
+        seen = visible(station)
+        doubted = sum(unbelievable(station, connector) for connector in station.connectors.values())
+        by_clock = (to_begin(station, station.clock), doubted)
         same = len(seen) == len(self._last) and all(new is old for new, old in zip(seen, self._last, strict=True))
-        if not same or to_come != self._to_come:
-            self._last, self._to_come = seen, to_come
+        if not same or by_clock != self._by_clock:
+            self._last, self._by_clock = seen, by_clock
             self.tell(station, now)
 
 

@@ -6,7 +6,7 @@ The nine are also the MQTT contract's, whatever version the CSMS speaks. How far
 from __future__ import annotations
 
 from edged.domain.places import shown_reserved
-from edged.domain.station import Station
+from edged.domain.station import Connector, Station
 from edged.domain.types import Phase
 
 AVAILABLE = "Available"
@@ -78,3 +78,13 @@ def station_state(station: Station) -> str:
     evses = dict.fromkeys(c.layout.evse_id for c in station.connectors.values())
     states = {evse_state(station, evse) for evse in evses}
     return next((state for state in AVAILABILITY_STATES if state in states), UNAVAILABLE)
+
+
+UNBELIEVABLE_AFTER_S = 660.0
+"""Twice the longest interval of polls, and a little."""
+
+
+def unbelievable(station: Station, connector: Connector) -> bool:
+    """A charger that answers, and has said nothing for long that could be believed."""
+    seen_s = connector.observed_at_s
+    return connector.online and (seen_s is None or station.clock.monotonic_s - seen_s > UNBELIEVABLE_AFTER_S)

@@ -24,6 +24,7 @@ class Document:
 
     `at`: the time of the observation, not of the publishing. `qos` and `retain` as the contract gives them.
     `tracked`: the member whose changes set `since` (and `previous`, where the body has one); see `carry`.
+    `lasting`: the member by which something has ended; that is shown until there is something new; see `carry`.
     `measured`: it holds measured values, so it passes the throttle. `repeated`: a new reading is worth a message from
     time to time although it says the same. `as_of_seq`: the last event that is contained in it; as with the time, a new
     number alone is no news.
@@ -34,6 +35,7 @@ class Document:
     qos: int = 1
     retain: bool = True
     tracked: str | None = None
+    lasting: str | None = None
     measured: bool = False
     repeated: bool = False
     correlation: bytes | None = field(default=None, repr=False)
@@ -45,12 +47,17 @@ class Document:
 
 
 def carry(old: Document | None, new: Document) -> Document:
-    """`new` with `since` and `previous` continued from what was shown before it.
+    """`new` with `since` and `previous` continued from what was shown before it; or, where it says nothing and what was
+    shown has ended, that.
 
     The station keeps facts, not the history of what was derived from them; what a reader was shown last is the
     only history that matters to a reader.
     """
-    if new.tracked is None or isinstance(new.body, str):
+    if isinstance(new.body, str):
+        return new
+    if new.lasting is not None and _has_ended(old, new.lasting) and not any(new.body.values()):
+        return new if old is None else replace(new, body=old.body)
+    if new.tracked is None:
         return new
     body = dict(new.body)
     if old is not None and isinstance(old.body, Mapping):
@@ -62,6 +69,10 @@ def carry(old: Document | None, new: Document) -> Document:
     if body.get("since") is None and new.at is not None:
         body["since"] = timestamp(new.at)
     return replace(new, body=body)
+
+
+def _has_ended(document: Document | None, member: str) -> bool:
+    return document is not None and not isinstance(document.body, str) and document.body.get(member) is not None
 
 
 def encode(document: Document) -> bytes:

@@ -31,7 +31,8 @@ _HISTORY: Final = ("since", "previous")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """What one run leaves to the next. `histories`: of each topic that says since when, its word, `since` and
-    `previous`; only a run that ended in good order leaves any, for they are out of date otherwise."""
+    `previous`, and what has ended and is shown still. Only a run that ended in good order leaves any, for they are out
+    of date otherwise."""
 
     topics: frozenset[str] = frozenset()
     histories: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -101,9 +102,8 @@ class Manifest:
             histories = {}
             for topic in self._outbox.wanted:
                 document = self._outbox.shown(topic)
-                if document is not None and document.tracked is not None and not isinstance(document.body, str):
-                    names = (document.tracked, *_HISTORY)
-                    histories[topic] = {name: document.body[name] for name in names if name in document.body}
+                if document is not None and (history := _history(document)):
+                    histories[topic] = history
             self._keeper.keep(Kept(topics=self._named(), histories=histories))
 
     # --- the connection
@@ -191,6 +191,17 @@ class Manifest:
         if self._keeper is not None and (also or topics != self._kept):
             self._kept = topics
             self._keeper.keep(Kept(topics=topics))
+
+
+def _history(document: Document) -> dict[str, Any]:
+    """What the next run goes on from."""
+    body = document.body
+    if isinstance(body, str) or (document.tracked is None and document.lasting is None):
+        return {}
+    if document.lasting is not None:
+        return dict(body) if body.get(document.lasting) is not None else {}
+    names = (document.tracked or "", *_HISTORY)
+    return {name: body[name] for name in names if name in body}
 
 
 def _belongs(topic: str, tree: str) -> bool:

@@ -29,6 +29,15 @@ class IdTokenPolicy(StrEnum):
     NONE = "none"
 
 
+class Quality(StrEnum):
+    """What a measured document is worth."""
+
+    GOOD = "good"
+    STALE = "stale"
+    INVALID = "invalid"
+    SUBSTITUTED = "substituted"
+
+
 class PointForm(StrEnum):
     """How a point is written: not at all, the bare value, or {value, timestamp, quality}."""
 

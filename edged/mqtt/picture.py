@@ -71,6 +71,8 @@ class Picture:
     ) -> None:
         """All documents of one owner: what differs is sent, and what is missing now is deleted. `as_of_seq`: the last
         event that they contain."""
+        ended = {t: carry(self.told(t), d) for t, d in documents.items() if d.lasting is not None}
+        documents = {**documents, **ended}
         changed = self._show_facts(documents, as_of_seq)
         moved = {_place(topic) for topic in changed}
         measured = [topic for topic, document in documents.items() if document.measured]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from edged.domain.hardware import FaultCode, LockState, Quality
+from edged.domain.hardware import FaultCode, LockState
 from edged.mqtt.documents import Document, dump, timestamp
 from edged.mqtt.options import PointForm
 
-QUALITY: Final = {Quality.GOOD.value: 1, Quality.STALE.value: 2, "invalid": 3, "substituted": 4}
+QUALITY: Final = {"good": 1, "stale": 2, "invalid": 3, "substituted": 4}
 """As integers: 1 is to be believed, anything else is not quite."""
 STATUSES: Final = (
     "Available",

@@ -9,21 +9,21 @@ present.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from edged.domain import display, limit_sources
 from edged.domain.displays import Bill
 from edged.domain.events import Registration
-from edged.domain.hardware import Fault, LockState, Phases, Quality
+from edged.domain.hardware import Fault, LockState, Phases
 from edged.domain.limits import current_ma
 from edged.domain.places import pinned_on
 from edged.domain.station import Connector, Reservation, Station, Transaction
-from edged.domain.status import connector_status
+from edged.domain.status import connector_status, unbelievable
 from edged.mqtt.documents import Document, date, number, timestamp
 from edged.mqtt.names import Names, slug_of
-from edged.mqtt.options import IdTokenPolicy
+from edged.mqtt.options import IdTokenPolicy, Quality
 from edged.mqtt.privacy import shown_token
 from edged.mqtt.watched_keys import watched_keys
 
@@ -44,11 +44,13 @@ class CsmsView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Where and how a station is shown. `told`: what a topic was told last, None where nothing was."""
+    """Where and how a station is shown. `told`: what a topic was told last, None where nothing was. `sources`:
+    how each charger is read, by name."""
 
     names: Names
     id_tokens: IdTokenPolicy = IdTokenPolicy.MASKED
     csms: CsmsView = CsmsView()
+    sources: Mapping[str, str] = field(default_factory=dict)
     told: Callable[[str], Document | None] = field(default=lambda _topic: None, compare=False, repr=False)
 
     def token(self, reservation_or_transaction: Reservation | Transaction | None) -> str | None:
@@ -82,7 +84,7 @@ def _of_connector(station: Station, connector: Connector, shown: Shown) -> dict[
         "reservation": _reservation(station, connector, shown),
         "transaction": _transaction(station, connector, shown),
         "limit": _limit(station, connector),
-        "meter": meter(station, connector),
+        "meter": meter(station, connector, source=shown.sources.get(connector.layout.charger, "modbus")),
     }
     if station.rules.has_display:
         documents["display"] = _display(station, connector)
@@ -237,13 +239,14 @@ def reservation_words(reservation: Reservation, station: Station, shown: Shown) 
 
 
 def _transaction(station: Station, connector: Connector, shown: Shown) -> Document:
-    """The running transaction, or the last one of this connector while its messages still wait for the CSMS."""
+    """The running transaction, or the last one of this connector; the core forgets that with its last message to the
+    CSMS, and `carry` goes on showing it."""
     transaction = station.running(connector.number) or _last_of(station, connector.number)
     body: dict[str, Any] = {"active": transaction is not None and transaction.active}
     if transaction is None:
         members = ("transaction_id", "ocpp_transaction_id", "id_token", "started_at", "energy_wh", "reservation_id")
         body |= dict.fromkeys((*members, "stop_reason", "ended_at"))
-        return Document(body=body, at=station.clock.utc)
+        return Document(body=body, at=station.clock.utc, measured=True, lasting="ended_at")
     ending = transaction.ending
     register_wh = ending.meter_wh if ending is not None else connector.energy_wh
     used_wh = None if register_wh is None else max(0.0, register_wh - transaction.meter_start_wh)
@@ -257,7 +260,7 @@ def _transaction(station: Station, connector: Connector, shown: Shown) -> Docume
         "stop_reason": ending.reason.value if ending is not None else None,
         "ended_at": timestamp(station.true_time(ending.at)) if ending is not None else None,
     }
-    return Document(body=body, at=station.clock.utc, measured=True)
+    return Document(body=body, at=station.clock.utc, measured=True, lasting="ended_at")
 
 
 def _last_of(station: Station, number_: int) -> Transaction | None:
@@ -307,10 +310,22 @@ def _display(station: Station, connector: Connector) -> Document:
     )
 
 
-def meter(station: Station, connector: Connector) -> Document:
-    """The last reading. While the charger does not answer the register is kept; what flows at the moment is unknown."""
-    reading, online = connector.meter, connector.online
-    quality = Quality.GOOD if online else Quality.STALE
+def meter_quality(station: Station, connector: Connector) -> Quality:
+    """Of the whole reading: `stale` where the charger does not answer; `invalid` where nothing that it answers can be
+    believed; `substituted` where the register does not follow from what was read before, and the last one that was
+    believed stands for it."""
+    if not connector.online:
+        return Quality.STALE
+    if unbelievable(station, connector):
+        return Quality.INVALID
+    return Quality.GOOD if connector.energy_doubt is None else Quality.SUBSTITUTED
+
+
+def meter(station: Station, connector: Connector, *, source: str = "modbus") -> Document:
+    """The last reading. Of what is stale or invalid the register is kept; what flows at the moment is unknown.
+    `source`: how the charger is read."""
+    reading, quality = connector.meter, meter_quality(station, connector)
+    online = quality in (Quality.GOOD, Quality.SUBSTITUTED)
     return Document(
         body={
             "quality": quality.value,
@@ -321,7 +336,7 @@ def meter(station: Station, connector: Connector) -> Document:
             "frequency_hz": number(reading.frequency_hz) if online else None,
             "temperature_c": number(reading.temperature_c) if online else None,
             "soc_pct": number(reading.soc_pct) if online else None,
-            "source": "charger",
+            "source": source,
         },
         at=connector.observed_at or station.clock.utc,
         qos=0,

@@ -225,6 +225,21 @@ def test_without_a_disk_nothing_is_asked_and_nothing_goes() -> None:
     assert asked == []
 
 
+def test_a_run_that_ends_in_good_order_leaves_since_when_and_the_last_transaction() -> None:
+    disk = Disk()
+    bench = Bench(disk, shown=())
+    status = {"status": "Available", "since": "s", "previous": "p", "plugged": False}
+    ended = {"active": False, "transaction_id": "t1", "ended_at": "e"}
+    bench.outbox.show("a", Document(body=status, tracked="status"))
+    bench.outbox.show("b", Document(body=ended, lasting="ended_at"))
+    bench.outbox.show("c", Document(body={**ended, "ended_at": None}, lasting="ended_at"))
+    bench.outbox.show("d", Document(body={"state": "locked"}))
+    bench.manifest.end()
+    assert disk.kept.histories == {"a": {"status": "Available", "since": "s", "previous": "p"}, "b": ended}
+    found = Bench(disk, shown=())
+    assert found.manifest.recall() == {}, "who begins has taken them away"
+
+
 # --- against a broker
 
 

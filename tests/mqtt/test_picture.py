@@ -169,3 +169,37 @@ def test_a_document_carries_the_number_of_the_last_event_that_it_contains() -> N
     sent = bench.sent()
     assert json.loads(sent[f"{PLACE}/status"])["as_of_seq"] == 41
     assert sent[f"{PLACE}/link"] == b"online"
+
+
+def transaction(**members: Any) -> Document:
+    body = {
+        "active": False,
+        "transaction_id": None,
+        "energy_wh": None,
+        "stop_reason": None,
+        "ended_at": None,
+        **members,
+    }
+    return Document(body=body, at=NOON, measured=True, lasting="ended_at")
+
+
+ENDED = {"transaction_id": "t1", "energy_wh": 5000, "stop_reason": "Local", "ended_at": "2026-08-22T10:00:00.000Z"}
+
+
+def test_the_last_transaction_is_shown_until_the_next_although_the_core_has_forgotten_it() -> None:
+    bench = Bench(PointForm.SCALAR)
+    bench.show(link=LINK, transaction=transaction(active=True, transaction_id="t1"))
+    sent = bench.show(1.0, link=LINK, transaction=transaction(**ENDED))
+    assert sent[f"{POINT}/transaction_stop_reason"] == b"Local"
+    assert bench.show(2.0, link=LINK, transaction=transaction()) == {}
+    sent = bench.show(3.0, link=LINK, transaction=transaction(active=True, transaction_id="t2"))
+    assert json.loads(sent[f"{PLACE}/transaction"])["ended_at"] is None
+    sent = bench.show(4.0, link=LINK, transaction=transaction())
+    assert json.loads(sent[f"{PLACE}/transaction"])["transaction_id"] is None, "nobody has seen it end"
+
+
+def test_the_last_transaction_is_shown_after_a_restart_too() -> None:
+    bench = Bench()
+    bench.picture.remember({f"{PLACE}/transaction": Document(body={"active": False, **ENDED})})
+    sent = bench.show(link=LINK, transaction=transaction())
+    assert json.loads(sent[f"{PLACE}/transaction"])["energy_wh"] == 5000

@@ -15,7 +15,8 @@ from edged.domain.displays import Bill, DisplayMessage, MessagePriority
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, LockState, Meter, Phases
-from edged.domain.station import Ending
+from edged.domain.station import Ending, Station
+from edged.domain.status import UNBELIEVABLE_AFTER_S
 from edged.domain.types import IdToken, PersonalMessage, RequestRef, Stamp
 from edged.mqtt.documents import Document, carry, encode, number, timestamp
 from edged.mqtt.names import Names
@@ -113,7 +114,7 @@ def test_a_reading_is_shown_with_its_own_time(site: Any) -> None:
         "frequency_hz": 50,
         "temperature_c": 35,
         "soc_pct": None,
-        "source": "charger",
+        "source": "modbus",
     }
 
 
@@ -277,3 +278,30 @@ def test_since_and_previous_follow_the_tracked_member() -> None:
 @given(st.floats(allow_nan=True, allow_infinity=True) | st.none())
 def test_every_float_becomes_a_json_number_or_unknown(value: float | None) -> None:
     encode(Document(body={"x": number(value)}))
+
+
+def meter_of(station: Station) -> dict[str, Any]:
+    found = topics(station, Shown(names=NAMES))
+    return dict(found["edged/v1/gw1/station/cs1/connector/1/meter"].body)  # type: ignore[arg-type]
+
+
+def test_a_charger_that_says_nothing_believable_for_long_has_an_invalid_meter(site: Any) -> None:
+    site.observe(1)
+    later = replace(site.station.clock, monotonic_s=site.station.clock.monotonic_s + UNBELIEVABLE_AFTER_S + 1)
+    told = meter_of(replace(site.station, clock=later))
+    assert (told["quality"], told["power_w"], told["energy_wh"]) == ("invalid", None, 123_456)
+
+
+def test_a_register_that_does_not_follow_is_substituted_by_the_last_that_did(site: Any) -> None:
+    site.observe(1)
+    jumped = replace(site.station.connectors[1].meter, energy_wh=9_999_999.0)
+    site.observe(1, meter=jumped)
+    told = meter_of(site.station)
+    assert (told["quality"], told["energy_wh"], told["power_w"]) == ("substituted", 123_456, 0)
+
+
+def test_the_source_is_how_the_charger_is_read(site: Any) -> None:
+    shown = Shown(names=NAMES, sources={"bay2": "rapi"})
+    found = topics(site.station, shown)
+    told = [found[f"edged/v1/gw1/station/cs1/connector/{n}/meter"].body["source"] for n in (1, 2)]  # type: ignore[index]
+    assert told == ["modbus", "rapi"]
