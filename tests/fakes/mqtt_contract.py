@@ -86,6 +86,10 @@ class Contract:
                 return channel.flags
         return Flags(0, retain=False)
 
+    def flags_of_known(self, topic: str) -> Flags:
+        """Raises `Broken` where the contract knows no such topic."""
+        return self._channel(topic).flags
+
     # --- judging
 
     def check(self, topic: str, payload: bytes) -> Any:
