@@ -96,7 +96,7 @@ class Consumed(Site):
             other = Happening(kind="connector.link", at=START, synchronized=True, station="OTHER")
             self.log.defer(self.log.number([other] * plan.others))
         if writes:
-            self.on_the_way = writes.deferred
+            self.on_the_way = writes.deferred if plan.fails else (*writes.deferred, *writes.events)
             if plan.shown_before:
                 self.show_all()
             self.on_the_way = ()
