@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from edged.mqtt.options import BrokerOptions, Protocol, TlsOptions
 from edged.mqtt.outbox import Outbox
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
+NOON = datetime(2026, 8, 22, 10, tzinfo=UTC)
 STATUS = "edged/v1/gw1/status"
 
 
@@ -162,10 +164,14 @@ async def polite(link: Link) -> None:
     await link.serve()
 
 
+def topic(n: int) -> str:
+    return f"edged/v1/gw1/station/cs1/connector/{n}/lock"
+
+
 def filled(topics: int) -> Outbox:
     outbox = Outbox()
     for n in range(topics):
-        outbox.show(f"t/{n}", Document(body={"n": n}))
+        outbox.show(topic(n), Document(body={"state": "locked"}, at=NOON))
     return outbox
 
 
@@ -301,10 +307,12 @@ async def test_a_message_that_is_too_large_for_the_broker_is_left_out_and_the_re
 
     stub.scripts = [small]
     outbox = filled(3)
-    outbox.show("t/big", Document(body={"x": "x" * 300}))
+    fault = {"active": True, "error_code": "OtherError", "vendor_error_code": None, "info": "x" * 300, "since": None}
+    big = "edged/v1/gw1/station/cs1/connector/1/error"
+    outbox.show(big, Document(body=fault, at=NOON))
     client = make_client(stub.port, outbox)
     await until(lambda: stub.links and ("edged/v1/gw1/status", b"online", 3) in stub.links[0].published)
-    assert "t/big" not in {topic for topic, _, _ in stub.links[0].published}
+    assert big not in {topic for topic, _, _ in stub.links[0].published}
     assert outbox.counters.refused == 1
     assert client.link.connected
 
@@ -627,7 +635,7 @@ async def test_a_denied_publication_is_counted_and_does_not_stop_the_rest(
     broker: Any, tmp_path: Path, make_client: Any, until: Any, caplog: Any
 ) -> None:
     rules = tmp_path / "acl"
-    rules.write_text(f"topic write t/1\ntopic write {STATUS}\n")
+    rules.write_text(f"topic write {topic(1)}\ntopic write {STATUS}\n")
     broker.stop()
     broker.start("allow_anonymous true", f"acl_file {rules}")
     outbox = filled(3)
