@@ -90,9 +90,10 @@ class Listener(Protocol):
 
 
 class Connection:
-    """`open` once; then `publish` and `subscribe`; `disconnect` ends it with a goodbye, `close` without."""
+    """`open` once; then `publish` and `subscribe`; `disconnect` ends it with a goodbye, `close` without. `will` None:
+    nobody misses us."""
 
-    def __init__(self, options: BrokerOptions, listener: Listener, *, v5: bool, will: Will) -> None:
+    def __init__(self, options: BrokerOptions, listener: Listener, *, v5: bool, will: Will | None) -> None:
         self.v5 = v5
         self.limits = Limits()
         self.certificate_expires: datetime | None = None
@@ -107,7 +108,7 @@ class Connection:
         self._open = False
         self._vital: set[int] = set()
 
-    def _make_client(self, will: Will) -> Client:
+    def _make_client(self, will: Will | None) -> Client:
         version = MQTTProtocolVersion.MQTTv5 if self.v5 else MQTTProtocolVersion.MQTTv311
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -120,7 +121,8 @@ class Connection:
         client.connect_timeout = self._options.connect_timeout_s
         if self._options.username is not None:
             client.username_pw_set(self._options.username, self._options.password)
-        client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe

@@ -288,7 +288,8 @@ def watch_connections(witness: Witness = WITNESS) -> None:
 
     @functools.wraps(make_client)
     def with_will(self: Any, will: Any) -> Any:
-        witness.saw_will(will.topic, will.payload)
+        if will is not None:
+            witness.saw_will(will.topic, will.payload)
         return make_client(self, will)
 
     connection.Connection.publish = judged  # type: ignore[method-assign]

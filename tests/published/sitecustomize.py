@@ -47,7 +47,8 @@ def _look(connection):
         return publish(self, topic, payload, qos=qos, retain=retain, **more)
 
     def with_will(self, will):
-        note(will.topic, will.payload, will.qos, will.retain, will=True)
+        if will is not None:
+            note(will.topic, will.payload, will.qos, will.retain, will=True)
         return make_client(self, will)
 
     connection.publish, connection._make_client = noted, with_will
