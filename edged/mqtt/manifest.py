@@ -165,10 +165,13 @@ class Manifest:
 
     def _finish(self) -> None:
         assert self._going is not None
-        self.deleted = len(self._going)
-        if self._going:
-            log.info("%d retained MQTT topics of a former configuration were deleted", len(self._going))
-        self._going, self._former, self._is_done = None, frozenset(), True
+        left = self._going & self._outbox.not_deleted
+        self.deleted = len(self._going) - len(left)
+        if self.deleted:
+            log.info("%d retained MQTT topics of a former configuration were deleted", self.deleted)
+        if left:
+            log.warning("the MQTT broker does not let %d old topics be deleted, %s one of them", len(left), min(left))
+        self._going, self._former, self._is_done = None, left, True
         self._kept_version = -1
 
     # --- the disk

@@ -20,6 +20,7 @@ from edged.mqtt.announcer import Announcer
 from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.client import BrokerClient, LinkState, log_bug
 from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
+from edged.mqtt.condition import condition
 from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
 from edged.mqtt.documents import Document
@@ -272,32 +273,12 @@ class MqttMirror:
             return
         self._health_told = news
         events = None if self._events is None else self._events.state
-        document = health(self._health, self._condition(), at=self._clock.now().utc, events=events)
+        at = self._clock.now().utc
+        left_out = 0 if self._frames is None else self._frames.left_out
+        mqtt = condition(link, self._outbox, self._desk, raw_left_out=left_out, at=at)
+        document = health(self._health, mqtt, at=at, events=events)
         self._outbox.show(self._names.health, document, refresh=again)
         self._client.wake()
-
-    def _condition(self) -> dict[str, Any]:
-        link, counters = self._client.link, self._outbox.counters
-        expires = link.certificate_expires
-        return {
-            "protocol": link.version,
-            "session": link.session,
-            "last_error": link.error,
-            "client_id_contested": link.contested,
-            "subscription_refused": link.subscription_refused,
-            "certificate_days": None if expires is None else (expires - self._clock.now().utc).days,
-            "acked": counters.acked,
-            "coalesced": counters.coalesced,
-            "dropped": counters.dropped,
-            "refused": counters.refused,
-            "resent": counters.resent,
-            "raw_dropped": counters.raw_dropped + (0 if self._frames is None else self._frames.left_out),
-            "waiting": self._outbox.depth,
-            "window_used": self._outbox.under_way,
-            "commands_executed": self._desk.executed,
-            "commands_refused": self._desk.refused,
-            "commands_in_progress": self._desk.waiting,
-        }
 
     # --- what the client tells
 

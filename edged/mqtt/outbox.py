@@ -89,6 +89,8 @@ class Outbox:
         self.counters = Counters()
         self.topics_version = 0
         """Another number after each change of which topics there are."""
+        self.not_deleted: set[str] = set()
+        """Topics whose deletion the broker has refused."""
         self._window = 0
         self._tickets = 0
         self._life: deque[_Waiting] = deque()
@@ -313,6 +315,8 @@ class Outbox:
             self._acked[parcel.topic] = parcel.document
             self._dump.discard(parcel.topic)
             if parcel.document is _GONE and self._shown.get(parcel.topic) is _GONE:
+                if not accepted:
+                    self.not_deleted.add(parcel.topic)
                 del self._shown[parcel.topic], self._acked[parcel.topic]
                 self._waiting.pop(parcel.topic, None)
                 self.topics_version += 1

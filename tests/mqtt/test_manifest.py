@@ -180,6 +180,19 @@ def test_a_crash_in_the_middle_goes_on_at_the_next_start() -> None:
     assert set(again.sent) == {f"{PREFIX}/a", f"{PREFIX}/b"}
 
 
+def test_what_the_broker_does_not_let_us_delete_is_tried_again_at_the_next_start() -> None:
+    disk = Disk(Kept(topics=frozenset({f"{PREFIX}/a"})))
+    bench = Bench(disk)
+    bench.connect()
+    bench.turn(LISTEN_S, taken=False)
+    bench.outbox.settled(max(bench.outbox._on_the_way), accepted=False)
+    for second in (LISTEN_S + 10, LISTEN_S + 100):
+        bench.turn(second)
+    assert bench.manifest.deleted == 0
+    assert f"{PREFIX}/a" in disk.kept.topics
+    assert bench.sent == [f"{PREFIX}/a"], "and not before"
+
+
 def test_a_lost_connection_does_not_forget_what_was_to_go() -> None:
     bench = Bench(Disk(Kept(topics=frozenset({f"{PREFIX}/a"}))))
     bench.connect()
