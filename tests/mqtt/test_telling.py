@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edged.mqtt.event_log import REPEATED_AT_MOST, EventLog, LoggedEvent, Tell
+from edged.mqtt.event_log import REPEATED_AT_MOST, TAIL, EventLog, LoggedEvent, Tell
 from edged.mqtt.events import Happening
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
@@ -319,3 +319,48 @@ def test_not_more_is_told_than_may_be_told_again_until_the_disk_knows_of_it() ->
     daemon.telling.go_on()
     daemon.read_all()
     assert daemon.send()[0]["seq"] == REPEATED_AT_MOST + 1
+
+
+def test_events_that_the_broker_refuses_for_good_do_not_stop_the_others() -> None:
+    daemon = kept_daemon(100)
+    daemon.connect()
+    for _ in range(20):
+        daemon.read_all()
+        daemon.send()
+        for ticket, parcel in list(daemon.under_way.items()):
+            del daemon.under_way[ticket]
+            daemon.outbox.settled(ticket, accepted=parcel.seq % 2 == 0)
+            daemon.telling.go_on()
+        daemon.keep((), delivered=True)
+    assert daemon.log.delivered_seq == 100
+    assert daemon.outbox.counters.refused == 50
+
+
+def test_a_broker_that_acknowledges_nothing_holds_no_more_than_a_window_and_a_page() -> None:
+    daemon = kept_daemon(5_000)
+    daemon.connect()
+    for _ in range(200):
+        daemon.read_all()
+        daemon.send()
+        daemon.telling.go_on()
+        daemon.keep(daemon.happen(10))
+    assert len(daemon.under_way) == WINDOW - RESERVED
+    assert daemon.outbox.depth + len(daemon.under_way) <= REPEATED_AT_MOST
+    assert len(daemon.log._tail) <= TAIL
+    assert daemon.log.delivered_seq == 0
+
+
+def test_who_comes_back_after_a_long_time_is_told_from_the_disk_and_then_what_is_new() -> None:
+    daemon = kept_daemon(2 * TAIL)
+    daemon.connect()
+    seen: list[int] = []
+    while daemon.log.delivered_seq < 2 * TAIL + 5:
+        daemon.read_all()
+        seen += [body["seq"] for body in daemon.send()]
+        for ticket in list(daemon.under_way):
+            daemon.acknowledge(ticket)
+        if len(seen) >= TAIL and daemon.log.last_seq == 2 * TAIL:
+            daemon.keep(daemon.happen(5))
+        daemon.keep((), delivered=True)
+        daemon.telling.go_on()
+    assert seen == list(range(1, 2 * TAIL + 6))
