@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edged.mqtt.documents import Document
-from edged.mqtt.outbox import MAX_REPLIES, RESERVED, WINDOW, Lane, Outbox, Parcel
+from edged.mqtt.outbox import MAX_EVENTS, MAX_REPLIES, RESERVED, WINDOW, EventParcel, Lane, Outbox, Parcel
 
 TOPICS = [f"t/{n}" for n in range(30)]
 
@@ -284,3 +284,54 @@ class OutboxMachine(RuleBasedStateMachine):
 
 TestOutboxMachine = OutboxMachine.TestCase
 TestOutboxMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+# --- events
+
+
+def _event(seq: int) -> EventParcel:
+    return EventParcel(seq, "edged/v1/gw1/event/connector", Document(body={"seq": seq}, retain=False))
+
+
+def test_no_event_goes_before_online() -> None:
+    outbox = connected()
+    assert outbox.event_room == 0
+    outbox.tell_events()
+    assert outbox.event_room == MAX_EVENTS
+
+
+def test_events_go_in_order_and_share_the_window_with_states() -> None:
+    outbox = connected()
+    outbox.tell_events()
+    outbox.feed([_event(seq) for seq in range(1, 21)])
+    for topic in TOPICS:
+        outbox.show(topic, doc(1))
+    first = outbox.due(0.0)
+    events = [parcel.seq for parcel in first if parcel.lane is Lane.EVENT]
+    assert events == list(range(1, len(events) + 1))
+    assert len(first) == WINDOW - RESERVED
+    assert len(events) == len(first) // 2
+
+
+def test_what_is_delivered_never_passes_an_event_that_was_not_acknowledged() -> None:
+    outbox = connected()
+    outbox.tell_events()
+    outbox.feed([_event(seq) for seq in (4, 5, 9)])
+    tickets = {parcel.seq: parcel.ticket for parcel in outbox.due(0.0)}
+    outbox.settled(tickets[9])
+    outbox.settled(tickets[5])
+    assert outbox.delivered_seq == 0
+    outbox.settled(tickets[4])
+    assert outbox.delivered_seq == 9
+
+
+def test_events_are_forgotten_with_their_connection_and_late_acknowledgements_mean_nothing() -> None:
+    outbox = connected()
+    outbox.tell_events()
+    outbox.feed([_event(1), _event(2)])
+    tickets = [parcel.ticket for parcel in outbox.due(0.0)]
+    outbox.disconnected()
+    assert outbox.event_room == 0
+    outbox.connected(20)
+    assert outbox.settled(tickets[0]) is None
+    assert (outbox.delivered_seq, outbox.due(0.0)) == (0, [])
