@@ -25,7 +25,6 @@ from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Command, Problem
 from edged.mqtt.documents import Document, carry, timestamp
-from edged.mqtt.event_history import EVENTS
 from edged.mqtt.names import slug_of
 from edged.mqtt.orders import order_of
 from edged.mqtt.topics import Shown, reservation_words, topics
@@ -71,6 +70,8 @@ Outcome = Answer | Ask | LookUp | LookBack | Republish | Problem
 
 TRANSFERS = 20
 """How many transfers are listed where nobody says."""
+EVENTS = 100
+"""And how many events."""
 MAX_LISTED_CHARS = 256 * 1024
 """Of data and answers in one list: what is older is left out, and told."""
 

@@ -16,8 +16,6 @@ from edged.mqtt.event_log import EventLog, EventReader, LoggedEvent
 from edged.mqtt.events import told
 from edged.ports import Clock
 
-EVENTS: Final = 100
-"""How many events are listed where nobody says."""
 MAX_EVENTS_CHARS: Final = 256 * 1024
 
 TellEvents = Callable[[Mapping[str, Any] | Problem, Now], None]

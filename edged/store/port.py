@@ -243,7 +243,7 @@ class Store(Protocol):
         """The latest answers, oldest first."""
 
     def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
-        """Keep events that belong to no station's step, and how far they were delivered; either may be nothing. An event
+        """Keep events that belong to no station's step, and how far they were delivered; either may be nothing. One
         whose number is there already stays as it is: it was kept by a commit that seemed to fail."""
 
     def events_load(self, after_seq: int, limit: int) -> list[SpooledEvent]:
