@@ -335,3 +335,74 @@ def test_events_are_forgotten_with_their_connection_and_late_acknowledgements_me
     outbox.connected(20)
     assert outbox.settled(tickets[0]) is None
     assert (outbox.delivered_seq, outbox.due(0.0)) == (0, [])
+
+
+# --- deletion
+
+
+def _taken(outbox: Outbox) -> list[tuple[str, object]]:
+    sent = []
+    for parcel in outbox.due(0.0):
+        sent.append((parcel.topic, parcel.document.body))
+        outbox.settled(parcel.ticket)
+    return sent
+
+
+def test_a_removed_topic_gets_one_empty_payload_and_is_forgotten() -> None:
+    outbox = Outbox()
+    outbox.connected(20)
+    outbox.show("t", Document(body={"n": 1}))
+    _taken(outbox)
+    outbox.remove("t")
+    assert outbox.wanted == frozenset()
+    assert _taken(outbox) == [("t", "")]
+    assert outbox.shown("t") is None
+    outbox.disconnected()
+    outbox.connected(20)
+    assert _taken(outbox) == []
+
+
+def test_a_topic_that_is_removed_twice_on_its_way_is_forgotten_once() -> None:
+    outbox = Outbox()
+    outbox.connected(20)
+    outbox.remove("t")
+    (parcel,) = outbox.due(0.0)
+    outbox.remove("t")
+    outbox.settled(parcel.ticket)
+    assert _taken(outbox) == []
+
+
+def test_what_is_shown_again_while_it_is_deleted_is_there_afterwards() -> None:
+    outbox = Outbox()
+    outbox.connected(20)
+    outbox.remove("t")
+    (parcel,) = outbox.due(0.0)
+    outbox.show("t", Document(body={"n": 2}))
+    outbox.settled(parcel.ticket)
+    assert _taken(outbox) == [("t", {"n": 2})]
+    assert outbox.wanted == {"t"}
+
+
+def test_a_deletion_without_a_broker_waits_for_one() -> None:
+    outbox = Outbox()
+    outbox.remove("t")
+    outbox.connected(20)
+    assert _taken(outbox) == [("t", "")]
+
+
+def test_every_change_of_the_topics_changes_their_version() -> None:
+    outbox = Outbox()
+    outbox.connected(20)
+    versions = [outbox.topics_version]
+    for change in (
+        lambda: outbox.show("t", Document(body={"n": 1})),
+        lambda: outbox.remove("t"),
+        lambda: _taken(outbox),
+    ):
+        change()
+        versions.append(outbox.topics_version)
+    assert len(set(versions)) == 4
+    outbox.show("t", Document(body={"n": 1}))
+    now = outbox.topics_version
+    outbox.show("t", Document(body={"n": 2}))
+    assert outbox.topics_version == now
