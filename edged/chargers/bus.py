@@ -149,7 +149,9 @@ class Bus:
         told = self._record.snapshot(
             wire=self._wire, down_reason=self._down_reason, queue=self._queue, units=units, now=now
         )
-        return replace(told, device=self._watch.device, latency_timer_ms=self._watch.latency_timer_ms)
+        watch = self._watch
+        is_open = told.is_open or watch.is_passing
+        return replace(told, is_open=is_open, device=watch.device, latency_timer_ms=watch.latency_timer_ms)
 
     async def close(self) -> None:
         """Let the transaction in flight go, fail what waits, close the line."""
@@ -206,7 +208,10 @@ class Bus:
     async def _run(self) -> None:
         while True:
             if self._wire is None:
-                await self._open()
+                if self._watch.is_passing and not len(self._queue):
+                    await self._wait(math.inf)
+                else:
+                    await self._open()
                 continue
             if self._inbox.lost is not None:
                 self._lose(self._inbox.lost, is_idle=True)
@@ -219,6 +224,10 @@ class Bus:
             elif not at > now or await self._is_still_next(job, at):
                 if self._wire.may_mistake_echo(job.request):
                     await self._serve(self._feeler_for(job))
+                    continue
+                if self._watch.is_used_up:
+                    self._watch.renewed()
+                    self._shut("", keeps_waiting=True)
                     continue
                 self._queue.take(job)
                 await self._serve(job)
@@ -255,8 +264,7 @@ class Bus:
             pass
 
     async def _open(self) -> None:
-        if self._watch.failures:
-            await asyncio.sleep(self._watch.pause_s)
+        await asyncio.sleep(self._watch.pause_s)
         try:
             pipe = await self._connect(self.spec)
         except LineDown as error:
@@ -272,7 +280,7 @@ class Bus:
         self._watch.opened(pipe, moment())
         self._down_reason = ""
         self._line_ready_at = self._wire.quiet_at + self.spec.silence_s
-        self._units.line_opened(is_again=self._record.opened > 0, was_refused=self._watch.was_refused)
+        self._units.line_opened(moment(), is_again=self._record.opened > 0, was_refused=self._watch.was_refused)
         self._record.line_opened(moment())
 
     async def _serve(self, job: Job) -> None:
@@ -291,15 +299,17 @@ class Bus:
             self._units.spend(job, now)
             answer = await self._attempt(job, unit)
         except LineDown as error:
-            job.fail(error)
             self._units.expect_late_reply(job, moment())
             self._lose(str(error))
+            if may_repeat and self._watch.is_passing:
+                is_over = False
+                self._repeat(job, error)
+            else:
+                job.fail(error)
         except (NoAnswer, ProtocolError) as error:
             if may_repeat:
                 is_over = False
-                job.failed = error
-                self._record.retried(job.unit_id)
-                self._queue.put_back(job, moment())
+                self._repeat(job, error)
             else:
                 job.fail(error)
             if self._units.is_half_open():
@@ -311,6 +321,11 @@ class Bus:
         finally:
             if is_over:
                 job.fail(LineDown("the bus was closed"))
+
+    def _repeat(self, job: Job, error: ChargerUnreachable) -> None:
+        job.failed = error
+        self._record.retried(job.unit_id)
+        self._queue.put_back(job, moment())
 
     async def _attempt(self, job: Job, unit: UnitHealth) -> Answer:
         """One transaction, counted; afterwards the line may be used again from `_line_ready_at` on."""
@@ -356,8 +371,7 @@ class Bus:
 
     def _proved_alive(self, *, by_answer: bool) -> None:
         self._units.proved_alive(by_answer=by_answer)
-        if self._watch.waits_for_answer:
-            self._watch.answered(moment())
+        self._watch.answered(moment())
 
     def _failed(self, job: Job) -> None:
         if self._units.failed(job, moment()):
@@ -377,15 +391,16 @@ class Bus:
 
     def _lose(self, reason: str, *, is_idle: bool = False) -> None:
         self._watch.lost(reason, moment(), is_idle=is_idle)
-        self._shut(reason)
+        self._shut(reason, keeps_waiting=self._watch.is_passing)
         self._record.line_lost(moment())
 
-    def _shut(self, reason: str) -> None:
+    def _shut(self, reason: str, *, keeps_waiting: bool = False) -> None:
         if self._wire is not None:
             self._record.line_closed(self._wire.strays)
             self._wire.close()
             self._wire = None
-        self._fail_all(reason)
+        if not keeps_waiting:
+            self._fail_all(reason)
 
     def _fail_all(self, reason: str) -> None:
         self._down_reason = reason

@@ -63,6 +63,7 @@ class WaitStatistics:
 class BusStatistics:
     """Counters are since the start. Shares (0..1) are of the last `WINDOW_S`, or of the time since the first request.
 
+    `is_open`: also where a network's connection has served, was ended by the other side and is made anew when needed.
     `in_state_s`: seconds since the line was opened, or since it is down; None before it was first used.
     `utilisation`: time in which nothing else could be sent, the pauses that must be kept between frames included.
     `failed_share`: its part for requests that nobody answered validly; `dead_share`: of those, to units known as dead.

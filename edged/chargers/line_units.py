@@ -12,6 +12,7 @@ reply could be taken for is sent to that unit while the reply may still come.
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 from edged.chargers.job_queue import Job, Priority
@@ -27,6 +28,9 @@ LONGEST_SILENCE_S = 120.0
 """A network connection over which nobody has answered for so long is opened anew: some chargers take one and never
 serve it (they lock themselves up after a drop), and silent units are asked too seldom for counting to find that out."""
 SPAN_WEIGHT = 0.1
+FIRST_LIFE_S, LONGEST_LIFE_S = 60.0, 3600.0
+"""A server that ends its connections again and again is no charger that restarts again and again: what is written at
+the beginning of a session wears out its memory."""
 
 
 class LineUnits:
@@ -43,6 +47,8 @@ class LineUnits:
         self._silences_allowed = FEWEST_SILENCES
         self._silent_since = self._silent_until = 0.0
         self._span_s = 0.0
+        self._reborn_at = -math.inf
+        self._life_s = FIRST_LIFE_S
 
     def unit(self, unit_id: int) -> UnitHealth:
         """Raises `ValueError` where it is no unit id."""
@@ -154,9 +160,21 @@ class LineUnits:
         self._silences_allowed = min(MOST_SILENCES, 2 * self._silences_allowed)
         return True
 
-    def line_opened(self, *, is_again: bool, was_refused: bool) -> None:
+    def line_opened(self, now: float, *, is_again: bool, was_refused: bool) -> None:
         """`was_refused`: it could not be opened for a while, so that silence was the line's fault."""
-        if is_again:
+        if is_again and self._is_new_life(now, was_refused):
             for unit in self.known.values():
                 unit.line_reopened(forgiven=self._silences == 0 or was_refused)
         self._silences = 0
+
+    def _is_new_life(self, now: float, was_refused: bool) -> bool:
+        """Whether the units may be other than they were. After a connection that served, was ended and could be opened
+        at once, that is believed ever more seldom: at last once in `LONGEST_LIFE_S`."""
+        may_be_habit = self._is_network and not was_refused and self._silences == 0
+        age_s = now - self._reborn_at
+        if may_be_habit and age_s < self._life_s:
+            return False
+        goes_on = may_be_habit and age_s < 4 * self._life_s
+        self._life_s = min(LONGEST_LIFE_S, 2 * self._life_s) if goes_on else FIRST_LIFE_S
+        self._reborn_at = now
+        return True

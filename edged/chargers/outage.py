@@ -7,7 +7,8 @@ Invariants: an outage ends when the line has carried an answer (a serial port al
 often it is tried in between, nothing more is told, unless it is something that only people can mend. A network line
 that is opened and not answered over costs the same growing pause as one that says no: a charger that serves one
 connection may lock itself up for a time after a dropped one (Vestel's do for up to 300 s), and each attempt may begin
-that time anew.
+that time anew. A connection that has served and is ended by the other side is no outage yet: many a server ends those
+that rest, some end each after one answer. It is opened anew when somebody asks, and only if that fails it is told of.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ LONGEST_LOCKED_PAUSE_S = 60.0
 """For a line that says no, or says nothing though it is open."""
 STEADY_S = 60.0
 """A line that was open so long has come back, whether anybody has answered or not."""
+SINGLES_UNTIL_KNOWN = 3
+RENEWALS_PER_TRIAL = 256
+"""So often a connection is ended before it would be, then the other side is tried with a second request again."""
 
 
 @dataclass(slots=True)
@@ -49,11 +53,14 @@ class LineWatch:
         """Openings in a row that came to nothing."""
         self.was_refused = False
         """Whether it could not be opened for a while since it was lost, so that whoever is on it may have restarted."""
+        self.is_passing = False
+        """Whether it is a network line whose connection has served and has ended, and that will serve the next again as
+        far as anybody knows."""
         self._spec = spec
         self._rng = rng
         self._outage: _Outage | None = None
         self._may_be_locked = False
-        self._has_answered = False
+        self._answers = self._singles = self._renewals = 0
         self._opened_at = 0.0
         self._latency_told_of = ""
 
@@ -67,13 +74,14 @@ class LineWatch:
         return pause_s * (1 - 0.2 * self._rng.random())
 
     @property
-    def waits_for_answer(self) -> bool:
-        """Whether an answer would be news: `answered` need not be called otherwise."""
-        return not self._has_answered or self._outage is not None
+    def is_used_up(self) -> bool:
+        """Whether the other side is known to end each connection after one answer, and has given this one's."""
+        return self._singles >= SINGLES_UNTIL_KNOWN and self._answers > 0
 
     def refused(self, error: LineDown, now: float) -> None:
         """The line could not be opened."""
         self.was_refused = True
+        self.is_passing = False
         self._failed(may_be_locked=error.trouble is Trouble.REFUSED)
         first = self._outage is None
         outage = self._outage = self._outage or _Outage(now)
@@ -86,7 +94,8 @@ class LineWatch:
 
     def opened(self, pipe: Pipe, now: float) -> None:
         """It is open; that is all that is known yet."""
-        self._has_answered = False
+        self._answers = 0
+        is_usual, self.is_passing = self.is_passing, False
         self._opened_at = now
         outage, place = self._outage, str(self._spec)
         if isinstance(pipe, SerialPipe):
@@ -94,7 +103,7 @@ class LineWatch:
             if pipe.device not in ("", self._spec.port):
                 place = f"{self._spec} (now {pipe.device})"
         if outage is None:
-            log.info("%s is open", place)
+            log.log(logging.DEBUG if is_usual else logging.INFO, "%s is open", place)
         elif self._spec.kind is LineKind.SERIAL and not outage.is_told_over:
             outage.is_told_over = True
             log.info("%s is open again after %s", place, lasted(now - outage.since))
@@ -104,7 +113,11 @@ class LineWatch:
 
     def answered(self, now: float) -> None:
         """Somebody on the line has answered: it works."""
-        self._has_answered = True
+        self._answers += 1
+        if self._answers > 1:
+            self._singles = 0
+            if self._outage is None:
+                return
         self.failures = 0
         self._may_be_locked = False
         outage, self._outage = self._outage, None
@@ -114,8 +127,11 @@ class LineWatch:
     def lost(self, reason: str, now: float, *, is_idle: bool = False) -> None:
         """It was open and is no longer. `is_idle`: nobody had asked anything."""
         self.was_refused = False
-        fruitless = not self._has_answered
+        fruitless = self._answers == 0
         is_network = self._spec.kind is not LineKind.SERIAL
+        self.is_passing = is_network and not fruitless
+        self._singles += self.is_passing and self._answers == 1
+        is_usual = is_idle or now - self._opened_at < STEADY_S
         if fruitless:
             self._failed(may_be_locked=is_network)
         outage = self._outage
@@ -124,12 +140,18 @@ class LineWatch:
         if outage is not None:
             outage.is_relapse = outage.is_told_over
             log.debug("%s was lost again: %s", self._spec, reason)
-        elif is_network and is_idle and not fruitless:
-            # Many a server ends a connection over which nothing was asked for a while. That is no outage.
-            log.debug("%s was lost while nobody asked: %s", self._spec, reason)
+        elif self.is_passing and is_usual:
+            log.debug("%s was lost, and is opened for the next request: %s", self._spec, reason)
         else:
             self._outage = _Outage(now, {Trouble.GONE})
             log.warning("%s was lost: %s%s", self._spec, reason, self._advice(fruitless=fruitless))
+
+    def renewed(self) -> None:
+        """It was used up, and we have ended it."""
+        self.is_passing = True
+        self._renewals += 1
+        if self._renewals % RENEWALS_PER_TRIAL == 0:
+            self._singles -= 1
 
     def _advice(self, *, fruitless: bool) -> str:
         if self._spec.kind is LineKind.SERIAL:

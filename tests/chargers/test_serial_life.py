@@ -632,16 +632,108 @@ async def test_a_charger_that_never_lets_anybody_in_is_told_in_one_sentence_that
     assert "), before anything was answered: end other clients" in lost.replace("connection,", "connection),")
 
 
-async def test_a_server_that_ends_a_connection_after_each_answer_is_used_all_the_same_and_not_told_of(
-    tcp_slave, quick, told
-) -> None:
-    tcp_slave.units.registers[1] = {0: 1}
-    async with bus_on(tcp_slave.spec()) as bus:
-        for number in range(1, 5):
-            assert await bus.read(1, H, 0, 1) == (1,)
-            tcp_slave.connections[-1].close()
-            await until(lambda number=number: bus.statistics.opened == number + 1)
-    assert [line for line in told() if line[0] == "W"] == []
+class Closing:
+    """A server that ends each connection after so many answers, or `rest_s` after the last of them."""
+
+    def __init__(self, answers: int = 1, *, rest_s: float = 0.0005) -> None:
+        self.answers, self.rest_s = answers, rest_s
+        self.opened = 0
+        self.written: list[bytes] = []
+        self.is_away = False
+
+    async def connect(self, spec: BusSpec) -> MemoryPipe:
+        if self.is_away:
+            raise LineDown("nobody there", trouble=Trouble.AWAY)
+        self.opened += 1
+        left = self.answers
+
+        def answer(pipe: MemoryPipe, data: bytes) -> None:
+            nonlocal left
+            frame, _ = split_mbap(data)
+            if frame is None or left == 0:
+                return
+            left -= 1
+            is_read = frame.pdu[0] == 3
+            if not is_read:
+                self.written.append(frame.pdu)
+            pdu = bytes((3, 2 * frame.pdu[4])) + bytes(2 * frame.pdu[4]) if is_read else frame.pdu
+            pipe.feed(mbap_frame(frame.transaction_id, frame.unit_id, pdu), after_s=0.005)
+            if left == 0:
+                asyncio.get_running_loop().call_later(0.005 + self.rest_s, pipe.lose, "the other side closed it")
+
+        return MemoryPipe(answer)
+
+
+@pytest.mark.parametrize("answers", [1, 2, 7])
+def test_a_server_that_ends_its_connections_all_the_time_is_read_all_the_same_and_not_told_of(answers, told) -> None:
+    async def scene() -> None:
+        server = Closing(answers)
+        bus = Bus(BusSpec(kind=LineKind.TCP, host="10.0.0.9"), connect=server.connect, rng=Random(3))
+        for _ in range(100):
+            for block in range(3):
+                assert await bus.read(1, H, block, 2) == (0, 0)
+            await asyncio.sleep(1.0)
+        assert bus.statistics.is_open and bus.session(1) <= 3
+        await bus.close()
+
+    run_virtually(scene())
+    assert [line for line in told() if line[0] != "I"] == [] and len(told()) < 3
+
+
+def test_who_ends_each_connection_after_one_answer_is_soon_written_to_as_well() -> None:
+    async def scene() -> None:
+        server = Closing()
+        bus = Bus(BusSpec(kind=LineKind.TCP, host="10.0.0.9"), connect=server.connect, rng=Random(3))
+        failed = 0
+        for value in range(50):
+            await bus.read(1, H, 0, 1)
+            try:
+                await bus.write(1, H, 5, (value,))
+            except LineDown:
+                failed += 1
+        assert failed <= 3 and len(server.written) == 50 - failed
+        await bus.close()
+
+    run_virtually(scene())
+
+
+def test_a_server_that_ends_connections_at_rest_is_asked_anew_only_when_there_is_something_to_ask(told) -> None:
+    async def scene() -> None:
+        server = Closing()
+        bus = Bus(BusSpec(kind=LineKind.TCP, host="10.0.0.9"), connect=server.connect, rng=Random(3))
+        for _ in range(10):
+            await bus.read(1, H, 0, 1)
+            await asyncio.sleep(100.0)
+        assert server.opened == 10 and bus.session(1) <= 4
+        server.is_away = True
+        with pytest.raises(LineDown):
+            await bus.read(1, H, 0, 1)
+        assert not bus.statistics.is_open
+        await bus.close()
+
+    run_virtually(scene())
+    assert [line for line in told() if line[0] == "W"] == ["W tcp:10.0.0.9:502 is down: nobody there"]
+
+
+def test_a_server_that_was_away_may_have_restarted_however_often_it_ends_its_connections() -> None:
+    async def scene() -> None:
+        server = Closing()
+        bus = Bus(BusSpec(kind=LineKind.TCP, host="10.0.0.9"), connect=server.connect, rng=Random(3))
+        for _ in range(5):
+            await bus.read(1, H, 0, 1)
+            session = bus.session(1)
+            await asyncio.sleep(1.0)
+            server.is_away = True
+            with pytest.raises(LineDown):
+                await bus.read(1, H, 0, 1)
+            server.is_away = False
+            await asyncio.sleep(10.0)
+            await bus.read(1, H, 0, 1)
+            assert bus.session(1) == session + 1
+            await asyncio.sleep(1.0)
+        await bus.close()
+
+    run_virtually(scene())
 
 
 def test_a_charger_that_takes_connections_and_serves_none_for_minutes_is_found_again_within_minutes() -> None:

@@ -251,8 +251,7 @@ class Link:
             exchange.forget()
             self._record.transaction(started, moment())
         self._silences = 0
-        if self._watch.waits_for_answer:
-            self._watch.answered(moment())
+        self._watch.answered(moment())
         turnaround_s = moment() - started
         unit.answered(moment(), turnaround_s)
         unit.exceptions += not reply.is_ok
