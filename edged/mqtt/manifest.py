@@ -22,10 +22,13 @@ log = logging.getLogger(__name__)
 LISTEN_S: Final = 2.0
 """A broker that has been silent for so long has told all that it has."""
 LISTEN_AT_MOST_S: Final = 30.0
+FORGET_S: Final = 2.0
+"""So long Home Assistant may take to forget a device."""
 MAX_FOUND: Final = 50_000
 KEEP_AFTER_S: Final = 5.0
 """Topics come in groups; the disk is told of a group at once."""
 _HISTORY: Final = ("since", "previous")
+_ANNOUNCED: Final = "/device/edged-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,8 @@ class Manifest:
         self._until_s: float | None = None
         self._latest_s = 0.0
         self._going: frozenset[str] | None = None
+        self._then: frozenset[str] = frozenset()
+        self._then_at_s = 0.0
         self._is_done = keeper is None
         self._is_outdated = False
         self._kept: frozenset[str] = frozenset()
@@ -148,19 +153,28 @@ class Manifest:
         if self._until_s is not None and now_s >= self._until_s:
             self._until_s = None
             self._leave(self._filters())
-            self._delete()
-        if self._going is not None and not any(self._outbox.shown(topic) for topic in self._going):
+            self._delete(now_s)
+        if self._then and now_s >= self._then_at_s:
+            self._remove(self._then)
+            self._then = frozenset()
+        if self._going is not None and not self._then and not any(self._outbox.shown(topic) for topic in self._going):
             self._finish()
         self._keep_changes(now_s)
 
-    def _delete(self) -> None:
-        """What is wanted no more goes through the window like everything else."""
+    def _delete(self, now_s: float) -> None:
+        """What is wanted no more goes through the window like everything else; what Home Assistant was told goes first,
+        for it complains of a topic that is deleted while it still reads it."""
         left = {topic for topic in self._former if any(_belongs(topic, tree) for tree in self._strangers)}
         if left:
             log.warning("%s is another gateway's now: %d topics are left to it", ", ".join(self._strangers), len(left))
         self._former -= left
         self._going = frozenset((self._former | self._found) - self._wanted())
-        for topic in self._going:
+        announced = frozenset(topic for topic in self._going if _ANNOUNCED in topic)
+        self._remove(announced)
+        self._then, self._then_at_s = self._going - announced, now_s + (FORGET_S if announced else 0.0)
+
+    def _remove(self, topics: frozenset[str]) -> None:
+        for topic in topics:
             self._outbox.remove(topic)
 
     def _finish(self) -> None:

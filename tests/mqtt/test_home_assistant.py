@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from edged.domain.hardware import Capability, ChargerState, LockState, Meter, Phases
 from edged.mqtt.gateway_documents import HealthView
+from edged.mqtt.manifest import Kept
 from edged.mqtt.options import CommandOptions
 
 ROOT = Path(__file__).parents[2]
@@ -291,3 +292,48 @@ async def test_a_home_that_comes_back_is_told_everything_again(able, make_mirror
     await asyncio.to_thread(onlooker.publish, "homeassistant/status", b"online")
     for topic in ("homeassistant/device/edged-gw1/cs1-1/config", "edged/v1/gw1/station/cs1/connector/1/status"):
         await onlooker.payload(topic)
+
+
+@dataclass
+class Disk:
+    """What one run leaves to the next."""
+
+    kept: Kept = field(default_factory=Kept)
+
+    def load(self) -> Kept:
+        return self.kept
+
+    def keep(self, kept: Kept) -> None:
+        self.kept = kept
+
+
+async def test_what_the_site_has_no_more_at_the_next_start_leaves_the_home(able, make_mirror, home, broker):
+    disk = Disk()
+    able.observe(1)
+    able.observe(2)
+
+    async def run(prefix: str | None) -> Any:
+        mirror = make_mirror(broker.port, topics_kept=disk, home_assistant=prefix, commands=EVERYTHING)
+        mirror.start()
+        return mirror
+
+    former = await run("homeassistant")
+    one = await home()
+    await one.see(lambda seen: {"edged-gw1-cs1-2-status", "edged-gw1-cs1-1-unlock"} <= seen.keys())
+    await former.stop()
+
+    left = able.station.connectors[1]
+    able.station = replace(
+        able.station, connectors={1: replace(left, capabilities=left.capabilities - {Capability.UNLOCK})}
+    )
+    former = await run("homeassistant")
+    await one.see(
+        lambda seen: not any(name.startswith("edged-gw1-cs1-2-") or name == "edged-gw1-cs1-1-unlock" for name in seen)
+    )
+    assert "edged-gw1-cs1-1-status" in await one.ask(do="states")
+    await former.stop()
+
+    await run(None)
+    await one.see(lambda seen: not any(name.startswith("edged-gw1") for name in seen))
+    problems = await one.ask(do="problems")
+    assert [p for p in problems if "No device components to cleanup" not in p] == [], "a deletion may come twice"

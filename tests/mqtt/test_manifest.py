@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edged.mqtt.documents import Document
-from edged.mqtt.manifest import LISTEN_AT_MOST_S, LISTEN_S, Kept, Manifest
+from edged.mqtt.manifest import FORGET_S, LISTEN_AT_MOST_S, LISTEN_S, Kept, Manifest
 from edged.mqtt.mirror import MqttMirror
 from edged.mqtt.names import Names
 from edged.mqtt.options import PointForm, Protocol
@@ -137,6 +137,10 @@ def test_the_old_tree_goes_after_a_new_name_for_the_gateway_or_the_root() -> Non
     assert "site/v1/old/status" in bench.filters[0]
     bench.tell("site/v1/old/status", b"offline")
     bench.turn(LISTEN_S)
+    assert bench.sent == ["homeassistant/device/edged-old/cs1-1/config"], "Home Assistant forgets before it misses"
+    bench.turn(LISTEN_S + FORGET_S - 0.1)
+    assert len(bench.sent) == 1
+    bench.turn(LISTEN_S + FORGET_S)
     assert set(bench.sent) == old
 
 

@@ -32,6 +32,7 @@ def test_everything_that_the_installer_wrote_arrives() -> None:
         root="site/a",
         id_tokens=SettingsPolicy.HASH,
         commands={"bms": frozenset({"ping"}), "ha": frozenset({"*"})},
+        home_assistant="homeassistant",
     )
     options = options_from(settings, gateway_id="g")
     tls = options.broker.tls
@@ -43,6 +44,7 @@ def test_everything_that_the_installer_wrote_arrives() -> None:
     assert options.commands.allows("bms", "ping")
     assert not options.commands.allows("bms", "reset")
     assert options.commands.allows("ha", "reset")
+    assert options.home_assistant == "homeassistant"
     assert "hush" not in repr(options)
 
 
