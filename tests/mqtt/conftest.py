@@ -138,7 +138,7 @@ class Site:
         return {self.station.identity.id: self.station}
 
     def shown(self, identity: str) -> Shown:
-        return Shown(names=NAMES)
+        return Shown(names=NAMES) if self.mirror is None else Shown(names=NAMES, told=self.mirror.told)
 
     def submit(self, identity: str, event: Event) -> bool:
         if self.full:

@@ -106,6 +106,9 @@ async def test_the_state_comes_as_a_tree(caller: Any) -> None:
     assert tree["connectors"]["1"]["status"]["status"] == "Available"
     assert tree["connectors"]["2"]["link"] == "online"
     assert tree["ocpp/is_connected"] == "false"
+    topic = await caller.payload(f"{PREFIX}/station/cs1/connector/1/status")
+    assert tree["connectors"]["1"]["status"]["since"] == topic.json["since"]
+    assert topic.json["since"] is not None
 
 
 @pytest.mark.parametrize(
