@@ -234,10 +234,11 @@ def test_a_step_that_changes_no_entity_sends_nothing(site, shelf):
     announcer = Announcer(shelf.outbox, discovery())
     announcer.show_station(site.station)
     shelf.take()
-    before = len(shelf.taken)
+    before, document = len(shelf.taken), shelf.outbox.shown(CONNECTOR)
     announcer.show_station(replace(site.station, operative=False))
     shelf.take()
     assert len(shelf.taken) == before
+    assert shelf.outbox.shown(CONNECTOR) is document, "not even built again"
 
 
 def test_when_home_assistant_has_come_back_everything_is_told_once_after_a_while(shelf):
