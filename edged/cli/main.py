@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from edged import __version__
-from edged.cli import check, ctl, firmware_install, output, probe, run, scan, simulate, status
+from edged.cli import check, ctl, firmware_install, mqtt, output, probe, run, scan, simulate, status
 from edged.ports import EdgedError
 from edged.settings import SettingsErrors
 
@@ -26,6 +26,7 @@ COMMANDS: dict[str, ModuleType] = {
     "probe": probe,
     "scan": scan,
     "simulate": simulate,
+    "mqtt": mqtt,
 }
 HIDDEN: dict[str, ModuleType] = {"firmware-install": firmware_install}
 """Not for people: what units and edged itself call."""
