@@ -31,7 +31,8 @@ def example(tmp_path: Path) -> Path:
 
 def test_the_annotated_example_is_right(example):
     settings = load_site(example)
-    assert list(settings.chargers) == ["left", "hall-1", "right"]
+    assert list(settings.chargers) == ["left", "hall-1", "right", "bay3"]
+    assert [evse.charger for evse in settings.stations[0].evses] == ["left", "right", "hall-1", "bay3"]
     assert settings.stations[0].csms.versions
     assert settings.mqtt is not None
 
@@ -64,6 +65,19 @@ def test_what_the_annotated_example_leaves_as_a_comment_is_right_too(example):
     csms = load_site(example).stations[0].csms
     assert csms.secure_url == "wss://csms.example.com:8443/ocpp"
     assert csms.client_certificate is not None
+
+
+@pytest.mark.parametrize("output", ["{charger: relay-board, ", "{gpio: "])
+def test_what_the_annotated_example_leaves_as_a_comment_of_chargers_is_right_too(example, output):
+    text = example.read_text()
+    offered = ["# relay-board: ", "# bay4:", "#   profile: heidelberg", "#   serial: ", f"# reset_relay: {output}"]
+    for words in offered:
+        assert text.count(words) == 1
+        text = text.replace(words, words.removeprefix("# "))
+    example.write_text(text.replace("      - charger: bay3\n", "      - charger: bay3\n      - charger: bay4\n"))
+    settings = load_site(example)
+    assert settings.chargers["right"].reset_relay is not None
+    assert settings.chargers["bay4"].profile == "heidelberg-energy-control"
 
 
 def test_whatever_the_example_offers_of_mqtt_has_an_effect(example):
