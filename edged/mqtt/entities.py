@@ -66,6 +66,7 @@ class Place:
 def connector_parts(at: Place) -> Iterator[Component]:
     yield from _state_parts(at)
     yield from _meter_parts(at)
+    yield from _availability_parts(at)
     yield from _order_parts(at)
     yield from _event_parts(at)
 
@@ -185,7 +186,7 @@ def _measured(at: Place, key: str, name: str, device_class: str, unit: str, memb
     return Component(key=key, platform="sensor", name=name, words=words, offered=offered)
 
 
-def _order_parts(at: Place) -> Iterator[Component]:
+def _availability_parts(at: Place) -> Iterator[Component]:
     may_close = at.may("change_availability")
     yield Component(
         key="operative",
@@ -208,6 +209,9 @@ def _order_parts(at: Place) -> Iterator[Component]:
         words={**at.state("availability", "state"), "pl_on": "Operative", "pl_off": "Inoperative"},
         offered=not may_close,
     )
+
+
+def _order_parts(at: Place) -> Iterator[Component]:
     ampere = {"dev_cla": "current", "unit_of_meas": "A"}
     yield Component(
         key="limit",
