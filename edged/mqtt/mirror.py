@@ -80,11 +80,7 @@ class MqttMirror:
         self._heartbeats = 0
         self._outbox = Outbox()
         self._picture = Picture(
-            self._outbox,
-            self._names,
-            form=options.points,
-            deadband=deadband,
-            described_at=gateway.started_at,
+            self._outbox, self._names, form=options.points, deadband=deadband, described_at=gateway.started_at
         )
         self._frames = RawFrames(options.id_tokens, salt=options.names.gateway) if options.raw_ocpp else None
         self._purges: dict[str, float] = {}
@@ -93,7 +89,11 @@ class MqttMirror:
             stations,
             channel="mqtt",
             run_id=run_id,
-            rate=RateLimit(rate_per_s=options.commands.rate_per_s, burst=options.commands.burst),
+            rate=RateLimit(
+                rate_per_s=options.commands.rate_per_s,
+                burst=options.commands.burst,
+                known=options.commands.actors,
+            ),
             in_progress=options.commands.in_progress,
             store=store,
             republish=self._republish,
