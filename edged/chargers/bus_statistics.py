@@ -10,7 +10,7 @@ is older than its window is forgotten; a transaction costs a handful of addition
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -215,8 +215,9 @@ class Recorder:
         self._asked_at = job.queued_at
         self._was_dead = unit.state is UnitState.DEAD
 
-    def waited(self, priority: Priority, seconds: float) -> None:
+    def waited(self, priority: Priority, seconds: float, unit: UnitHealth) -> None:
         self._waits[priority].add(seconds, moment())
+        self._was_dead = unit.state is UnitState.DEAD
 
     def retried(self, unit_id: int) -> None:
         self.retries += 1
@@ -227,8 +228,11 @@ class Recorder:
         self._turnarounds.append(turnaround_s)
         self._answer = (job, turnaround_s)
 
-    def turnaround(self, seconds: float) -> None:
+    def turnaround(self, seconds: float, status: tuple[int, Hashable] | None = None) -> None:
+        """`status`: the unit whose state was asked for, and what was asked."""
         self._turnarounds.append(seconds)
+        if status is not None:
+            self._cycles.read(*status, moment())
 
     def transaction(self, started: float, ended: float, *, unit: UnitHealth | None = None, gap_s: float = 0.0) -> None:
         """An attempt is over and the line is quiet. `gap_s`: the pause that must follow; `unit.ready_at` must still be

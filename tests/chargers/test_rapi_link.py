@@ -206,6 +206,28 @@ async def test_a_silent_controller_is_tried_ever_more_rarely_but_for_commands() 
 
 
 @virtually
+async def test_a_line_tells_its_rounds_and_what_silence_costs() -> None:
+    controller = Controller()
+    async with link_to(controller) as link:
+        for _ in range(20):
+            await link.ask("GS")
+            await link.ask("GE")
+            await link.ask("GG", priority=Priority.METER)
+            await asyncio.sleep(1.0)
+        told = link.statistics
+        assert told.cycle_p50_s == pytest.approx(1.0, abs=0.1) and told.failed_share == 0.0
+        assert 0 < told.utilisation < 0.1 and told.efficiency is None
+        controller.spoil = lambda request, sequence, reply: [(0.0, b"")]
+        for _ in range(60):
+            with pytest.raises(NoAnswer):
+                await link.ask("GS")
+            await asyncio.sleep(1.0)
+        told = link.statistics
+        assert told.failed_share > 0.02 and told.failed_share == pytest.approx(told.utilisation)
+        assert 0 < told.dead_share < told.failed_share
+
+
+@virtually
 async def test_a_forgiving_question_does_not_make_a_controller_silent() -> None:
     async with link_to(Controller(GS=None)) as link:
         for _ in range(5):

@@ -83,7 +83,7 @@ class Link:
         self._down_reason = ""
         self._silences = 0
         self._watch = LineWatch(spec, self._rng)
-        self._record = Recorder()
+        self._record = Recorder(units={UNIT_ID: self._unit})
         self.strays = 0
         """Replies that nobody waited for any more, and bytes that were no frame."""
 
@@ -201,7 +201,7 @@ class Link:
             self._record.expired += 1
             job.fail(NoAnswer(f"{self.spec} was too busy for {PATIENCE_S:g} s"))
             return
-        self._record.waited(job.priority, now - job.queued_at)
+        self._record.waited(job.priority, now - job.queued_at, self._unit)
         try:
             self._check_alive(job.priority)
             reply = await self._attempt_or_repeat(job)
@@ -245,17 +245,19 @@ class Link:
             self._given_up = (exchange.sequence, started)
             error = self._diagnose(exchange)
             self._failed(job, error)
+            self._record.transaction(started, moment(), unit=unit)
             raise error from None
         finally:
             self._exchange = None
             exchange.forget()
-            self._record.transaction(started, moment())
         self._silences = 0
         self._watch.answered(moment())
         turnaround_s = moment() - started
         unit.answered(moment(), turnaround_s)
         unit.exceptions += not reply.is_ok
-        self._record.turnaround(turnaround_s)
+        self._record.transaction(started, moment(), unit=unit)
+        is_status = job.priority is Priority.STATUS and reply.is_ok
+        self._record.turnaround(turnaround_s, (UNIT_ID, job.request.name) if is_status else None)
         self._log_wire(job, reply)
         return reply
 
