@@ -218,12 +218,12 @@ async def test_a_line_tells_its_rounds_and_what_silence_costs() -> None:
         assert told.cycle_p50_s == pytest.approx(1.0, abs=0.1) and told.failed_share == 0.0
         assert 0 < told.utilisation < 0.1 and told.efficiency is None
         controller.spoil = lambda request, sequence, reply: [(0.0, b"")]
-        for _ in range(60):
+        for _ in range(20):
             with pytest.raises(NoAnswer):
                 await link.ask("GS")
             await asyncio.sleep(1.0)
         told = link.statistics
-        assert told.failed_share > 0.02 and told.failed_share == pytest.approx(told.utilisation)
+        assert told.failed_share > 0.02 and told.failed_share == pytest.approx(told.utilisation, rel=0.1)
         assert 0 < told.dead_share < told.failed_share
 
 
