@@ -8,6 +8,7 @@ command and the names of arguments that nobody takes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -26,6 +27,7 @@ MAX_DEPTH: Final = 16
 MAX_ID_CHARS: Final = 64
 MAX_TTL_S: Final = 10 * 365 * 86_400
 _ECHOED_NAME_CHARS: Final = 64
+_PLAIN_CORRELATION_BYTES: Final = 64
 
 
 class Code(StrEnum):
@@ -92,8 +94,14 @@ class Command:
         only where the command needs one: many clients send the same for everything."""
         ident, correlation = self.envelope.id, self.envelope.correlation
         if ident is None and self.shape.id_unless is not None and correlation:
-            ident = f"correlation:{correlation.hex()}"
+            short = len(correlation) <= _PLAIN_CORRELATION_BYTES  # a broker carries 64 KiB of it
+            ident = f"correlation:{correlation.hex() if short else hashlib.sha256(correlation).hexdigest()}"
         return None if ident is None else (self.envelope.actor, self.name, ident)
+
+    @property
+    def fingerprint(self) -> str:
+        """What it asks for, in short: an id that comes again with something else is no repetition."""
+        return hashlib.sha256(repr(sorted(self.arguments.items())).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from edged.mqtt.conversion import (
     nothing_happened,
 )
 from edged.mqtt.event_history import TellEvents
-from edged.mqtt.ledger import FORGOTTEN, KeptReply, Key, MemoryReplies, RateLimit, ReplyCache, ReplyStore
+from edged.mqtt.ledger import FORGOTTEN, OF, KeptReply, Key, MemoryReplies, RateLimit, ReplyCache, ReplyStore
 from edged.mqtt.topics import Shown
 from edged.ports import StoreError
 
@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 
 LATE_S = 600.0
 """How long the engine may take before its answer is not waited for any more."""
+MAX_READ_CHARS = 2048
+"""A longer answer to a question is not kept for a repetition: it is read again as easily."""
+MAX_DATA_KEPT_CHARS = 4096
+"""Of what a CSMS has answered: more is not kept for a repetition."""
 
 Send = Callable[[Envelope, Mapping[str, Any]], None]
 """Where an answer goes: the envelope says whose it is, the body is the reply but for `v` and `ts`."""
@@ -76,6 +80,7 @@ class Stations(Protocol):
 Result = Mapping[str, Any] | bool | Problem
 _Lane = tuple[str, str, int]
 """A caller, a station and a connector: their answers keep their order."""
+_LOST = Problem(Code.TIMEOUT, "there was no result; whether it was carried out is not known")
 _BEGUN = Problem(Code.TIMEOUT, "the gateway restarted while this was carried out; whether it was is not known")
 
 
@@ -155,7 +160,7 @@ class Desk:
         elif (key := request.key) is not None and key in self._keys:
             self._refuse(envelope, Problem(Code.DUPLICATE_IN_PROGRESS, "this id is being carried out"), send, now)
         elif key is not None and (body := self._cache.find(key, now.monotonic_s)) is not None:
-            send(envelope, {**body, "repeated": True})
+            self._repeat(request, body, send, now)
         elif len(self._jobs) + self._held >= self._in_progress:
             self._refuse(envelope, Problem(Code.BUSY, "too many commands are in progress"), send, now)
         else:
@@ -174,13 +179,13 @@ class Desk:
                 found += [KeptReply(key, FORGOTTEN)] if job.begun else []
             else:
                 job.kept = self._body(job, encode_result(reply), now)
-                found.append(KeptReply(key, job.kept))
+                found.append(KeptReply(key, _as_kept(job.command, job.kept)))
         job = self._jobs.get(request.id) if request is not None else None
         key = job.lasting_key if job is not None else None
         answered = any(reply.request == request for reply in replies)
         if job is not None and key is not None and not answered and not job.begun:
             job.begun = True
-            found.append(KeptReply(key, reply_body(job.command.envelope, _BEGUN)))
+            found.append(KeptReply(key, _as_kept(job.command, reply_body(job.command.envelope, _BEGUN))))
         return tuple(found)
 
     def settle(self, reply: Reply, now: Now) -> bool:
@@ -212,6 +217,7 @@ class Desk:
             if now.monotonic_s - job.taken_s >= LATE_S:
                 del self._jobs[ident]
                 self._release(job)
+                self._remember(job, reply_body(job.command.envelope, _LOST), now, on_disk=False)
         for lane in tuple(self._lanes):
             for job in tuple(self._lanes.get(lane, ())):
                 if job.answer is not None and job.overdue(now):
@@ -316,17 +322,29 @@ class Desk:
         self._release(job)
         self.executed += 1
         body = job.kept if job.kept is not None else self._body(job, outcome, now)
-        if (key := job.command.key) is not None and not repeatable:
-            on_disk = not job.command.shape.reads_only and job.kept is None
-            self._remember(key, body, now, on_disk=on_disk)
+        if not repeatable:
+            self._remember(job, body, now, on_disk=not job.command.shape.reads_only and job.kept is None)
         self._send(job, body, now)
 
-    def _remember(self, key: Key, body: Mapping[str, Any], now: Now, *, on_disk: bool) -> None:
-        forgotten = self._cache.keep(key, body, now.monotonic_s)
+    def _repeat(self, command: Command, kept: Mapping[str, Any], send: Send, now: Now) -> None:
+        """The first answer again. An id for something else than before is a mistake that must be heard of: it would
+        seem to be carried out."""
+        if kept.get(OF, command.fingerprint) != command.fingerprint:
+            problem = Problem(Code.CONFLICT, "this id was used for other arguments: each request needs its own")
+            self._refuse(command.envelope, problem, send, now)
+        else:
+            send(command.envelope, {**{name: kept[name] for name in kept if name != OF}, "repeated": True})
+
+    def _remember(self, job: _Job, body: Mapping[str, Any], now: Now, *, on_disk: bool) -> None:
+        key = job.command.key
+        if key is None or (job.command.shape.reads_only and len(repr(body)) > MAX_READ_CHARS):
+            return
+        kept = _as_kept(job.command, body)
+        forgotten = self._cache.keep(key, kept, now.monotonic_s)
         if self._store is None or not on_disk:
             return
         try:
-            self._store.save(KeptReply(key, body), forgotten)
+            self._store.save(KeptReply(key, kept), forgotten)
         except StoreError as error:
             log.warning(
                 "an answer to a command was not kept on disk: a repetition after a restart runs again: %s", error
@@ -372,3 +390,14 @@ class Desk:
         if job.send is not None:
             job.send(job.command.envelope, body)
             job.send = None
+
+
+def _as_kept(command: Command, body: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer as it is kept for a repetition: with what it answered, and without what is too long to be kept."""
+    kept = {**body, OF: command.fingerprint}
+    result = body.get("result")
+    data = result.get("data") if isinstance(result, Mapping) else None
+    if isinstance(result, Mapping) and isinstance(data, str) and len(data) > MAX_DATA_KEPT_CHARS:
+        kept["result"] = {**result, "data": None}
+        kept["warning"] = "the data of the answer was too long to be kept: list_data_transfers has it"
+    return kept

@@ -8,7 +8,7 @@ Invariants: at most MAX_REPLIES answers are remembered, each for KEEP_S · a key
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -16,18 +16,22 @@ MAX_REPLIES: Final = 1024
 KEEP_S: Final = 24 * 3600.0
 MAX_ACTORS: Final = 64
 
+_NAME_CHARS: Final = 64
+
 Key = tuple[str, str, str]
 """Actor, command, id."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptReply:
-    """An answer that may be given again: the members of the reply but for `v` and `ts`."""
+    """An answer that may be given again: the members of the reply but for `v` and `ts`, and under `OF` what was asked
+    (`Command.fingerprint`), which nobody is told."""
 
     key: Key
     body: Mapping[str, Any]
 
 
+OF: Final = "of"
 FORGOTTEN: Final[Mapping[str, Any]] = {"forgotten": True}
 """Kept in the place of an answer: the request was not carried out after all, and may come again with its id."""
 
@@ -83,17 +87,23 @@ class MemoryReplies:
 
 
 class RateLimit:
-    """A bucket an actor: `burst` requests at once, refilled by `rate_per_s`. Strangers beyond MAX_ACTORS share one."""
+    """A bucket an actor: `burst` requests at once, refilled by `rate_per_s`. Those that are `known` have one of their
+    own whoever else comes; strangers beyond MAX_ACTORS share one."""
 
-    def __init__(self, *, rate_per_s: float, burst: int) -> None:
+    def __init__(self, *, rate_per_s: float, burst: int, known: Collection[str] = ()) -> None:
+        self._known = frozenset(known)
         self._rate_per_s = rate_per_s
         self._burst = burst
+        self._strangers = 0
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def allow(self, actor: str, now_s: float) -> bool:
-        name = actor if actor in self._buckets or len(self._buckets) < MAX_ACTORS else ""
+        name = actor if actor in self._known else f"?{actor[:_NAME_CHARS]}"
+        if name not in self._buckets and name not in self._known and self._strangers >= MAX_ACTORS:
+            name = ""
         level, since_s = self._buckets.get(name, (float(self._burst), now_s))
         level = min(float(self._burst), level + max(0.0, now_s - since_s) * self._rate_per_s)
         allowed = level >= 1.0
+        self._strangers += name not in self._buckets and name not in self._known
         self._buckets[name] = (level - 1.0 if allowed else level, now_s)
         return allowed

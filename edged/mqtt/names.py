@@ -147,10 +147,11 @@ class Names:
         return self.reply_prefix(actor) + (command if _COMMAND.fullmatch(command) else "unknown")
 
     def reply_address(self, actor: str, wanted: str) -> str | None:
-        """The wanted reply topic, or None where it is not this caller's own , too long or a filter."""
+        """The wanted reply topic, or None where it is not this caller's own, too long or a filter, or holds what a
+        broker may end the connection for (MQTT 1.5.4: control and non-characters): we would send it again, and again."""
         prefix = self.reply_prefix(actor)
         if not wanted.startswith(prefix) or len(wanted) == len(prefix):
             return None
-        if any(char in "+#" or ord(char) < 32 or 0xD800 <= ord(char) <= 0xDFFF for char in wanted):
+        if "+" in wanted or "#" in wanted or not wanted[len(prefix) :].isprintable():
             return None
         return wanted if len(wanted.encode()) <= MAX_REPLY_TOPIC_BYTES else None

@@ -50,3 +50,18 @@ def test_a_clock_that_stands_still_or_goes_back_gives_nothing_away() -> None:
     limit = RateLimit(rate_per_s=5.0, burst=1)
     assert limit.allow("a", 10.0)
     assert not limit.allow("a", 9.0)
+
+
+def test_strangers_with_a_thousand_names_take_nothing_from_whoever_is_known() -> None:
+    limit = RateLimit(rate_per_s=1.0, burst=1, known=["bms", ""])
+    for n in range(1_000):
+        limit.allow(f"stranger-{n}", 0.0)
+    assert limit.allow("bms", 0.0)
+    assert not limit.allow("bms", 0.0)
+
+
+def test_long_names_of_strangers_fill_no_memory() -> None:
+    limit = RateLimit(rate_per_s=1.0, burst=1)
+    for n in range(100):
+        limit.allow(f"{n}" * 30_000, 0.0)
+    assert max(map(len, limit._buckets)) <= 65

@@ -72,6 +72,13 @@ def test_a_reply_never_leaves_its_callers_own_tree(wanted: str) -> None:
             assert len(address.encode()) <= MAX_REPLY_TOPIC_BYTES
 
 
+@pytest.mark.parametrize("end", ["\x7f", "\x80", "\x9f", "\ufdd0", "\ufffe", "\U0001ffff", "\ud800", "\n", "\x00"])
+def test_what_a_broker_may_end_the_connection_for_is_no_reply_topic(end: str) -> None:
+    """Mosquitto does, and as an answer is sent again on the next line, it would do so again and again."""
+    assert NAMES.reply_address("bms", NAMES.reply_prefix("bms") + "mine" + end) is None
+    assert NAMES.reply_address("bms", NAMES.reply_prefix("bms") + "m\u00efne \u4f60/\U0001f50c") is not None
+
+
 def test_the_default_reply_to_a_very_long_command_is_bounded() -> None:
     assert NAMES.default_reply("bms", "x" * 1000) == NAMES.default_reply("bms", "unknown")
 
