@@ -45,7 +45,7 @@ bench: dev ## measure: make bench ARGS="--quick"
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) .venv-ha .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) .venv-ha .venv-ha-uv .venv-ha-python .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
