@@ -3,7 +3,8 @@
 Owns the order of a connection's life (docs/mqtt): subscribe, everything that was shown, then `online`.
 Refuses to know what the documents mean. Never blocks its caller: `wake` only asks the loop to look at the outbox.
 Invariants: an attempt uses a fresh client · `online` is said after the dump and never while stopping · one line at the
-begin and one at the end of an outage, however many attempts it takes.
+begin and one at the end of an outage, however many attempts it takes · what came with QoS 1 is acknowledged in its
+order, and not while answers are congested, so that none of them is dropped for want of room.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
@@ -85,6 +87,7 @@ class BrokerClient:
         self._backoff = Backoff(first_s=options.backoff_first_s, last_s=options.backoff_last_s)
         self._connection: Connection | None = None
         self._tickets: dict[int, int] = {}
+        self._owed: deque[int] = deque()
         self._ended: asyncio.Future[str] | None = None
         self._task: asyncio.Task[None] | None = None
         self._pump_asked = False
@@ -166,6 +169,7 @@ class BrokerClient:
         finally:
             self._connection = None
             self._tickets.clear()
+            self._owed.clear()
             self._outbox.disconnected()
             self._progress.set()
             connection.close()
@@ -251,6 +255,7 @@ class BrokerClient:
             self._greet()
             parcels = self._outbox.due(now_s)
             if not parcels:
+                self._acknowledge(connection)
                 return
             for parcel in parcels:
                 document = parcel.document
@@ -282,7 +287,15 @@ class BrokerClient:
     # --- what the connection tells
 
     def received(self, message: Incoming) -> None:
+        """Acknowledged when there is room for its answer: a broker that takes answers slowly is asked to wait."""
         self._owner.received(message)
+        if message.mid is not None:
+            self._owed.append(message.mid)
+            self.wake()
+
+    def _acknowledge(self, connection: Connection) -> None:
+        while self._owed and not self._outbox.congested:
+            connection.acknowledge(self._owed.popleft())
 
     def settled(self, mid: int, reason: str | None) -> None:
         ticket = self._tickets.pop(mid, None)

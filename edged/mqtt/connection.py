@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _READS_PER_TURN: Final = 50
 _PACKET_OVERHEAD_BYTES: Final = 32
+_MAX_TOPIC_BYTES: Final = 65_535
 _PARSE_ERRORS: Final = (
     MQTTException,
     OSError,
@@ -66,11 +67,13 @@ class Will:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """One message from the broker. `retain`: it is, or (3.1.1: it was replayed as) a retained one."""
+    """One message from the broker. `retain`: it is, or (3.1.1: it was replayed as) a retained one. `mid`: what
+    `Connection.acknowledge` has to name, None where there is nothing to acknowledge."""
 
     topic: str
     payload: bytes
     retain: bool
+    mid: int | None = None
     response_topic: str | None = None
     correlation: bytes | None = None
 
@@ -116,6 +119,7 @@ class Connection:
             clean_session=None if self.v5 else True,
             protocol=version,
             reconnect_on_failure=False,
+            manual_ack=True,
         )
         client.max_inflight_messages_set(0)  # no bound of paho's: whoever sends keeps to the broker's
         client.connect_timeout = self._options.connect_timeout_s
@@ -177,8 +181,9 @@ class Connection:
     ) -> int | None:
         """Send now. The number that `Listener.settled` will name, or None where the broker's limits forbid it."""
         limit = self.limits.packet_bytes
-        size = len(payload) + len(topic.encode()) + len(correlation or b"") + _PACKET_OVERHEAD_BYTES
-        if limit is not None and size > limit:
+        topic_bytes = len(topic.encode())
+        size = len(payload) + topic_bytes + len(correlation or b"") + _PACKET_OVERHEAD_BYTES
+        if topic_bytes > _MAX_TOPIC_BYTES or (limit is not None and size > limit):
             return None
         properties = None
         if self.v5 and correlation is not None:
@@ -190,6 +195,12 @@ class Connection:
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._fail(f"sending failed: {info.rc.name}")
         return info.mid
+
+    def acknowledge(self, mid: int) -> None:
+        """We are done with a message. As long as that is not said of so many, the broker sends no more: messages are
+        to be acknowledged in their order (MQTT 4.6)."""
+        if not self._gone.done() and self._client.ack(mid, 1) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._fail("sending failed: an acknowledgement")
 
     def subscribe(self, *filters: str, vital: bool = True) -> None:
         """QoS 1; in version 5 with the retain flag as published and without our own messages (docs/mqtt). Only of what
@@ -296,10 +307,11 @@ class Connection:
         self._tell(self._listener.subscribed, ", ".join(refused) or None)
 
     def _on_message(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
+        mid = message.mid if message.qos else None
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            return
+            topic = ""  # nobody's; it is acknowledged like any other
         properties = message.properties
         response = getattr(properties, "ResponseTopic", None)
         correlation = getattr(properties, "CorrelationData", None)
@@ -309,6 +321,7 @@ class Connection:
                 topic=topic,
                 payload=bytes(message.payload),
                 retain=bool(message.retain),
+                mid=mid,
                 response_topic=response if isinstance(response, str) else None,
                 correlation=bytes(correlation) if isinstance(correlation, bytes | bytearray) else None,
             ),

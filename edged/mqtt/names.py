@@ -148,7 +148,7 @@ class Names:
 
     def reply_address(self, actor: str, wanted: str) -> str | None:
         """The wanted reply topic, or None where it is not this caller's own, too long or a filter, or holds what a
-        broker may end the connection for (MQTT 1.5.4: control and non-characters): we would send it again, and again."""
+        broker may end the connection for (MQTT 1.5.4: control and non-characters): we would send it again and again."""
         prefix = self.reply_prefix(actor)
         if not wanted.startswith(prefix) or len(wanted) == len(prefix):
             return None

@@ -8,8 +8,8 @@ library's own queue: `due` gives out only what the window allows.
 
 Invariants: never more than `window` messages under way · at least `RESERVED` places of it are neither for state nor for
 events (where the window is that large) · one message under way for each state topic, so that its order holds · memory
-is bounded by topics + MAX_REPLIES + MAX_EVENTS + MAX_RAW + window · after every acknowledgement the broker has what was
-shown last · `delivered_seq` never passes an event that the broker has not acknowledged.
+is bounded by topics + MAX_REPLIES (of MAX_REPLY_CHARS) + MAX_EVENTS + MAX_RAW + window · after every acknowledgement
+the broker has what was shown last · `delivered_seq` never passes an event that the broker has not acknowledged.
 
 The owner calls `connected` for each connection, `due` after any change and sends what it gives, `settled` for each
 acknowledgement, `disconnected` at the end of the connection.
@@ -29,6 +29,9 @@ WINDOW: Final = 20
 RESERVED: Final = 4
 MAX_REPLIES: Final = 1024
 """As many requests as a broker keeps for us by default (mosquitto: 1,000 beside those under way), and so answers."""
+MAX_REPLY_CHARS: Final = 4 * 1024 * 1024
+CONGESTED_REPLIES: Final = MAX_REPLIES // 4
+CONGESTED_CHARS: Final = MAX_REPLY_CHARS // 4
 MAX_EVENTS: Final = 64
 MAX_RAW: Final = 64
 MAX_RAW_CHARS: Final = 256 * 1024
@@ -70,6 +73,7 @@ class _Waiting:
     topic: str
     document: Document
     until_s: float | None
+    chars: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,7 @@ class Outbox:
         self._may_tell = False
         self._turn_of_events = False
         self._replies: deque[_Waiting] = deque()
+        self._reply_chars = 0
         self._raw: deque[tuple[_Waiting, int]] = deque()
         self._raw_chars = 0
         self._shown: dict[str, Document] = {}
@@ -122,11 +127,11 @@ class Outbox:
         """Forget what the broker has; replies that were under way wait again, in their old order, at the front."""
         for parcel, until_s in reversed(self._on_the_way.values()):
             if parcel.lane is Lane.REPLY:
-                self._replies.appendleft(_Waiting(parcel.topic, parcel.document, until_s))
+                waiting = _reply(parcel.topic, parcel.document, until_s)
+                self._replies.appendleft(waiting)
+                self._reply_chars += waiting.chars
                 self._count(resent=1)
-        while len(self._replies) > MAX_REPLIES:
-            self._replies.popleft()
-            self._count(dropped=1)
+        self._bound_replies()
         self._window = 0
         self._may_tell = False
         self._events.clear()
@@ -168,10 +173,20 @@ class Outbox:
 
     def reply(self, topic: str, document: Document, until_s: float | None = None) -> None:
         """An answer (or the deletion of a retained command). Worthless after `until_s`, monotonic."""
-        if len(self._replies) >= MAX_REPLIES:
-            self._replies.popleft()
+        waiting = _reply(topic, document, until_s)
+        self._replies.append(waiting)
+        self._reply_chars += waiting.chars
+        self._bound_replies()
+
+    def _bound_replies(self) -> None:
+        while len(self._replies) > MAX_REPLIES or (self._reply_chars > MAX_REPLY_CHARS and len(self._replies) > 1):
+            self._reply_chars -= self._replies.popleft().chars
             self._count(dropped=1)
-        self._replies.append(_Waiting(topic, document, until_s))
+
+    @property
+    def congested(self) -> bool:
+        """Whether so many answers wait that no further requests should come."""
+        return len(self._replies) >= CONGESTED_REPLIES or self._reply_chars >= CONGESTED_CHARS
 
     def raw(self, topic: str, document: Document, chars: int) -> None:
         """A frame of so many characters for whoever looks on: of more than the ring holds the oldest go."""
@@ -269,6 +284,7 @@ class Outbox:
         for lane, waiting in ((Lane.LIFE, self._life), (Lane.REPLY, self._replies)):
             while waiting and len(self._on_the_way) < self._window:
                 item = waiting.popleft()
+                self._reply_chars -= item.chars
                 if item.until_s is not None and now_s >= item.until_s:
                     self._count(dropped=1)
                     continue
@@ -326,3 +342,8 @@ class Outbox:
 
     def _count(self, **more: int) -> None:
         self.counters = replace(self.counters, **{n: getattr(self.counters, n) + by for n, by in more.items()})
+
+
+def _reply(topic: str, document: Document, until_s: float | None) -> _Waiting:
+    """`chars`: about as many as its body and what is echoed with it have."""
+    return _Waiting(topic, document, until_s, len(repr(document.body)) + len(document.correlation or b""))

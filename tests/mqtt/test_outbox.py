@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edged.mqtt.documents import Document
-from edged.mqtt.outbox import MAX_EVENTS, MAX_REPLIES, RESERVED, WINDOW, EventParcel, Lane, Outbox, Parcel
+from edged.mqtt.outbox import (
+    CONGESTED_CHARS,
+    CONGESTED_REPLIES,
+    MAX_EVENTS,
+    MAX_REPLIES,
+    MAX_REPLY_CHARS,
+    RESERVED,
+    WINDOW,
+    EventParcel,
+    Lane,
+    Outbox,
+    Parcel,
+)
 
 TOPICS = [f"t/{n}" for n in range(30)]
 
@@ -169,6 +181,43 @@ def test_the_reply_lane_is_bounded_and_drops_the_oldest() -> None:
     assert outbox.counters.dropped == 5
     outbox.connected(20)
     assert outbox.due(0.0)[0].topic == "r/5"
+
+
+def test_large_answers_are_bounded_by_their_size_too() -> None:
+    outbox = Outbox()
+    for n in range(40):
+        outbox.reply(f"r/{n}", Document(body={"n": "x" * 200_000}))
+    assert outbox.depth == MAX_REPLY_CHARS // 200_000
+    assert outbox.counters.dropped == 40 - outbox.depth
+    echoed = Outbox()
+    for n in range(200):
+        echoed.reply(f"r/{n}", Document(body={"n": n}, correlation=b"x" * 60_000))
+    assert echoed.depth == MAX_REPLY_CHARS // 60_011
+
+
+def test_whoever_waits_for_too_many_answers_is_asked_to_wait_until_they_have_gone() -> None:
+    outbox = connected()
+    for n in range(CONGESTED_REPLIES):
+        assert not outbox.congested
+        outbox.reply(f"r/{n}", doc(n))
+    assert outbox.congested
+    outbox.due(0.0)
+    assert not outbox.congested
+    outbox.reply("large", Document(body={"n": "x" * CONGESTED_CHARS}))
+    assert outbox.congested
+
+
+def test_the_size_of_what_waits_is_right_again_when_all_has_gone() -> None:
+    outbox = connected()
+    for n in range(50):
+        outbox.reply(f"r/{n}", Document(body={"n": "x" * 1000}))
+    outbox.due(0.0)
+    outbox.disconnected()
+    outbox.connected(20)
+    while parcels := outbox.due(0.0):
+        for parcel in parcels:
+            outbox.settled(parcel.ticket)
+    assert (outbox.depth, outbox._reply_chars) == (0, 0)
 
 
 def test_a_refused_content_is_not_sent_again_before_it_changes() -> None:
