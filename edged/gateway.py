@@ -67,7 +67,6 @@ RUNNING = "running"
 VERSION = "version/"
 """And the station's id: what its CSMS agreed on last."""
 STOP_S = 4.5
-SHOW_AFTER_S = 0.05
 BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 2.0
 
@@ -366,7 +365,7 @@ class Gateway:
         if unit.sees_end(station):
             self._show(unit)
         elif unit.showing is None:
-            unit.showing = asyncio.get_running_loop().call_later(SHOW_AFTER_S, self._show, unit)
+            unit.showing = asyncio.get_running_loop().call_later(unit.pace.delay_s, self._show, unit)
 
     def _show(self, unit: Unit) -> None:
         if unit.showing is not None:
@@ -374,7 +373,8 @@ class Gateway:
             unit.showing = None
         if self._mirror is not None:
             self._view.see(unit.settings.id, unit.csms_view())
-            self._mirror.show(unit.engine.station, self._clock.now())
+            with unit.pace:
+                self._mirror.show(unit.engine.station, self._clock.now())
 
     def _gateway_view(self) -> GatewayView:
         return GatewayView(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,11 @@ from edged.jobs import StationJobs
 from edged.mqtt.topics import CsmsView
 from edged.settings import StationSettings
 from edged.views import status_document
+
+SHOW_AFTER_S = 0.05
+SHOW_AFTER_AT_MOST_S = 1.0
+SHOW_SHARE = 0.05
+"""Of a processor's time: more than this is not spent on showing a station, however many connectors it has."""
 
 
 def boot_id(run_id: str, utc: datetime) -> str:
@@ -40,6 +46,27 @@ class Begun:
         await self._shown.wait()
 
 
+class Pace:
+    """How soon after a step a station is shown. A look at all its connectors costs more the more there are, and a bus
+    has something new of one of them all the time: the dearer the last look was, the more steps the next one is for.
+
+    `with` it around the showing.
+    """
+
+    def __init__(self) -> None:
+        self._began_s = self._took_s = 0.0
+
+    @property
+    def delay_s(self) -> float:
+        return min(SHOW_AFTER_AT_MOST_S, max(SHOW_AFTER_S, self._took_s / SHOW_SHARE))
+
+    def __enter__(self) -> None:
+        self._began_s = time.thread_time()
+
+    def __exit__(self, *_: object) -> None:
+        self._took_s = time.thread_time() - self._began_s
+
+
 @dataclass(slots=True)
 class Unit:
     """One station and what belongs to it."""
@@ -53,6 +80,7 @@ class Unit:
     begun: Begun
     ticked: bool = False
     showing: asyncio.TimerHandle | None = None
+    pace: Pace = field(default_factory=Pace)
     ended_seen: frozenset[str] = frozenset()
 
     def sees_end(self, station: Station) -> bool:
