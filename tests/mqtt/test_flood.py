@@ -147,5 +147,14 @@ async def test_a_topic_that_is_too_long_for_mqtt_is_not_sent_and_harms_nobody(sl
     options = BrokerOptions(host="127.0.0.1", port=slow.port, client_id="x")
     connection = Connection(options, Nobody(), v5=False, will=Will(topic="edged/v1/gw1/status", payload=b"offline"))
     await connection.open()
-    assert connection.publish("x" * 65_536, b"", qos=1, retain=False) is None
+    body = {
+        "v": 1,
+        "ts": "2026-08-22T10:00:00.000Z",
+        "id": None,
+        "command": "ping",
+        "ok": True,
+        "result": {"pong": True},
+    }
+    topic = f"edged/v1/gw1/rpc/{'x' * 65_536}/reply/ping"
+    assert connection.publish(topic, json.dumps(body).encode(), qos=1, retain=False) is None
     connection.close()
