@@ -31,7 +31,6 @@ from edged.settings import Settings
 from edged.store.port import JOURNAL_MAX, Store
 from edged.system.logs import recent
 from edged.threads import in_thread
-from edged.transfer.archive import Part, build
 from edged.transfer.redaction import redact
 
 _log = logging.getLogger(__name__)
@@ -104,6 +103,8 @@ class Diagnostics:
         journal: Path | None,
         secrets: Sequence[str],
     ) -> None:
+        from edged.transfer.archive import Part, build  # nearly a MiB that only who is asked for diagnostics needs
+
         def clean(text: str) -> bytes:
             return redact(text, secrets).encode("utf-8", "replace")
 

@@ -18,9 +18,8 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edged.chargers.alarm import Alarm
 from edged.chargers.bus_statistics import BusStatistics, Recorder
 from edged.chargers.job_queue import SHORTEST_PROMOTION_S, Job, JobQueue, Priority, Words
 from edged.chargers.line import BusSpec, Inbox, LineDown, LineKind, Pipe, SerialPipe, open_pipe, pause_until
@@ -41,6 +40,9 @@ from edged.chargers.outage import LineWatch
 from edged.chargers.unit_health import UnitHealth, UnitState
 from edged.chargers.wire import Answer, Wire, wire_over
 from edged.ports import ChargerError, ChargerUnreachable
+
+if TYPE_CHECKING:
+    from edged.chargers.alarm import Alarm
 
 log = logging.getLogger(__name__)
 wire_log = logging.getLogger("edged.wire")

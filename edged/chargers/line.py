@@ -21,15 +21,17 @@ import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import serial
 
-from edged.chargers.alarm import Alarm
 from edged.chargers.moments import moment
 from edged.chargers.opening import Trouble, busy, reason, serial_trouble, tcp_trouble
 from edged.chargers.serial_ports import SerialPorts
 from edged.ports import ChargerUnreachable
+
+if TYPE_CHECKING:
+    from edged.chargers.alarm import Alarm
 
 INBOX_BYTES = 4096
 CONNECT_TIMEOUT_S = 5.0
@@ -217,6 +219,8 @@ class SerialPipe:
         self.latency_timer_ms = latency_timer_ms
         self._port: serial.Serial | None = port
         self._fd: int = port.fileno()
+        from edged.chargers.alarm import Alarm  # ctypes, which only a serial line needs
+
         self.alarm = Alarm()
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
