@@ -1,4 +1,4 @@
-"""python -m benchmarks [--only NAME]... [--quick] [--json]"""
+"""python -m benchmarks [--only NAME]... [--quick | --full] [--json]"""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ NAMES = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help="one of " + ", ".join(NAMES))
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions: a look, not a figure")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="fewer repetitions: a look, not a figure")
+    length.add_argument("--full", action="store_true", help="mqtt: the black hole takes its whole ten minutes")
     parser.add_argument("--json", action="store_true", help="the table as JSON")
     chosen = parser.parse_args()
     rows: list[Row] = []
     for name in chosen.only or NAMES:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        rows += importlib.import_module(f"benchmarks.{name.replace('-', '_')}").rows(chosen.quick)
+        module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+        more = {"full": chosen.full} if getattr(module, "TAKES_FULL", False) else {}
+        rows += module.rows(chosen.quick, **more)
     if chosen.json:
         print(document(rows))
     else:
