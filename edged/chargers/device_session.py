@@ -15,6 +15,7 @@ ChargerRefused
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from edged.chargers.device import RegisterDevice
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 RECHECK_S, LONGEST_RECHECK_S = 60.0, 240.0
 """How often failsafe registers that no poll shows are read again, and one that was not taken is tried again: with
 growing pauses where the device says that it takes it and does not, since registers wear."""
+FIRST_CONTEST_S = 4.0
+"""A failsafe register that is changed again and again, with no other sign of a restart, is contested by somebody else:
+it is set again after pauses that grow from this one up to `LONGEST_RECHECK_S`."""
 
 
 class NotTaken(ChargerRefused):
@@ -55,6 +59,8 @@ class DeviceSession:
         self._owed: list[InitWrite] = []
         self._recheck_at_s = 0.0
         self._pause_s = RECHECK_S
+        self._contested_at_s = -math.inf
+        self._contest_pause_s = 0.0
         self._boot_mark: float | None = None
         self._boot_signs: frozenset[int] | None = None
 
@@ -181,9 +187,22 @@ class DeviceSession:
         if isinstance(mark, (int, float)):
             has_fallen = self._boot_mark is not None and mark < self._boot_mark
             self._boot_mark = float(mark)
-        if not (new_signs or forgotten or has_fallen):
+        if not (new_signs or has_fallen or (forgotten and self._is_contest_due())):
             return False
         told = f": {', '.join(f'{name} is {values[name]!r}' for name in forgotten)}" if forgotten else ""
         log.warning("%s has restarted%s", self._device, told)
         self.end()
+        return True
+
+    def _is_contest_due(self) -> bool:
+        """Whether a failsafe register that shows something else is to be set now."""
+        now_s = self._monotonic()
+        waited_s = now_s - self._contested_at_s
+        if waited_s < self._contest_pause_s:
+            return False
+        goes_on = waited_s <= 2 * LONGEST_RECHECK_S
+        self._contest_pause_s = (
+            min(LONGEST_RECHECK_S, max(FIRST_CONTEST_S, 2 * self._contest_pause_s)) if goes_on else 0
+        )
+        self._contested_at_s = now_s
         return True

@@ -107,9 +107,17 @@ class ChargerDriver:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-        while self._actions and self._listener is not None:
-            self._listener.performed(self._actions.popleft()[1], ActionOutcome.FAILED, "the gateway stops")
+        self._fail_actions("the gateway stops")
         await self._charger.close()
+
+    def _fail_actions(self, why: str) -> None:
+        """Answer whatever has not been begun."""
+        tickets = [*self._refused, *(ticket for _, ticket in self._actions)]
+        self._refused.clear()
+        self._actions.clear()
+        if self._listener is not None:
+            for ticket in tickets:
+                self._listener.performed(ticket, ActionOutcome.FAILED, why)
 
     # --- the task -----------------------------------------------------------------------------------
 
@@ -198,6 +206,9 @@ class ChargerDriver:
         except asyncio.CancelledError:
             listener.performed(ticket, ActionOutcome.TIMEOUT, "the gateway stops")
             raise
+        except Exception:
+            listener.performed(ticket, ActionOutcome.FAILED, "its driver has failed")
+            raise
         log.info("%s: %s %s %s", self._charger, action, outcome, detail)
         self._is_dirty = self._wanted is not None
         self._poll_at_s = 0.0
@@ -219,6 +230,7 @@ class ChargerDriver:
             log.error("the driver of %s has ended by a bug", self._charger, exc_info=error)
             if self._listener is not None:
                 self._listener.lost(f"its driver has failed: {error}")
+            self._fail_actions("its driver has failed")
 
     def _now_s(self) -> float:
         return self._clock.now().monotonic_s

@@ -98,7 +98,7 @@ class Ledger:
         waited_s = now_s - entry.at_s
         if not entry.shown and waited_s < target.settle_s:
             return Verdict(write=False)
-        complaint = f"{target.register} did not take {target.value!r} in {waited_s:.0f} s"
+        complaint = f"{target.register} did not take {target.value!r} within {target.settle_s:g} s"
         if entry.shown:
             complaint = f"{target.register} had {target.value!r} and was changed by somebody else, or forgotten"
             if entry.repeats:

@@ -78,6 +78,7 @@ class ModbusCharger:
         self._has_connected = False
         self._end_is_told = False
         self._withheld_at_s: float | None = None
+        self._disobeys = False
         self._token: str | None = None
         self._knows_reader = False
         self._keep_alive = KeepAliveTask(
@@ -240,10 +241,14 @@ class ModbusCharger:
         """The permission that the device reports; a car that charges against our word shows that it is still given."""
         told, actuator = reading.permit_charging, self.profile.permit or self.profile.limit
         if told is not None or actuator is None or self._withheld_at_s is None:
+            self._disobeys = False
             return told
+        self._disobeys = self._disobeys and reading.state is ChargerState.CHARGING
         if reading.state is not ChargerState.CHARGING or now_s - self._withheld_at_s <= DISOBEDIENT_AFTER_S:
             return None
-        log.warning("%s charges although energy is withheld", self)
+        if not self._disobeys:
+            log.warning("%s charges although energy is withheld", self)
+        self._disobeys = True
         self._ledger.forget(actuator.register)
         return True
 
@@ -259,7 +264,9 @@ class ModbusCharger:
             try:
                 await self.device.write(reader.clear.register, reader.clear.value)
             except ChargerError as error:
-                log.warning("%s: the reader could not be cleared: %s", self, error)
+                log.log(
+                    logging.WARNING if is_new else logging.DEBUG, "%s: the reader could not be cleared: %s", self, error
+                )
             else:
                 self._token = None
         return token if is_new else None

@@ -187,7 +187,8 @@ class Codec:
         number: float = struct.unpack(">f" if self.words == 2 else ">d", _to_bytes(words))[0]
         if not math.isfinite(number) or number in self.invalid:
             return None
-        return number * self.scale + self.offset if self.is_scaled else number
+        number = number * self.scale + self.offset if self.is_scaled else number
+        return number if math.isfinite(number) else None
 
     def _ordered(self, words: Sequence[int]) -> tuple[int, ...]:
         return tuple(words) if self.word_order is WordOrder.BIG else tuple(reversed(words))

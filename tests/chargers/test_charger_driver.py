@@ -298,13 +298,31 @@ async def test_stopping_answers_what_still_waits_and_writes_nothing(clock) -> No
     await stage.until(lambda: stage.charger.permit)
     stage.charger.hangs = True
     stage.driver.perform(Action.UNLOCK, "t1")
-    stage.driver.perform(Action.UNLOCK, "t2")
+    for number in range(2, 4 + MAX_ACTIONS):
+        stage.driver.perform(Action.UNLOCK, f"t{number}")
     await stage.until(lambda: bool(stage.charger.performed))
     applied = len(stage.charger.applied)
     await stage.driver.stop()
     assert ("t1", ActionOutcome.TIMEOUT) in stage.listener.told
-    assert ("t2", ActionOutcome.FAILED) in stage.listener.told
+    for number in range(2, 4 + MAX_ACTIONS):
+        assert stage.listener.told.count((f"t{number}", ActionOutcome.FAILED)) == 1
     assert stage.charger.is_closed and len(stage.charger.applied) == applied
+
+
+async def test_a_driver_that_ends_by_a_bug_answers_what_still_waits(clock, caplog) -> None:
+    stage = Stage(clock)
+
+    async def break_down(action: Action) -> ActionOutcome:
+        raise KeyError("a bug")
+
+    stage.charger.perform = break_down  # type: ignore[method-assign]
+    stage.driver.start(stage.listener)
+    for ticket in ("t1", "t2"):
+        stage.driver.perform(Action.UNLOCK, ticket)
+    await stage.until(lambda: "lost" in stage.listener.kinds())
+    assert ("t2", ActionOutcome.FAILED) in stage.listener.told
+    assert ("t1", ActionOutcome.FAILED) in stage.listener.told
+    await stage.driver.stop()
 
 
 async def test_a_driver_is_started_once(clock) -> None:

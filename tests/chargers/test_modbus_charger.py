@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,7 @@ from edged.chargers.job_queue import Priority
 from edged.chargers.modbus_charger import ModbusCharger
 from edged.chargers.moments import moment
 from edged.chargers.profile import KeepAliveBy
-from edged.domain.hardware import Action, ActionOutcome, Capability, Desired
+from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, Desired
 from edged.ports import ChargerRefused, ChargerUnreachable
 
 GO = Desired(permit_charging=True, current_limit_ma=16_000)
@@ -317,6 +317,62 @@ async def test_a_car_that_charges_against_our_word_is_noticed(image, clock) -> N
         with pytest.raises(ChargerRefused, match="enable did not take"):
             await charger.apply(STOP)
     assert written(one, "enable") == [0, 0]
+
+
+async def test_a_car_that_goes_on_charging_is_told_of_once(image, clock, caplog) -> None:
+    one = image("abb-terra-ac")
+    async with charger_of(one, clock) as charger:
+        charger.profile = replace(charger.profile, limit=replace(charger.profile.limit, sense=None))
+        state = charger.profile.state
+        seen = {means: raw for raw, means in state.states.items()}
+        for _ in range(2):
+            one.set(**{state.register: seen[ChargerState.CHARGING]})
+            for _ in range(10):
+                with suppress(ChargerRefused):
+                    await charger.apply(STOP)
+                clock.monotonic_s += 20
+                await charger.observe()
+            one.set(**{state.register: seen[ChargerState.AVAILABLE]})
+            await charger.observe()
+    assert sum("charges although" in record.message for record in caplog.records) == 2
+
+
+async def test_a_complaint_that_stays_the_same_has_the_same_words(image, clock) -> None:
+    one = keba(image)
+    told = set()
+    async with charger_of(one, clock) as charger:
+        await charger.apply(STOP)
+        for seconds in (20, 50, 75):
+            one.set(state=3)
+            clock.monotonic_s += seconds
+            await charger.observe()
+            with pytest.raises(ChargerRefused) as error:
+                await charger.apply(STOP)
+            told.add(str(error.value))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("name", ["failsafe_current", "watchdog_ms"])
+async def test_a_failsafe_that_somebody_else_changes_again_and_again_is_set_less_and_less(
+    image, clock, caplog, name
+) -> None:
+    one = heidelberg(image)
+    async with charger_of(one, clock) as charger:
+        for _ in range(3600):
+            clock.monotonic_s += 1
+            await charger.observe()
+            one.set(**{name: 3})
+        assert 15 <= len(written(one, name)) <= 70
+        assert len(caplog.records) < 70
+        one.bus.writes.clear()
+        one.set(watchdog_ms=15_000, failsafe_current=0)
+        for _ in range(600):
+            clock.monotonic_s += 1
+            await charger.observe()
+        one.set(failsafe_current=3)
+        await charger.observe()
+        await charger.observe()
+        assert written(one, "failsafe_current")[-1:] == [0]
 
 
 # --- the limit ---------------------------------------------------------------------------------------

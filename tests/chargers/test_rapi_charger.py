@@ -844,3 +844,14 @@ async def test_an_opened_lock_works_by_itself_again_before_energy_is_permitted()
     async with charger_on(controller, SOCKET) as charger:
         await charger.apply(GO)
     assert controller.written == ["S5 A", "FE"]
+
+
+def test_a_lock_that_refuses_to_work_by_itself_is_told_of_once(caplog) -> None:
+    async def scene() -> None:
+        controller = Obeying(**{"G5": "OK 0 M", "GS": IDLE, "S5 A": "NK"})
+        async with charger_on(controller, SOCKET) as charger:
+            for _ in range(5):
+                await charger.observe()
+
+    run_virtually(scene())
+    assert sum("stays open" in record.message for record in caplog.records) == 1

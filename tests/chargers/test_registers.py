@@ -104,6 +104,10 @@ def test_a_float_that_is_no_number_is_no_value(value: float) -> None:
     assert codec("f32").decode(struct.unpack(">2H", struct.pack(">f", value))) is None
 
 
+def test_a_float_that_its_scale_makes_infinite_is_no_value() -> None:
+    assert codec("f64", scale=1000.0).decode(struct.unpack(">4H", struct.pack(">d", 1e307))) is None
+
+
 def test_scale_and_offset_make_the_engineering_value_without_noise() -> None:
     assert codec("u16", scale=0.1).decode((163,)) == 16.3
     assert codec("s16", scale=0.1, offset=-40).decode((0xFFFF,)) == -40.1

@@ -79,6 +79,7 @@ class RapiCharger:
         self._limit_a: int | None = None
         self._capabilities = profile.capabilities
         self._is_held_open = False
+        self._complaint = ""
         self._energy = EnergyRegister()
         self._pulses = Pulses(
             self._controller,
@@ -285,7 +286,9 @@ class RapiCharger:
             try:
                 await self._lock_by_itself()
             except ChargerRefused as error:
-                log.warning("%s: its lock stays open: %s", self, error)
+                if str(error) != self._complaint:
+                    log.warning("%s: its lock stays open: %s", self, error)
+                self._complaint = str(error)
         return await self._controller.lock()
 
     async def _read_meter(self, plugged: bool | None) -> Meter:
@@ -341,6 +344,7 @@ class RapiCharger:
         if self._is_held_open:
             await self._controller.order("S5", "A")
             self._is_held_open = False
+            self._complaint = ""
 
     async def _verify(self, target: Target) -> None:
         async def is_reached() -> bool:
