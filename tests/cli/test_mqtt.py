@@ -22,6 +22,7 @@ import pytest
 from edged.cli import main as cli
 from edged.mqtt import visiting
 from tests.fakes import mqtt_contract
+from tests.fakes.pki import Authority
 from tests.mqtt.conftest import Broker
 
 TREE = "edged/v1/gw1"
@@ -388,3 +389,27 @@ def test_a_broker_that_speaks_no_tls_is_told_in_a_sentence(broker: Broker, capsy
     told = capsys.readouterr().err
     assert told.startswith("edged: no connection to the broker at 127.0.0.1:")
     assert told.count("\n") == 1
+
+
+def test_what_tls_has_against_it_is_told_in_a_sentence(broker: Broker, tmp_path: Path, capsys: Any) -> None:
+    """A broker of an authority nobody knows; one that wants a certificate; then all is well."""
+    ours, theirs = Authority.new("Ours"), Authority.new("Theirs")
+    (tmp_path / "ca.pem").write_text(ours.pem)
+    (tmp_path / "other.pem").write_text(theirs.pem)
+    certificate, key = ours.server().write(tmp_path, "broker")
+    mine, my_key = ours.client("bms").write(tmp_path, "bms")
+    broker.stop()
+    files = (f"cafile {tmp_path}/ca.pem", f"certfile {certificate}", f"keyfile {key}")
+    broker.start("allow_anonymous true", *files, "require_certificate true")
+    words = ["mqtt", "purge", "--url", f"mqtts://127.0.0.1:{broker.port}", "--gateway", "gw1"]
+    pair = ["--cert", str(mine), "--key", str(my_key)]
+    assert cli.main([*words, "--ca-file", str(tmp_path / "other.pem"), *pair]) == 1
+    assert (told := capsys.readouterr().err).startswith("edged: no connection to the broker at 127.0.0.1:")
+    assert "certificate verify failed" in told
+    assert "_ssl" not in told
+    assert cli.main([*words, "--ca-file", str(tmp_path / "ca.pem")]) == 1
+    assert "does it want a client certificate? --cert and --key name one" in capsys.readouterr().err
+    assert cli.main([*words, "--ca-file", str(tmp_path / "missing.pem"), *pair]) == 1
+    assert "missing.pem cannot be read" in capsys.readouterr().err
+    assert cli.main([*words, "--ca-file", str(tmp_path / "ca.pem"), *pair]) == 0
+    assert "nothing is retained" in capsys.readouterr().out
