@@ -298,9 +298,9 @@ async def test_stopping_answers_what_still_waits_and_writes_nothing(clock) -> No
     await stage.until(lambda: stage.charger.permit)
     stage.charger.hangs = True
     stage.driver.perform(Action.UNLOCK, "t1")
+    await stage.until(lambda: bool(stage.charger.performed))
     for number in range(2, 4 + MAX_ACTIONS):
         stage.driver.perform(Action.UNLOCK, f"t{number}")
-    await stage.until(lambda: bool(stage.charger.performed))
     applied = len(stage.charger.applied)
     await stage.driver.stop()
     assert ("t1", ActionOutcome.TIMEOUT) in stage.listener.told

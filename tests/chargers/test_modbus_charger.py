@@ -338,18 +338,17 @@ async def test_a_car_that_goes_on_charging_is_told_of_once(image, clock, caplog)
 
 
 async def test_a_complaint_that_stays_the_same_has_the_same_words(image, clock) -> None:
-    one = keba(image)
+    one = heidelberg(image).set(state=10)
     told = set()
     async with charger_of(one, clock) as charger:
-        await charger.apply(STOP)
-        for seconds in (20, 50, 75):
-            one.set(state=3)
+        await charger.apply(GO)
+        for seconds in (40, 80, 130):
             clock.monotonic_s += seconds
             await charger.observe()
             with pytest.raises(ChargerRefused) as error:
-                await charger.apply(STOP)
+                await charger.apply(GO)
             told.add(str(error.value))
-    assert len(told) == 1
+    assert len(told) == 1 and "did not take" in told.pop()
 
 
 @pytest.mark.parametrize("name", ["failsafe_current", "watchdog_ms"])
