@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edged.domain import site_limit
 from edged.domain.answers import Switched
 from edged.domain.events import Registration
 from edged.domain.local_commands import RestartOcpp, StopOcpp
@@ -42,6 +43,7 @@ def restart(draft: Draft, event: RestartOcpp) -> None:
         return
     boot = replace(draft.station.boot, reason="LocalReset")
     draft.update(isolation=None, link=_unregistered(draft.station.link), boot=boot)
+    site_limit.tell_gone(draft, isolation.limits_gone)
     for one in draft.station.transactions.values():
         if one.active and one.told_phase is not None:
             draft.transact(one.id, told_phase=None)  # where it stands is told anew

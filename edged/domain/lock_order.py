@@ -42,6 +42,8 @@ def order(draft: Draft, event: SetLock) -> None:
             ticket=draft.ticket(),
             connector=connector.number,
             request=event.request,
+            wish=event.wish,
+            before=connector.kept_locked,
             since_s=draft.now.monotonic_s,
             until_s=draft.now.monotonic_s + READ_BACK_S,
         )
@@ -74,7 +76,10 @@ def refresh(draft: Draft) -> None:
         connector = draft.station.connectors[pending.connector]
         heard = connector.observed_at_s is not None and connector.observed_at_s > pending.since_s
         wanted = LockState.LOCKED if desired(draft.station, connector.number).locked else LockState.UNLOCKED
-        if heard and connector.lock is wanted:
+        overruled = _overruled(pending, connector, wanted)
+        if overruled:
+            _fail(draft, pending, overruled)
+        elif heard and connector.lock is wanted:
             draft.settle(pending.ticket)
             draft.reply(pending.request, LockStatus.ACCEPTED)
         elif heard and connector.lock is LockState.JAMMED:
@@ -83,9 +88,22 @@ def refresh(draft: Draft) -> None:
             _fail(draft, pending, "no word from the charger in time")
 
 
+def _overruled(pending: PendingLock, connector: Connector, wanted: LockState) -> str:
+    """Whether somebody has had another word since: then the lock may well go there, but not for this order."""
+    if pending.wish is LockWish.LOCKED and not connector.kept_locked:
+        return "an unlock has come in between"
+    if pending.wish is LockWish.UNLOCKED and wanted is LockState.LOCKED:
+        return "a driver has come in between"
+    return ""
+
+
 def _fail(draft: Draft, pending: PendingLock, reason: str) -> None:
+    """A lock that was kept closed before an order to close it stays so."""
     draft.settle(pending.ticket)
-    draft.change(pending.connector, kept_locked=False)
+    still = (
+        pending.before and pending.wish is LockWish.LOCKED and draft.station.connectors[pending.connector].kept_locked
+    )
+    draft.change(pending.connector, kept_locked=still)
     draft.reply(pending.request, LockStatus.FAILED, reason)
 
 

@@ -15,6 +15,7 @@ from edged.domain.credentials import CertificateUse
 from edged.domain.effects import ReportKind
 from edged.domain.files import FirmwareOrder
 from edged.domain.hardware import Action
+from edged.domain.local_commands import LockWish
 from edged.domain.types import IdToken, RequestRef, Stamp
 
 
@@ -53,11 +54,14 @@ class PendingUnlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingLock:
-    """A wish for a lock that the charger has not confirmed. `since_s`: only what was read after it counts."""
+    """A wish for a lock that the charger has not confirmed. `since_s`: only what was read after it counts. `before`:
+    whether it was kept locked until then."""
 
     ticket: str
     connector: int
     request: RequestRef
+    wish: LockWish
+    before: bool
     since_s: float
     until_s: float
 

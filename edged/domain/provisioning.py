@@ -222,7 +222,7 @@ def trigger(draft: Draft, event: TriggerMessage) -> None:
         reason = Reason.UNKNOWN_CONNECTOR_ID if known else Reason.UNKNOWN_EVSE
         draft.reply(event.request, TriggerStatus.REJECTED, "no such connector", reason=reason)
         return
-    if not draft.station.link.online:
+    if not draft.station.link.online or draft.station.isolation is not None:
         draft.reply(event.request, TriggerStatus.REJECTED, "the CSMS is not connected")
         return
     if event.wanted is NoticeKind.BOOT and draft.station.link.registration is Registration.ACCEPTED:

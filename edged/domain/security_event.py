@@ -152,8 +152,9 @@ def _write(draft: Draft, event_type: str, info: str, at: Stamp, *, told: bool) -
 
 
 def _make_room(draft: Draft) -> None:
-    """For one more in the queue. What leaves it stays in the security log, and its number is told."""
-    if len(draft.station.security_queue) < MAX_QUEUED:
+    """For one more in the queue. What leaves it stays in the security log, and its number is told. While OCPP is
+    stopped there is no one more: what waits keeps its place."""
+    if len(draft.station.security_queue) < MAX_QUEUED or draft.station.isolation is not None:
         return
     dropped, first = 0, min(draft.station.security_queue)
     note_of = [seq for seq, one in draft.station.security_queue.items() if one.dropped and seq != first]

@@ -4,11 +4,13 @@ K11 to K13.
 A limit is an installed profile like the CSMS's, of a purpose that no CSMS can set or clear, with a negative id; it
 holds beside theirs, the lower one prevails (`limits`), and smart charging that is switched off leaves it alone.
 Invariants: a CSMS that wants to hear of limits and can be told knows each one but for what is not significant, and
-hears of the end of each that it knows · of what came and went while it was away nothing waits for it.
+hears of the end of each that it knows (after OCPP was stopped: when it is started again) · of what came and went while
+it was away nothing waits for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -79,8 +81,19 @@ def _clear(draft: Draft, evse_id: int) -> None:
         return
     draft.update(charging_profiles=drop(draft.station.charging_profiles, id_of(evse_id)))
     draft.announce("limit.cleared", shown_place(draft.station, evse_id), source=SOURCE)
-    if gone.told is not None:
+    isolation = draft.station.isolation
+    if gone.told is not None and isolation is not None:
+        draft.update(isolation=replace(isolation, limits_gone=isolation.limits_gone | {evse_id}))
+    elif gone.told is not None:
         draft.enqueue(LimitRecord(evse_id, SOURCE, None))
+
+
+def tell_gone(draft: Draft, evse_ids: Collection[int]) -> None:
+    """These limits, which the CSMS knows, went while OCPP was stopped: it would reckon with them for ever. One that has
+    been set again is told as what it is now."""
+    for evse_id in sorted(evse_ids):
+        if id_of(evse_id) not in draft.station.charging_profiles:
+            draft.enqueue(LimitRecord(evse_id, SOURCE, None))
 
 
 def refresh(draft: Draft) -> None:

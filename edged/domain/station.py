@@ -260,10 +260,12 @@ class WrongCodes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Isolation:
-    """Local people have stopped OCPP: since when, and how many records were not kept for the CSMS."""
+    """Local people have stopped OCPP: since when, and how many records were not kept for the CSMS. `limits_gone`: the
+    EVSEs (0: the station) whose local limits the CSMS knows and that have none any more."""
 
     since: Stamp
     not_kept: int = 0
+    limits_gone: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ def tell(draft: Draft, said: list[Said]) -> int:
 def _event(station: Station, number: int, said: Said, earlier: list[MonitorEvent]) -> MonitorEvent:
     monitor = said.monitor
     problem = monitor.variable.name == PROBLEM and said.text == "true"
+    running = station.transactions.get(said.transaction_id or "")
     fault = next(_faults(station, monitor.component), None) if problem else None
     return MonitorEvent(
         id=number,
@@ -67,7 +68,7 @@ def _event(station: Station, number: int, said: Said, earlier: list[MonitorEvent
         severity=monitor.severity,
         monitor_id=None if monitor.origin is Origin.NOTIFICATION else monitor.id,
         cleared=said.cleared,
-        transaction_id=said.transaction_id,
+        transaction_id=None if running is not None and running.unheard else said.transaction_id,
         cause=_cause(monitor.component, earlier) if problem else None,
         tech_code="" if fault is None else fault.vendor_code or fault.code.value,
         tech_info="" if fault is None else f"{fault.code.value}: {fault.info}" if fault.info else fault.code.value,
@@ -91,7 +92,10 @@ def _cause(component: Component, earlier: list[MonitorEvent]) -> int | None:
 
 
 def _make_room(draft: Draft, events: int) -> None:
-    """For one more message with so many events in the queue. Never the first of it: it may be under way."""
+    """For one more message with so many events in the queue. Never the first of it: it may be under way. None comes
+    while OCPP is stopped."""
+    if draft.station.isolation is not None:
+        return
     queue = draft.station.event_queue
     held = sum(len(record.events) for record in queue.values())
     full = len(queue) >= MAX_QUEUED or held + events > MAX_QUEUED_EVENTS

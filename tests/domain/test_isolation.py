@@ -7,19 +7,22 @@ from typing import Any
 
 import pytest
 
-from edged.domain.answers import ReserveStatus, Switched, Undelivered, Verdict
-from edged.domain.commands import ReportSecurityEvent, SendData
+from edged.domain import security_event
+from edged.domain.answers import ReserveStatus, Switched, TriggerStatus, Undelivered, Verdict
+from edged.domain.charging_commands import SetLocalLimit
+from edged.domain.commands import ReportSecurityEvent, SendData, TriggerMessage
 from edged.domain.effects import (
     Announce,
     AskAuthorization,
     Enqueue,
+    LimitRecord,
     NoticeKind,
     Notify,
     RecordKind,
     SecurityRecord,
     TransactionRecord,
 )
-from edged.domain.events import BootAnswered, LinkDown, LinkUp, QuestionAnswered, Registration, Tick
+from edged.domain.events import BootAnswered, LinkDown, LinkUp, QuestionAnswered, Registration, SuspicionRaised, Tick
 from edged.domain.hardware import ChargerState
 from edged.domain.local_commands import RestartOcpp, StopOcpp
 from edged.domain.policy import Trigger
@@ -246,3 +249,59 @@ def test_stopping_and_starting_in_the_middle_of_a_charge_doubles_nothing(rounds:
         site.wait(2)
     kinds = [kind for kind, _ in kept(site)]
     assert kinds.count("started") == kinds.count("ended") == rounds
+
+
+def test_what_waits_keeps_its_place_whatever_happens_while_ocpp_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue makes room for what comes; now nothing comes."""
+    monkeypatch.setattr(security_event, "MAX_QUEUED", 5)
+    site = Site.build(online=False)
+    for number in range(8):
+        site.do(
+            ReportSecurityEvent(
+                request=site.ref("security_event", WHO), event_type=f"Type{number}", info="", critical=True
+            )
+        )
+    waiting = dict(site.station.security_queue)
+    assert len(waiting) == 5
+    stop(site)
+    for number in range(8):
+        site.do(SuspicionRaised("TamperDetectionActivated", str(number)))
+    assert site.station.security_queue == waiting
+    assert {seq for seq, one in site.outbox.items() if isinstance(one, SecurityRecord)} == set(waiting)
+
+
+def set_limit(site: Site, ampere: int | None, evse: int = 1) -> None:
+    limit_ma = None if ampere is None else ampere * 1000
+    site.do(SetLocalLimit(request=site.ref("set_limit", WHO), limit_ma=limit_ma, evse=evse))
+    assert site.reply().status is Verdict.ACCEPTED
+
+
+def limits_told(site: Site) -> list[tuple[int, float | None]]:
+    records = [effect.record for effect in site.history if isinstance(effect, Enqueue)]
+    return [
+        (one.evse_id, one.schedule.periods[0].limit if one.schedule else None)
+        for one in records
+        if isinstance(one, LimitRecord)
+    ]
+
+
+def test_a_limit_that_went_meanwhile_does_not_stay_in_the_csms_s_books_for_ever() -> None:
+    site = Site.build(3, policy=replace(POLICY, limit_records=True))
+    for evse in (1, 2):
+        set_limit(site, 10, evse)
+    stop(site)
+    for evse in (1, 2, 3):
+        set_limit(site, None, evse)
+    set_limit(site, 12, 2)
+    assert limits_told(site) == [(1, 10), (2, 10)]
+    restart(site)
+    accept(site)
+    assert limits_told(site) == [(1, 10), (2, 10), (1, None), (2, 12)]
+
+
+def test_a_trigger_while_the_line_still_ends_is_not_said_to_be_accepted() -> None:
+    site = Site.build()
+    stop(site, line=False)
+    assert site.station.link.online
+    site.do(TriggerMessage(site.ref("trigger_message", WHO), NoticeKind.HEARTBEAT))
+    assert site.reply().status is TriggerStatus.REJECTED

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edged.domain.answers import FaultStatus, LockStatus
+from edged.domain.commands import UnlockConnector
 from edged.domain.desired import desired
 from edged.domain.effects import Reply
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, LockState
@@ -130,6 +131,39 @@ def test_unlocking_by_command_takes_the_wish_back() -> None:
     look(site, LockState.LOCKED)
     site.unlock(1)
     assert site.station.connectors[1].kept_locked is False
+
+
+def test_an_unlock_in_between_is_no_success_of_an_order_to_lock() -> None:
+    site = built()
+    order(site, LockWish.LOCKED)
+    site.do(UnlockConnector(site.ref("unlock_connector", "mqtt:bms"), 1))
+    assert [one.status for one in site.history if isinstance(one, Reply) and one.request.action == "set_lock"] == [
+        LockStatus.FAILED
+    ]
+    assert "unlock" in site.reply().detail
+
+
+def test_a_driver_who_comes_in_between_closes_the_lock_and_is_no_success_of_an_order_to_unlock() -> None:
+    site = built()
+    order(site, LockWish.LOCKED)
+    look(site, LockState.LOCKED)
+    assert order(site, LockWish.UNLOCKED) is None
+    assert look(site, LockState.LOCKED, ChargerState.CONNECTED, plugged=True) is None
+    site.show("ALICE", 1)
+    site.accept()
+    look(site, LockState.LOCKED, ChargerState.CONNECTED, plugged=True)
+    answers = [one for one in site.history if isinstance(one, Reply) and one.request.action == "set_lock"]
+    assert [one.status for one in answers] == [LockStatus.ACCEPTED, LockStatus.FAILED]
+
+
+def test_a_lock_that_is_kept_closed_stays_so_where_closing_it_again_fails() -> None:
+    site = built()
+    order(site, LockWish.LOCKED)
+    look(site, LockState.LOCKED)
+    order(site, LockWish.LOCKED)
+    told = [effect for effect in site.wait(26, looks=False) if isinstance(effect, Reply)]
+    assert [one.status for one in told] == [LockStatus.FAILED]
+    assert desired(site.station, 1).locked is True
 
 
 def test_a_fault_cannot_be_cleared_by_command_and_it_is_said_why() -> None:
