@@ -11,7 +11,7 @@ import pytest
 
 from edged.cli.demo import accounts, claims_201
 from edged.cli.demo.accounts_201 import energy_wh, faults_in_order
-from edged.cli.demo.places import GATE, HALL, STATION
+from edged.cli.demo.places import GATE, HALL, PLACES, STATION
 from edged.cli.demo.stage import Options, Stage
 from edged.cli.demo.step import Chapter, Claim, Seen
 from edged.cli.demo.story_201 import INVENTORY, LIMITED, SWITCH, TOLD_LATER
@@ -125,7 +125,7 @@ def test_the_last_status_of_an_evse_counts(stage: Stage) -> None:
 
 
 def page(stage: Stage, seq_no: int, *, more: bool, entries: int = 80) -> None:
-    data = [{"component": {"name": "EVSE", "evse": {"id": 1 + number % 4}}} for number in range(entries)]
+    data = [{"component": {"name": "EVSE", "evse": {"id": 1 + number % len(PLACES)}}} for number in range(entries)]
     tell(stage, "NotifyReport", requestId=INVENTORY, seqNo=seq_no, tbc=more, reportData=data)
 
 

@@ -17,7 +17,16 @@ from edged.simulator.csms import Csms
 from edged.simulator.csms_answers import RunningTransaction
 from edged.simulator.csms_record import Direction, Frame, Kind
 
-TOTALS = Totals(transactions=2, energy_wh=120.0, from_station=20, to_station=4, published=99, violations=(), proof=())
+TOTALS = Totals(
+    transactions=2,
+    energy_wh=120.0,
+    from_station=20,
+    to_station=4,
+    published=99,
+    events=40,
+    violations=(),
+    proof=(),
+)
 SEEN = Evidence(witness=Witness.CSMS, expects="Accepted", words="ReserveNow answered Accepted", ok=True)
 NOT_SEEN = Evidence(witness=Witness.HARDWARE, expects="contactor closed", words="contactor open", ok=False)
 OK = Outcome(chapter="First", sentence="reserved", verdict=Verdict.OK, seconds=1.25, evidence=(SEEN,))
@@ -77,6 +86,11 @@ def test_totals_name_what_is_wrong_with_the_order_and_the_protocol() -> None:
     told = text(OK, totals=replace(TOTALS, violations=("StartTransaction breaks its schema",), proof=("told twice",)))
     assert "violation: StartTransaction breaks its schema" in told and "order: told twice" in told
     assert "not everything happened" in told
+
+
+def test_totals_count_messages_and_events_or_say_that_there_was_no_broker() -> None:
+    assert "mqtt: 99 messages, 40 events, each counted once" in text(OK)
+    assert "mqtt: no broker" in text(NO_BROKER, totals=replace(TOTALS, published=None, events=None))
 
 
 def test_lines_stay_within_the_terminal() -> None:

@@ -1,6 +1,6 @@
 """`edged demo`: a whole site on loopback, a story that is told while it happens, and a table that says who saw what.
 
-Four simulated chargers of three makes, a small CSMS, Mosquitto where it is installed, and the daemon as a process of
+Five simulated chargers of four makes, a small CSMS, Mosquitto where it is installed, and the daemon as a process of
 its own. Nothing is installed, nothing outside a temporary directory is touched, and every process ends with the demo.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Final
 
 from edged.cli.demo import accounts_201
@@ -32,6 +33,7 @@ class Totals:
     from_station: int
     to_station: int
     published: int | None
+    events: int | None
     violations: tuple[str, ...]
     proof: tuple[str, ...]
 
@@ -142,6 +144,19 @@ def all_faults(csms: Csms) -> list[str]:
     return faults_in_order(csms) + accounts_201.faults_in_order(csms)
 
 
+def events_told(stage: Stage) -> int | None:
+    """How many events came over MQTT, each counted once; None without a broker."""
+    return None if stage.observer is None else len(stage.observer.events)
+
+
+def faults_in_events(stage: Stage) -> list[str]:
+    """What is wrong with the events: one that is missing or comes before its predecessor."""
+    numbers = [] if stage.observer is None else [told.seq for told in stage.observer.events]
+    first = numbers[0] if numbers else 0
+    wrong = (number for place, number in enumerate(numbers) if number != first + place)
+    return [f"event {number} came where {first + numbers.index(number)} was to come" for number in islice(wrong, 1)]
+
+
 def count(csms: Csms) -> int:
     """The transactions that the CSMS knows, in either version."""
     return len(csms.answers.transactions) + len(csms.transactions)
@@ -162,6 +177,7 @@ def totals(stage: Stage) -> Totals:
         from_station=sum(1 for frame in frames if frame.direction is Direction.RECEIVED),
         to_station=sum(1 for frame in frames if frame.direction is Direction.SENT),
         published=None if stage.observer is None else stage.observer.messages,
+        events=events_told(stage),
         violations=tuple(stage.csms.violations),
-        proof=tuple(all_faults(stage.csms)),
+        proof=(*all_faults(stage.csms), *faults_in_events(stage)),
     )

@@ -158,6 +158,11 @@ def hardware(place: Place, expects: str, look: Callable[[PointModel], Seen], *, 
     )
 
 
+def steel(expects: str, look: Callable[[Stage], Seen]) -> Claim:
+    """What is to be seen at the hardware and needs more than one point to be judged."""
+    return Claim(witness=Witness.HARDWARE, expects=expects, look=look)
+
+
 # --- the broker
 
 
@@ -220,7 +225,12 @@ def disk(expects: str, look: Callable[[Disk], Seen]) -> Claim:
     def read(stage: Stage) -> Seen:
         return Seen(False, "the database cannot be read") if stage.disk is None else look(stage.disk)
 
-    return Claim(witness=Witness.DISK, expects=expects, look=read)
+    return on_disk(expects, read)
+
+
+def on_disk(expects: str, look: Callable[[Stage], Seen]) -> Claim:
+    """The same, held against what others saw."""
+    return Claim(witness=Witness.DISK, expects=expects, look=look)
 
 
 def kept(kind: str, key: str, expects: str, *, there: bool = True) -> Claim:

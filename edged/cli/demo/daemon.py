@@ -98,10 +98,11 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """What is on the disk: facts by kind and key, and the messages that wait for the CSMS."""
+    """What is on the disk: facts by kind and key, the messages that wait for the CSMS, the number of the last event."""
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     waiting: int = 0
+    last_event: int = 0
 
     def fact(self, kind: str, key: str) -> Any:
         return self.facts.get(kind, {}).get(key)
@@ -120,12 +121,13 @@ def read_disk(database: Path, scratch: Path) -> Disk | None:
         with closing(sqlite3.connect(copy)) as connection:
             rows = connection.execute("SELECT kind, key, value FROM facts WHERE station = ?", (STATION,)).fetchall()
             (waiting,) = connection.execute("SELECT count(*) FROM outbox WHERE station = ?", (STATION,)).fetchone()
+            (last_event,) = connection.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()
     except (OSError, sqlite3.Error):
         return None
     facts: dict[str, dict[str, Any]] = {}
     for kind, key, value in rows:
         facts.setdefault(kind, {})[key] = _value(value)
-    return Disk(facts=facts, waiting=int(waiting))
+    return Disk(facts=facts, waiting=int(waiting), last_event=int(last_event))
 
 
 def _value(text: str) -> Any:

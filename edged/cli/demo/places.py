@@ -15,6 +15,8 @@ STATION: Final = "DEPOT-7"
 GATEWAY: Final = "demo"
 ACTOR: Final = "bms"
 """Who sends commands over MQTT."""
+DISCOVERY: Final = "homeassistant"
+"""Where Home Assistant looks for devices."""
 METER_INTERVAL_S: Final = 2
 POLL_S: Final = 0.5
 YARD: Final = "yard"
@@ -35,8 +37,9 @@ VENDOR, MESSAGE, SHOWN = "com.example", "Tariff", "shown on the display"
 CREDENTIAL: Final = "csms-password"
 FIRST_VERSION, SECOND_VERSION = "ocpp1.6", "ocpp2.0.1"
 """What the CSMS speaks at first, and what it learns in the end. The station offers both."""
-CABLE, SOCKET = "cType2", "sType2"
-"""Connector types as OCPP 2.0.1 writes them: a cable that hangs at the charger, a socket for the driver's own."""
+CABLE, SOCKET, OTHER_CABLE = "cType2", "sType2", "cType1"
+"""Connector types as OCPP 2.0.1 writes them: a cable that hangs at the charger, a socket for the driver's own, and a
+cable that fits other cars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +65,15 @@ class Passwords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One connector and the charger behind it. `unit_id` None: a line of its own over Modbus TCP."""
+    """One connector and the charger behind it. `terminal`: the serial line that it hangs on; "" for Modbus TCP.
+    `unit_id` None: it has its line for itself."""
 
     connector: int
     charger: str
     make: str
     label: str
     type: str
+    terminal: str = ""
     unit_id: int | None = None
     energy_wh: float = 0.0
 
@@ -77,9 +82,13 @@ class Place:
         """Its EVSE in OCPP 2.0.1: here each has one connector."""
         return self.connector
 
-    @property
-    def wire(self) -> str:
-        return "Modbus TCP" if self.unit_id is None else f"Modbus RTU, unit {self.unit_id}"
+    def connection(self, endpoint: str) -> str:
+        """Its line in edged.yaml. `endpoint`: HOST:PORT, or the device of the terminal."""
+        if self.unit_id is not None:
+            return f"bus: {self.terminal}, unit_id: {self.unit_id}"
+        if self.terminal:
+            return f"serial: {{port: {json.dumps(endpoint)}}}"
+        return f"tcp: {json.dumps(endpoint)}"
 
 
 LEFT: Final = Place(
@@ -88,6 +97,7 @@ LEFT: Final = Place(
     make="heidelberg-energy-control",
     label="Heidelberg Energy Control",
     type=CABLE,
+    terminal=YARD,
     unit_id=1,
     energy_wh=1_204_310,
 )
@@ -97,6 +107,7 @@ RIGHT: Final = Place(
     make="heidelberg-energy-control",
     label="Heidelberg Energy Control",
     type=CABLE,
+    terminal=YARD,
     unit_id=2,
     energy_wh=873_002,
 )
@@ -109,11 +120,21 @@ HALL: Final = Place(
     energy_wh=2_310_774,
 )
 GATE: Final = Place(connector=4, charger="gate", make="keba-p30", label="KEBA P30", type=SOCKET, energy_wh=402_118)
-PLACES: Final = (LEFT, RIGHT, HALL, GATE)
+BAY: Final = Place(
+    connector=5,
+    charger="bay",
+    make="openevse-rapi",
+    label="OpenEVSE",
+    type=OTHER_CABLE,
+    terminal="bay",
+    energy_wh=96_400,
+)
+"""It speaks RAPI, which is no Modbus, and has no reader."""
+PLACES: Final = (LEFT, RIGHT, HALL, GATE, BAY)
 
 
 def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str, broker_port: int | None) -> str:
-    """edged.yaml for the site. `terminal`: the serial line's device; `endpoints`: HOST:PORT by charger."""
+    """edged.yaml for the site. `terminal`: the shared line's device; `endpoints` by charger: HOST:PORT or a device."""
     lines = [
         f"gateway: {{id: {GATEWAY}}}",
         "buses:",
@@ -122,11 +143,7 @@ def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str
         "chargers:",
     ]
     for place in PLACES:
-        where = (
-            f"tcp: {json.dumps(endpoints[place.charger])}"
-            if place.unit_id is None
-            else f"bus: {YARD}, unit_id: {place.unit_id}"
-        )
+        where = place.connection(endpoints[place.charger])
         lines.append(f"  {place.charger}: {{profile: {place.make}, {where}, poll_interval_s: {POLL_S}}}")
     evses = ", ".join(f"{{charger: {place.charger}, connectors: [{{type: {place.type}}}]}}" for place in PLACES)
     lines += [
@@ -146,5 +163,10 @@ def configuration(*, terminal: Path, endpoints: Mapping[str, str], csms_url: str
         f"data_transfer: {{vendors: {{{VENDOR}: {{messages: [{MESSAGE}], answer: {json.dumps(SHOWN)}}}}}}}",
     ]
     if broker_port is not None:
-        lines.append(f'mqtt: {{url: "mqtt://127.0.0.1:{broker_port}", commands: {{{ACTOR}: ["*"]}}}}')
+        lines += [
+            "mqtt:",
+            f'  url: "mqtt://127.0.0.1:{broker_port}"',
+            f"  home_assistant: {DISCOVERY}",
+            f'  commands: {{{ACTOR}: ["*"], homeassistant: ["*"]}}',
+        ]
     return "\n".join([*lines, ""])

@@ -67,11 +67,16 @@ def total_lines(outcomes: Sequence[Outcome], totals: Totals, ink: Ink) -> list[s
     counts = {verdict: sum(1 for one in outcomes if one.verdict is verdict) for verdict in Verdict}
     parts = [f"{count} {verdict.value}" for verdict, count in counts.items() if count]
     lines = [f"{len(outcomes)} steps: {', '.join(parts)}; {seconds:.0f} s"]
-    mqtt = "no broker" if totals.published is None else f"{totals.published} MQTT messages"
+    mqtt = (
+        "no broker"
+        if totals.published is None
+        else f"{totals.published} messages, {totals.events} events, each counted once"
+    )
     lines.append(
         f"{totals.transactions} transactions, {totals.energy_wh:.0f} Wh; {totals.from_station} calls of the station, "
-        f"{totals.to_station} of the CSMS; {mqtt}"
+        f"{totals.to_station} of the CSMS"
     )
+    lines.append(f"mqtt: {mqtt}")
     if totals.proof:
         lines += [ink.paint(f"order: {clean(sentence)}", Color.RED) for sentence in totals.proof]
     else:

@@ -27,6 +27,7 @@ from edged.cli.demo.places import (
     PLACES,
     STATION,
     TOKENS,
+    YARD,
     Passwords,
     Place,
     configuration,
@@ -97,7 +98,7 @@ class Stage:
         return SimulatedCharger(
             name=place.charger,
             make=place.make,
-            listen="tcp:127.0.0.1:0" if place.unit_id is None else f"pty:{self.directory / 'yard'}",
+            listen=f"pty:{self.directory / place.terminal}" if place.terminal else "tcp:127.0.0.1:0",
             unit_id=place.unit_id,
             energy_wh=place.energy_wh,
         )
@@ -125,7 +126,7 @@ class Stage:
         self._write_password()
         (self.directory / "edged.yaml").write_text(
             configuration(
-                terminal=self.directory / "yard",
+                terminal=self.directory / YARD,
                 endpoints={place.charger: self.site.endpoint(place.charger) for place in PLACES},
                 csms_url=self.csms.url,
                 broker_port=self.broker.port if self.broker is not None else None,

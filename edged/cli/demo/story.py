@@ -11,6 +11,7 @@ from edged.cli.demo.stage import Stage
 from edged.cli.demo.step import Chapter, Seen, Step
 from edged.cli.demo.story_201 import LIMITED, PLUG_FIRST, SWITCH, TOLD_LATER
 from edged.cli.demo.story_access import DATA, PASSWORD
+from edged.cli.demo.story_building import BOTH, BROKER
 from edged.cli.demo.story_charging import CHARGE, RESERVE, WAKE
 from edged.cli.demo.story_commands import AVAILABILITY, BUILDING, KEYS, LOCKS
 from edged.cli.demo.story_counted import COUNTED, WAITING
@@ -35,6 +36,13 @@ def _nothing_waits(disk: Disk) -> Seen:
     return Seen(disk.waiting == 0, f"{disk.waiting} messages wait")
 
 
+def _events(stage: Stage) -> Seen:
+    assert stage.observer is not None
+    wrong, count = accounts.faults_in_events(stage), accounts.events_told(stage)
+    words = f"{count} events, numbered without a gap; {stage.observer.repeated} came again"
+    return Seen(not wrong and bool(count), wrong[0] if wrong else words)
+
+
 ACCOUNTS: Final = Chapter(
     title="The accounts",
     steps=(
@@ -51,6 +59,12 @@ ACCOUNTS: Final = Chapter(
             sentence="every Wh that flowed belongs to a transaction",
             act=nothing,
             claims=(claims.csms("told as flowed", accounts.every_wh),),
+        ),
+        Step(
+            sentence="every event came over MQTT, through both outages, in order",
+            act=nothing,
+            needs_broker=True,
+            claims=(claims.broker("events numbered without a gap", _events),),
         ),
     ),
 )
@@ -85,6 +99,8 @@ STORY: Final = (
     LIMITS,
     KEYS,
     BUILDING,
+    BOTH,
+    BROKER,
     DATA,
     PASSWORD,
     LOGS,

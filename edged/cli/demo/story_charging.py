@@ -48,12 +48,12 @@ WAKE: Final = Chapter(
             ),
         ),
         Step(
-            sentence="four chargers of three makes answer on their lines",
+            sentence="five chargers of four makes answer on their lines",
             act=nothing,
             timeout_s=20,
             claims=(
                 *(claims.status_now(place, "Available") for place in PLACES),
-                claims.socket("all four online", _reached),
+                claims.socket("all five online", _reached),
                 *(claims.mirrored(place, "status", status="Available") for place in PLACES),
             ),
         ),

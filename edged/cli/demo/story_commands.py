@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from edged.cli.demo import claims
+from edged.cli.demo import building, claims, home
 from edged.cli.demo.acts import arrive, leave, soon
 from edged.cli.demo.broker import TREE
 from edged.cli.demo.places import BOB, CARD, CAROL, GATE, HALL, RIGHT
 from edged.cli.demo.stage import Stage
-from edged.cli.demo.step import Chapter, Claim, Seen, Step
+from edged.cli.demo.step import Chapter, Seen, Step
 from edged.simulator.model import PointModel
 
 KEY: Final = "MeterValueSampleInterval"
 KEY_VALUE: Final = "3"
 BUILDING_RESERVATION: Final = 70
-REPLY_S: Final = 5.0
 
 # --- locks
 
@@ -185,23 +183,6 @@ KEYS: Final = Chapter(
 # --- the building
 
 
-def _send(stage: Stage, command: str, args: Mapping[str, object]) -> None:
-    assert stage.observer is not None
-    stage.notes["request"] = f"demo-{command}-{stage.mark}"
-    stage.observer.send(command, stage.notes["request"], args)
-
-
-def _replied(command: str) -> Claim:
-    def look(stage: Stage) -> Seen:
-        assert stage.observer is not None
-        reply = stage.observer.reply(command, stage.notes["request"])
-        result: Any = reply.get("result") if reply.get("ok") else reply.get("error")
-        status = result.get("status", result) if isinstance(result, dict) else result
-        return Seen(status == "Accepted", f"{command}: {status}")
-
-    return claims.broker(f"{command}: Accepted", look)
-
-
 async def _building_reserves(stage: Stage) -> None:
     args = {
         "connector": RIGHT.connector,
@@ -209,7 +190,7 @@ async def _building_reserves(stage: Stage) -> None:
         "id_token": CAROL,
         "expires_at": soon(300),
     }
-    _send(stage, "reserve_now", args)
+    await building.ask(stage, "reserve_now", args)
 
 
 async def _latecomer(stage: Stage) -> None:
@@ -230,7 +211,7 @@ def _sees_reservation(stage: Stage) -> Seen:
 
 
 async def _building_cancels(stage: Stage) -> None:
-    _send(stage, "cancel_reservation", {"reservation_id": BUILDING_RESERVATION})
+    await building.ask(stage, "cancel_reservation", {"reservation_id": BUILDING_RESERVATION})
 
 
 BUILDING: Final = Chapter(
@@ -241,7 +222,7 @@ BUILDING: Final = Chapter(
             act=_building_reserves,
             needs_broker=True,
             claims=(
-                _replied("reserve_now"),
+                building.granted("reserve_now"),
                 claims.status(RIGHT, "Reserved"),
                 claims.mirrored(RIGHT, "reservation", active=True, reservation_id=BUILDING_RESERVATION),
             ),
@@ -253,6 +234,7 @@ BUILDING: Final = Chapter(
             claims=(
                 claims.broker("all topics retained", _same_picture),
                 claims.broker("the reservation is there", _sees_reservation),
+                claims.broker("Home Assistant finds every device whole", home.seen_by("latecomer")),
             ),
         ),
         Step(
@@ -260,7 +242,7 @@ BUILDING: Final = Chapter(
             act=_building_cancels,
             needs_broker=True,
             claims=(
-                _replied("cancel_reservation"),
+                building.granted("cancel_reservation"),
                 claims.status(RIGHT, "Available"),
                 claims.mirrored(RIGHT, "reservation", active=False),
             ),

@@ -33,8 +33,13 @@ def _profile(number: int, purpose: str, ampere: float, **more: object) -> Mappin
     }
 
 
+def car_profile(number: int, ampere: float, transaction: int | None) -> Mapping[str, object]:
+    """The CSMS's words for a limit of one transaction."""
+    return _profile(number, "TxProfile", ampere, transactionId=transaction)
+
+
 async def _limit_car(stage: Stage, ampere: float) -> None:
-    profile = _profile(OF_THE_CAR, "TxProfile", ampere, transactionId=running_transaction(stage, HALL))
+    profile = car_profile(OF_THE_CAR, ampere, running_transaction(stage, HALL))
     await stage.call("SetChargingProfile", {"connectorId": HALL.connector, "csChargingProfiles": profile})
 
 

@@ -117,7 +117,8 @@ def _evidence(claim: Claim, seen: Seen | None) -> Evidence:
 
 
 async def put_in_order(stage: Stage) -> None:
-    """Cars away, locks free, the network and the daemon back, no profile: as far as it goes within a bounded time."""
+    """Cars away, locks free, the network, the broker and the daemon back, no profile: as far as it goes within a
+    bounded time."""
     stage.csms.restore()
     for place in PLACES:
         point = stage.point(place)
@@ -126,6 +127,11 @@ async def put_in_order(stage: Stage) -> None:
             point.jam_lock(False)
         if point.car is not None:
             point.plug_out()
+    with contextlib.suppress(EdgedError):
+        if stage.broker is not None and not stage.broker.running:
+            await stage.broker.start_again()
+        if stage.observer is not None and not stage.observer.listening:
+            await stage.observer.start()
     if not stage.daemon.running:
         await stage.daemon.start()
     deadline_s = time.monotonic() + TIDY_S
@@ -137,6 +143,7 @@ async def put_in_order(stage: Stage) -> None:
         with contextlib.suppress(EdgedError):
             await stage.csms.call("ClearChargingProfile", {}, station=STATION, timeout_s=TIDY_S)
         connectors = status.get("connectors", [])
-        if connectors and all(one.get("status") == "Available" for one in connectors):
+        heard = stage.observer is None or stage.observer.text("status") == "online"
+        if heard and connectors and all(one.get("status") == "Available" for one in connectors):
             return
         await asyncio.sleep(LOOK_EVERY_S)
