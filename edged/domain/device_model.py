@@ -1,7 +1,7 @@
 """The device model: which variables this station has, what each can be, and its value now. 2.x chapter "Device model".
 
-Two kinds of variables make it up: keys of the configuration under another name (`device_model_keys`) and facts of the
-station (`device_model_facts`). Queries only; nothing in here changes anything.
+Two kinds of variables make it up: keys of the configuration under another name (`device_model_keys`), the site's own
+included, and facts of the station (`device_model_facts`). Queries only; nothing in here changes anything.
 
 Invariants: each variable is there once, whatever the case of its name · what `inventory` yields, `find` finds · a
 password has no value.
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edged.domain.configuration import VALUE_MAX_CHARS, ConfigKey, KeyKind, Mutability, find_key
+from edged.domain.configuration import VALUE_MAX_CHARS, ConfigKey, KeyKind, Mutability
 from edged.domain.configuration_access import mutability as mutability_of
 from edged.domain.configuration_access import shown
 from edged.domain.device_model_facts import FACTS, connectors_of
-from edged.domain.device_model_keys import KEYED
+from edged.domain.device_model_keys import CUSTOM, KEYED, of_custom
 from edged.domain.device_model_terms import Definition, Entry, Scope
 from edged.domain.metering import measurands_of
 from edged.domain.station import Station
@@ -49,13 +49,24 @@ def _by_component(definitions: tuple[Definition, ...]) -> dict[str, dict[_Names,
 
 
 DEFINITIONS: Mapping[str, Mapping[_Names, Definition]] = _by_component(KEYED + FACTS)
-"""Every variable, by its component's name and its own."""
+"""Every variable that does not depend on the site, by its component's name and its own."""
+
+
+def variables_in(station: Station, component: str) -> Mapping[_Names, Definition] | None:
+    """The variables of a component of that name, wherever it is; None: there is none."""
+    if component.casefold() == CUSTOM.casefold():
+        return _by_names(station) or None
+    return DEFINITIONS.get(component.casefold())
+
+
+def _by_names(station: Station) -> dict[_Names, Definition]:
+    return {(folded, None): of_custom(key) for folded, key in sorted(station.configuration.custom.items())}
 
 
 def find(station: Station, component: Component, variable: Variable) -> Entry | VariableStatus:
     """The variable of that name, or which of the two names is unknown. A name without an instance means the one that
     has none (B06.FR.14, FR.15)."""
-    variables = DEFINITIONS.get(component.name.casefold())
+    variables = variables_in(station, component.name)
     if variables is None or component.instance is not None:
         return VariableStatus.UNKNOWN_COMPONENT
     place = next(iter(variables.values()))
@@ -88,7 +99,8 @@ def inventory(station: Station) -> Iterator[Entry]:
         Scope.EVSE: [(evse, None) for evse in evses],
         Scope.CONNECTOR: [(layout.evse_id, layout.connector_id) for layout in layouts],
     }
-    for variables in DEFINITIONS.values():
+    custom = _by_names(station)
+    for variables in (*DEFINITIONS.values(), *([custom] if custom else [])):
         scope = next(iter(variables.values())).scope
         for evse, connector in places[scope]:
             for definition in variables.values():
@@ -99,7 +111,7 @@ def inventory(station: Station) -> Iterator[Entry]:
 
 def variables_of(station: Station, component: Component, name: str) -> Iterator[Entry]:
     """The variables of that name, of every instance, that a component of the inventory has."""
-    for definition in DEFINITIONS[component.name.casefold()].values():
+    for definition in (variables_in(station, component.name) or {}).values():
         if definition.variable.name == name and _present(station, component, definition):
             yield Entry(component, definition)
 
@@ -117,13 +129,13 @@ def value(station: Station, entry: Entry, attribute: Attribute = Attribute.ACTUA
 
 
 def mutability(station: Station, entry: Entry) -> Mutability:
-    key = key_of(entry)
+    key = key_of(station, entry)
     return Mutability.READ_ONLY if key is None or entry.definition.read_only else mutability_of(station, key)
 
 
-def key_of(entry: Entry) -> ConfigKey | None:
+def key_of(station: Station, entry: Entry) -> ConfigKey | None:
     """The configuration key behind a variable."""
-    return None if entry.definition.key is None else find_key(entry.definition.key)
+    return None if entry.definition.key is None else station.configuration.find(entry.definition.key)
 
 
 def persistent(entry: Entry) -> bool:
@@ -139,7 +151,7 @@ def constant(station: Station, entry: Entry) -> bool:
 
 def characteristics(station: Station, entry: Entry) -> Characteristics:
     definition = entry.definition
-    key = key_of(entry)
+    key = key_of(station, entry)
     least, most = (None, None) if key is None else _limits(key)
     own_most = definition.maximum if definition.most is None else definition.most(station, entry.component)
     return Characteristics(

@@ -1,13 +1,15 @@
 """Variables that are configuration keys under another name: the one table in which both views of the registry meet.
 
-Data only. A variable whose key nobody reads is not here.
+Data only. A variable whose key nobody reads is not here; those of the keys that a site has made up are made when they
+are asked for, each a variable of `CUSTOM` under its own name.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from edged.domain.configuration import KeyKind, find_key
+from edged.domain.configuration import ConfigKey, KeyKind, find_key
 from edged.domain.device_model_terms import Definition
 from edged.domain.variables import DataType, Variable
 
@@ -22,6 +24,8 @@ _TYPES = {
     KeyKind.MEASURANDS: DataType.MEMBER_LIST,
     KeyKind.ROTATIONS: DataType.STRING,
 }
+CUSTOM = "CustomizationCtrlr"
+"""2.0.1's component for what a vendor has made up."""
 PASSWORD_PATTERN = r"[A-Za-z0-9*\-_=:+|@.]{16,40}"
 """passwordString, and how long it may be (A00.FR.205, A01.FR.12)."""
 RATE_UNITS = {"Current": "A", "Power": "W"}
@@ -108,3 +112,9 @@ KEYED: tuple[Definition, ...] = (
     _key("TxCtrlr", "TxStartPoint", "TxStartPoint"),
     _key("TxCtrlr", "TxStopPoint", "TxStopPoint"),
 )
+
+
+@lru_cache(maxsize=1024)
+def of_custom(key: ConfigKey) -> Definition:
+    """The variable of a key that the site has made up. The same key is the same definition: entries are compared."""
+    return Definition(component=CUSTOM, variable=Variable(key.name), key=key.name, data_type=_TYPES[key.kind])

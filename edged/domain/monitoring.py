@@ -106,7 +106,7 @@ def _set(draft: Draft, order: MonitorOrder) -> MonitorResult:
     old = _visible(station, order.id)
     flaw = _misplaced(entry, order, old)
     if flaw is None and not isinstance(entry, Entry):
-        flaw = _Flaw(_unknown(order, entry))
+        flaw = _Flaw(_unknown(station, order, entry))
     if flaw is None and isinstance(entry, Entry):
         flaw = _unsuitable(station, entry, order) or _one_too_many(station, entry, order, old)
         if flaw is None:
@@ -134,11 +134,11 @@ def _misplaced(entry: Entry | VariableStatus, order: MonitorOrder, old: Monitor 
     return None
 
 
-def _unknown(order: MonitorOrder, status: VariableStatus) -> MonitorStatus:
+def _unknown(station: Station, order: MonitorOrder, status: VariableStatus) -> MonitorStatus:
     """N04.FR.03, 04. Of a component without its place it can still be said that it has no such variable anywhere."""
     if status is VariableStatus.UNKNOWN_VARIABLE:
         return MonitorStatus.UNKNOWN_VARIABLE
-    variables = device_model.DEFINITIONS.get(order.component.name.casefold())
+    variables = device_model.variables_in(station, order.component.name)
     if variables is None or order.component.evse is not None or order.component.instance is not None:
         return MonitorStatus.UNKNOWN_COMPONENT
     names = {name for name, _instance in variables}

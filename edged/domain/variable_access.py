@@ -124,7 +124,7 @@ def _write(draft: Draft, change: VariableChange, changed_by: str) -> VariableRes
     found = _found(draft.station, change)
     if isinstance(found, VariableStatus):
         return _result(change, found)
-    key = device_model.key_of(found)
+    key = device_model.key_of(draft.station, found)
     if key is None or device_model.mutability(draft.station, found) is Mutability.READ_ONLY:
         return _result(change, VariableStatus.REJECTED, reason=Reason.READ_ONLY, detail="the variable is read-only")
     outcome = _own_flaw(draft.station, found, key, change.value)

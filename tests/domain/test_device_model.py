@@ -11,16 +11,25 @@ import yaml
 
 from edged.domain import device_model
 from edged.domain.access import security_profile
-from edged.domain.configuration import REGISTRY, KeyKind, Mutability, normalize
+from edged.domain.configuration import REGISTRY, ConfigKey, KeyKind, Mutability, normalize
 from edged.domain.configuration_names import KEY_OF_VARIABLE, site_key
 from edged.domain.device_model import characteristics, find, inventory, mutability, value
 from edged.domain.device_model_facts import FACTS
 from edged.domain.device_model_keys import KEYED
 from edged.domain.device_model_terms import Entry
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, Meter
+from edged.domain.local_commands import MonitorConfiguration
 from edged.domain.metering import measurands_of
 from edged.domain.station import SiteRules, Station
-from edged.domain.variables import Attribute, Component, DataType, Variable, VariableStatus
+from edged.domain.variables import (
+    Attribute,
+    Component,
+    DataType,
+    SetVariables,
+    Variable,
+    VariableChange,
+    VariableStatus,
+)
 from tests.fakes.site import FULL, Site, layout, station
 
 REQUIRED: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -137,7 +146,7 @@ def test_a_key_and_its_variable_are_one_value() -> None:
 def test_a_variable_s_default_is_one_that_its_own_characteristics_allow(definition: Any) -> None:
     here = station(2)
     (one,) = [one for one in inventory(here) if one.definition is definition]
-    told, key, now = characteristics(here, one), device_model.key_of(one), value(here, one)
+    told, key, now = characteristics(here, one), device_model.key_of(here, one), value(here, one)
     if now is None:
         assert mutability(here, one) is Mutability.WRITE_ONLY
         return
@@ -253,3 +262,70 @@ def test_a_definition_is_shown_by_its_name() -> None:
     assert repr(entry(station(1), "OCPPCommCtrlr", "MessageTimeout", "Default").definition) == (
         "OCPPCommCtrlr.MessageTimeout[Default]"
     )
+
+
+# --- what the site has made up
+
+BADGE = ConfigKey(name="BadgeText", kind=KeyKind.TEXT, default="hello", maximum=10, custom=True)
+COLOUR = ConfigKey(name="Colour", kind=KeyKind.CHOICE, default="red", allowed=("red", "blue"), reboot=True, custom=True)
+FLOOR = ConfigKey(name="Floor", kind=KeyKind.INT, default="1", maximum=9, mutability=Mutability.READ_ONLY, custom=True)
+
+
+def made_up(*keys: ConfigKey) -> Station:
+    here = station(2)
+    return replace(here, configuration=replace(here.configuration, custom={key.name.casefold(): key for key in keys}))
+
+
+def test_keys_that_the_site_has_made_up_are_variables_of_their_own_component() -> None:
+    here = made_up(COLOUR, BADGE, FLOOR)
+    shown = [one for one in inventory(here) if one.component.name == "CustomizationCtrlr"]
+    assert [one.definition.name for one in shown] == [
+        "CustomizationCtrlr.BadgeText",
+        "CustomizationCtrlr.Colour",
+        "CustomizationCtrlr.Floor",
+    ]
+    assert [find(here, one.component, one.variable) for one in shown] == shown
+    assert [value(here, one) for one in shown] == ["hello", "red", "1"]
+    assert [mutability(here, one) for one in shown] == [
+        Mutability.READ_WRITE,
+        Mutability.READ_WRITE,
+        Mutability.READ_ONLY,
+    ]
+    told = [characteristics(here, one) for one in shown]
+    assert [one.data_type for one in told] == [DataType.STRING, DataType.OPTION_LIST, DataType.INTEGER]
+    assert (told[0].max_limit, told[1].values, told[2].max_limit) == (10, ("red", "blue"), 9)
+    assert [one.supports_monitoring for one in told] == [True, True, False]
+    assert read(here, "customizationctrlr", "BADGETEXT") == "hello"
+
+
+def test_where_the_site_has_made_up_nothing_there_is_no_such_component() -> None:
+    where = Component("CustomizationCtrlr")
+    assert find(station(2), where, Variable("BadgeText")) is VariableStatus.UNKNOWN_COMPONENT
+    here = made_up(BADGE)
+    assert find(here, where, Variable("Other")) is VariableStatus.UNKNOWN_VARIABLE
+    assert find(here, where, Variable("BadgeText", "one")) is VariableStatus.UNKNOWN_VARIABLE
+    assert find(here, replace(where, evse=1), Variable("BadgeText")) is VariableStatus.UNKNOWN_COMPONENT
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "status"),
+    [
+        ("BadgeText", "welcome", VariableStatus.ACCEPTED),
+        ("BadgeText", "x" * 11, VariableStatus.REJECTED),
+        ("Colour", "blue", VariableStatus.REBOOT_REQUIRED),
+        ("Colour", "green", VariableStatus.REJECTED),
+        ("Floor", "2", VariableStatus.REJECTED),
+        ("Nothing", "2", VariableStatus.UNKNOWN_VARIABLE),
+    ],
+)
+def test_a_csms_of_2x_changes_them_by_the_same_rules(name: str, text: str, status: VariableStatus) -> None:
+    site = Site.build()
+    site.station = replace(site.station, configuration=made_up(BADGE, COLOUR, FLOOR).configuration)
+    site.do(MonitorConfiguration(site.ref("monitor", "mqtt:bms"), (name,)))
+    change = VariableChange(Component("CustomizationCtrlr"), Variable(name), text)
+    site.do(SetVariables(site.ref("SetVariables"), (change,)))
+    (result,) = site.reply().data
+    assert result.status is status
+    kept = site.station.configuration.text(name) == text
+    assert kept is (status in (VariableStatus.ACCEPTED, VariableStatus.REBOOT_REQUIRED))
+    assert (site.station.monitored_keys.get(name) == "csms") is kept
