@@ -19,6 +19,7 @@ NAMES = (
     "charging",
     "transaction-event",
     "device-model",
+    "mqtt",
 )
 
 
