@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from edged.cli.options import add_config, add_json
 from edged.settings import Settings, SettingsErrors, StationSettings
 
 SUMMARY = "check the configuration and say what each connector can do"
+COLUMNS = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +98,11 @@ def _print_text(settings: Settings, stations: dict[str, list[ConnectorReport]]) 
                 f"{connector.profile}, {type_}"
             )
             for name, ability in connector.abilities.items():
-                output.say(f"    {name:<13} {'yes' if ability.able else 'no '}  {ability.because}")
+                head = f"    {name:<13} {'yes' if ability.able else 'no '}  "
+                for line in textwrap.wrap(
+                    ability.because, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head)
+                ):
+                    output.say(line)
     output.say(f"{settings.path} is right")
 
 

@@ -140,6 +140,21 @@ def test_check_says_that_a_charger_that_cannot_withhold_energy_cannot_be_reserve
     assert re.search(r"profiles +no +its charger can neither be limited nor stopped", out)
 
 
+def test_what_check_says_of_a_connector_fits_into_a_hundred_columns(edged, site):
+    relay = "reset_relay: {gpio: /dev/null, line: 17, active: low, off_s: 12.5}"
+    before = site.read_text()
+    site.write_text(
+        before.replace("    profile: phoenix-charx-sec\n", f"    profile: phoenix-charx-sec\n    {relay}\n")
+    )
+    assert site.read_text() != before
+    status, out, _ = edged("check", "-c", site)
+    assert status == 0
+    lines = [line for line in out.splitlines() if line.startswith("    ")]
+    assert max(map(len, lines)) <= 100
+    assert " ".join(out.split()).count("below the least that it can give it gives none") == 2
+    assert " ".join(out.split()).count("GPIO line 17 of /dev/null, active low, which cuts its power for 12.5 s") == 1
+
+
 def test_what_charging_profiles_can_do_depends_on_what_the_charger_can():
     limited = check.abilities({Capability.LIMIT, Capability.WITHHOLD}, None)["profiles"]
     switched = check.abilities({Capability.WITHHOLD}, None)["profiles"]
@@ -162,7 +177,7 @@ def test_a_gpio_line_is_told_with_its_chip_and_one_that_is_not_there_is_warned_o
     path.write_text(SITE.replace("/dev/ttyUSB0}", "/dev/ttyUSB0}, reset_relay: {gpio: /dev/gpiochip99, line: 17}"))
     status, out, err = edged("check", "-c", path)
     assert status == 0, err
-    assert "hard by GPIO line 17 of /dev/gpiochip99, active high, which cuts its power for 5 s" in out
+    assert "hard by GPIO line 17 of /dev/gpiochip99, active high, which cuts its power for 5 s" in " ".join(out.split())
     assert "2: chargers.left.reset_relay.gpio: cannot be looked at on this computer" in err
 
 
