@@ -187,17 +187,21 @@ def _read_body(raw: bytes) -> Mapping[str, Any]:
         raise _Unreadable(Code.BAD_JSON, "a number that JSON or this program cannot hold") from error
     if not isinstance(body, dict):
         raise _Unreadable(Code.BAD_REQUEST, "the payload must be a JSON object")
-    if _half_characters(body):
+    if _HALF.search(written) and _half_characters(body):
         raise _Unreadable(Code.BAD_JSON, "a text holds half of a surrogate pair")
     return body
 
 
 _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Only so can half of a surrogate pair be written."""
 _BRACKETS = re.compile(r"[\[\]{}]")
 
 
 def _deeper_than(written: str, limit: int) -> bool:
     """Counted on the text: a hostile nesting must not reach the recursive parser."""
+    if written.count("[") + written.count("{") <= limit:
+        return False
     depth = 0
     for bracket in _BRACKETS.findall(_TEXTS.sub("", written)):
         depth += 1 if bracket in "[{" else -1
