@@ -1,8 +1,9 @@
 """The engine's bounded inbox: what has happened to one station and was not yet handled, in order.
 
 Polls of one connector coalesce, for only the newest snapshot counts; a token or a restart that an older one carried
-is never lost by that. Requests from outside are refused when too many wait; what the hardware and our own shells
-report is always taken, because they are bounded by their own number.
+is never lost by that. Requests from outside are refused when too many wait, those of the CSMS and those of local people
+each for themselves: neither can shut the other out. What the hardware and our own shells report is always taken,
+because they are bounded by their own number.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 from edged.domain.commands import Command
 from edged.domain.events import ConnectorObserved, Event, PresentToken, Tick
 
+CSMS = "csms"
 MAX_REQUESTS = 128
 
 
@@ -24,7 +26,7 @@ class Inbox:
         self._events: deque[Event] = deque()
         self._ready = asyncio.Event()
         self._max_requests = max_requests
-        self._requests = 0
+        self._requests = {True: 0, False: 0}  # of the CSMS, of others
         self.refused = 0
 
     def __len__(self) -> int:
@@ -36,11 +38,12 @@ class Inbox:
             return True
         if isinstance(event, Tick) and any(isinstance(waiting, Tick) for waiting in self._events):
             return True
-        if _is_request(event):
-            if self._requests >= self._max_requests:
+        side = _is_of_csms(event)
+        if side is not None:
+            if self._requests[side] >= self._max_requests:
                 self.refused += 1
                 return False
-            self._requests += 1
+            self._requests[side] += 1
         self._events.append(event)
         self._ready.set()
         return True
@@ -72,10 +75,14 @@ class Inbox:
             self._ready.clear()
             await self._ready.wait()
         event = self._events.popleft()
-        if _is_request(event):
-            self._requests -= 1
+        side = _is_of_csms(event)
+        if side is not None:
+            self._requests[side] -= 1
         return event
 
 
-def _is_request(event: Event) -> bool:
-    return isinstance(event, Command) or (isinstance(event, PresentToken) and event.request is not None)
+def _is_of_csms(event: Event) -> bool | None:
+    """Whether it is a request of the CSMS; None: it is none at all."""
+    if isinstance(event, Command):
+        return event.request.channel == CSMS
+    return False if isinstance(event, PresentToken) and event.request is not None else None

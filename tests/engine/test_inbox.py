@@ -97,6 +97,16 @@ async def test_ticks_do_not_pile_up():
     assert await after(Tick(), LinkUp(), Tick(), Tick()) == [Tick(), LinkUp()]
 
 
+async def test_a_flood_of_local_requests_leaves_room_for_the_csms_s_and_the_other_way_round():
+    local = GetConfiguration(RequestRef("mqtt:bms", "1", ""), ())
+    for first, second in ((local, request()), (request(), local)):
+        inbox = Inbox()
+        assert [inbox.put(first) for _ in range(MAX_REQUESTS + 1)] == [True] * MAX_REQUESTS + [False]
+        assert inbox.put(second)
+        await drain(inbox)
+        assert [inbox.put(first) for _ in range(MAX_REQUESTS + 1)] == [True] * MAX_REQUESTS + [False]
+
+
 async def test_requests_beyond_the_bound_are_refused_and_counted():
     inbox = Inbox()
     taken = [inbox.put(request(str(n))) for n in range(MAX_REQUESTS + 3)]
