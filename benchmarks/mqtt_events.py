@@ -43,7 +43,7 @@ class Outcome:
 
 def rows(quick: bool) -> list[Row]:
     prepare_rivals()
-    count, runs = (2000, 1) if quick else (6000, 3)
+    count, runs = (4000, 1) if quick else (6000, 3)
     found = {
         (fault, client): [asyncio.run(_run(client, fault, count)) for _ in range(runs)]
         for fault in FAULTS
