@@ -133,6 +133,7 @@ class Argument:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandShape:
     """One command. `reads_only`: repeating it changes nothing, so its answers need not survive a restart.
+    `of_this_run`: what it does ends with the daemon, so they must not: an old one would say what is not so any more.
 
     `one_of`: exactly one of these arguments is given. `id_unless`: the request needs an id of its own unless this
     argument is there; "" means always, None never.
@@ -142,8 +143,14 @@ class CommandShape:
     arguments: tuple[Argument, ...] = ()
     one_of: tuple[str, ...] = ()
     reads_only: bool = False
+    of_this_run: bool = False
     id_unless: str | None = None
     timeout_s: float = 10.0
+
+    @property
+    def lasting(self) -> bool:
+        """Whether its answers must outlive a restart."""
+        return not self.reads_only and not self.of_this_run
 
 
 _STATION = Argument("station", text(255))
@@ -234,8 +241,8 @@ SHAPES: Final[Mapping[str, CommandShape]] = {
             name="monitor_configuration_keys",
             arguments=(_STATION, Argument("keys", texts(200, KEY_MAX_CHARS), required=True)),
         ),
-        CommandShape(name="stop", arguments=(_STATION,)),
-        CommandShape(name="restart", arguments=(_STATION,)),
+        CommandShape(name="stop", arguments=(_STATION,), of_this_run=True),
+        CommandShape(name="restart", arguments=(_STATION,), of_this_run=True),
         CommandShape(
             name="set_lock",
             arguments=(_STATION, _THIS_CONNECTOR, Argument("state", one_of(*LockWish), required=True)),

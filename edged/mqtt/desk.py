@@ -103,7 +103,7 @@ class _Job:
     @property
     def lasting_key(self) -> Key | None:
         """Its key, where its answer must outlive a restart."""
-        return None if self.command.shape.reads_only else self.command.key
+        return self.command.key if self.command.shape.lasting else None
 
 
 class Desk:
@@ -323,7 +323,7 @@ class Desk:
         self.executed += 1
         body = job.kept if job.kept is not None else self._body(job, outcome, now)
         if not repeatable:
-            self._remember(job, body, now, on_disk=not job.command.shape.reads_only and job.kept is None)
+            self._remember(job, body, now, on_disk=job.command.shape.lasting and job.kept is None)
         self._send(job, body, now)
 
     def _repeat(self, command: Command, kept: Mapping[str, Any], send: Send, now: Now) -> None:

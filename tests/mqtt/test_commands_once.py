@@ -39,7 +39,6 @@ REQUESTS = (
     ("unlock_connector", "u1", {"connector": 2}),
     ("cancel_reservation", "c1", {"reservation_id": 99}),
     ("set_limit", "l1", {"connector": 1, "limit_a": 10}),
-    ("stop", "s1", {}),
 )
 
 
@@ -195,15 +194,14 @@ async def live(power: Power, store: MemoryStore, number: int) -> dict[str, Any]:
 async def test_whenever_the_power_goes_nothing_is_done_twice(after: bool) -> None:
     whole = Power()
     await live(whole, MemoryStore(), 0)
-    assert whole.done["perform unlock"] == whole.done["reserve_now"] == whole.done["stop"] == 1
+    assert whole.done["perform unlock"] == whole.done["reserve_now"] == 1
     assert whole.commits > len(REQUESTS)
     for crash_at in range(1, whole.commits + 1):
         power, store = Power(crash_at=crash_at, after=after), MemoryStore()
         first = await live(power, store, 1)
         again = await live(power, store, 2)
         assert set(again) == {ident for _, ident, _ in REQUESTS}, "everything is answered in the end"
-        lasting = {name: times for name, times in power.done.items() if name != "stop"}
-        assert max(lasting.values()) == 1, f"done twice after a crash at commit {crash_at}: {power.done}"
+        assert max(power.done.values()) == 1, f"done twice after a crash at commit {crash_at}: {power.done}"
         for ident, told in first.items():
             if told is not None:
                 assert {**again[ident], "repeated": True} == {**told, "repeated": True}, "another answer"
@@ -247,6 +245,21 @@ async def test_an_answer_that_sent_nothing_is_forgotten_also_on_the_disk() -> No
     later = Run(store, power, 2)
     await later.begin()
     assert "repeated" not in await later.ask("data_transfer", "d1", {"vendor_id": "v"})
+
+
+async def test_what_ended_with_the_daemon_is_not_said_to_hold_by_an_old_answer() -> None:
+    """A stopped station speaks again after a restart: the same `stop` stops it anew."""
+    store, power = MemoryStore(), Power()
+    run = Run(store, power, 1)
+    await run.begin()
+    assert (await run.ask("stop", "s1", {}))["result"] is True
+    assert (await run.ask("stop", "s1", {}))["repeated"] is True
+    later = Run(store, power, 2)
+    await later.begin()
+    assert later.engine.station.isolation is None
+    again = await later.ask("stop", "s1", {})
+    assert (again["result"], "repeated" in again) == (True, False)
+    assert later.engine.station.isolation is not None
 
 
 async def test_questions_and_strangers_requests_leave_nothing_on_the_disk() -> None:
