@@ -52,8 +52,8 @@ def restart(draft: Draft, event: RestartOcpp) -> None:
 
 
 def _unregistered(link: Link) -> Link:
-    """Who comes back introduces itself."""
-    return replace(link, registration=Registration.NONE, next_boot_at_s=None, boot_place=None)
+    """Who comes back introduces itself, but not sooner than the CSMS has said."""
+    return replace(link, registration=Registration.NONE, boot_place=None)
 
 
 def refresh(draft: Draft) -> None:

@@ -305,3 +305,17 @@ def test_a_trigger_while_the_line_still_ends_is_not_said_to_be_accepted() -> Non
     assert site.station.link.online
     site.do(TriggerMessage(site.ref("trigger_message", WHO), NoticeKind.HEARTBEAT))
     assert site.reply().status is TriggerStatus.REJECTED
+
+
+@pytest.mark.parametrize("status", [Registration.PENDING, Registration.REJECTED])
+def test_stopping_and_starting_does_not_shorten_the_time_that_the_csms_told_us_to_wait(status: Registration) -> None:
+    site = Site.build(online=False)
+    site.do(LinkUp())
+    site.do(BootAnswered(status, site.now.utc, 120))
+    stop(site)
+    restart(site)
+    site.do(LinkUp())
+    boots = [effect for effect in site.wait(115, looks=False) if effect == Notify(NoticeKind.BOOT)]
+    assert boots == []
+    boots = [effect for effect in site.wait(10, looks=False) if effect == Notify(NoticeKind.BOOT)]
+    assert len(boots) == 1
