@@ -136,14 +136,16 @@ class EventLog:
 
     @property
     def state(self) -> LogState:
+        with self._lock:  # what a step was numbered that the disk refused was never anything to tell
+            last_seq = max(self._kept_seq, self._deferred[-1].seq if self._deferred else 0)
         return LogState(
-            waiting=max(0, self._last_seq - self.delivered_seq),
+            waiting=max(0, last_seq - self.delivered_seq),
             unkept=len(self._deferred),
             first=self.first_seq,
             last=self._last_seq,
             delivered=self.delivered_seq,
             lost=self.lost,
-            oldest_at=self.oldest_at if self._last_seq > self.delivered_seq else None,
+            oldest_at=self.oldest_at if last_seq > self.delivered_seq else None,
         )
 
     def number(self, happenings: Sequence[Happening]) -> tuple[LoggedEvent, ...]:

@@ -31,13 +31,18 @@ class Broker:
     """Keeps what is retained, whoever published it. `mirror` is the living daemon's, or None.
 
     Plays the part of the mirror's MQTT client: it takes parcels out of the mirror's outbox and acknowledges them late.
+    `events`: all that came, repeated or not, with the line on which; `shown`: every state that came, with the run of
+    the daemon that sent it.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.mirror: MqttMirror | None = None
         self.retained: dict[str, Document] = {}
+        self.events: list[tuple[int, dict[str, Any]]] = []
+        self.shown: list[tuple[int, str, Document]] = []
         self.line = 0
+        self.born_on = -1
         self.reachable = True
         self.asked: dict[str, tuple[str, float, int]] = {}
         self.answers: Counter[str] = Counter()
@@ -80,11 +85,19 @@ class Broker:
             return
         self.mirror._do_what_is_due()
         if self.reachable:
+            self._greet(self.mirror)
             for parcel in self.mirror._outbox.due(asyncio.get_running_loop().time()):
                 self._publish(self.mirror, parcel)
 
+    def _greet(self, mirror: MqttMirror) -> None:
+        """As `mqtt.client` does once the dump has arrived."""
+        if self.born_on != self.line and mirror._outbox.dumped:
+            self.born_on = self.line
+            mirror._outbox.tell_events()
+            mirror.born()
+
     def _publish(self, mirror: MqttMirror, parcel: Parcel) -> None:
-        line, document = self.line, parcel.document
+        line, document, boot = self.line, parcel.document, self.world.boots
         WITNESS.saw(parcel.topic, encode(document), qos=document.qos, retain=document.retain)
 
         def arrive() -> None:
@@ -92,11 +105,23 @@ class Broker:
                 return
             if parcel.document.retain:
                 self.retained[parcel.topic] = parcel.document
+                self.shown.append((boot, parcel.topic, document))
+            elif parcel.seq and isinstance(document.body, Mapping):
+                self.events.append((line, dict(document.body)))
+                self.world.later(0.3, settle)  # the line may go before that: then it is told once more
+                return
             else:
                 self._reply(parcel)
-            mirror._outbox.settled(parcel.ticket)
+            settle()
 
-        self.world.later(self.world.random.uniform(0.01, 0.4), arrive)
+        def settle() -> None:
+            if line == self.line:
+                mirror._outbox.settled(parcel.ticket)
+                mirror.acknowledged()
+
+        # events have one way, on which nothing overtakes
+        way_s = 0.2 if parcel.seq else self.world.random.uniform(0.01, 0.4)
+        self.world.later(way_s, arrive)
 
     # --- the BMS
 

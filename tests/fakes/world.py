@@ -45,6 +45,7 @@ from tests.fakes.broker import NAMES, OPTIONS, Broker
 from tests.fakes.central import V16, V201, Central
 from tests.fakes.crew import Crew, Hook
 from tests.fakes.door import CLOSED, OWN_PASSWORD, Door
+from tests.fakes.spool import Spool
 from tests.fakes.wallbox import Wallbox
 
 TRUTH = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
@@ -371,10 +372,14 @@ class World:
             self.store.commit(IDENTITY, loaded.repairs, now.utc)
         station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
         self.restarting = None
-        self.disk = Disk(StoredStation(self.store, IDENTITY), self)
         self.crew = Crew(self)
         view = StationsView(NAMES, "masked")
-        self.mirror = MqttMirror(OPTIONS, view, self.clock, self._gateway(now), run_id=f"r{self.boots}")
+        gateway, run_id = self._gateway(now), f"r{self.boots}"
+        self.spool = Spool(self, self.clock, run_id=run_id)
+        events = (self.spool.log, self.spool)
+        self.mirror = MqttMirror(OPTIONS, view, self.clock, gateway, run_id=run_id, events=events)
+        self.disk = Disk(self.spool.store(StoredStation(self.store, IDENTITY), self.mirror, IDENTITY), self)
+        self.spool.began(gateway)
         self.engine = Engine(
             station,
             store=self.disk,
@@ -460,6 +465,12 @@ class World:
         self.committing = False
         if self.engine is not engine or not self.alive():
             raise Crash
+
+    def refuses(self) -> bool:
+        """Whether the disk does not keep the commit that comes now."""
+        self.commits += 1
+        by_chance = self.commit_fails and self.random.random() < self.commit_fails
+        return self.disk_full or bool(by_chance) or self.commits in self.refuse_at
 
     def crash(self) -> None:
         """The end of a process that a `Crash` has stopped."""
@@ -598,6 +609,10 @@ class World:
             if (self.seconds + number) % POLL_EVERY_S == 0:
                 self.guard(box.poll)
         self.guard(lambda: self.engine.post(Tick()))
+        if not self.stalled and not self.committing:
+            self.guard(self.spool.turn)  # one thread commits, one thing after the other
+        elif self.committing and self.plan.mirror:
+            self.mirror.show(self.engine.station, self.clock.now())  # a look may fall into a commit
         self.broker.turn()
         self.watch.second()
 
@@ -635,7 +650,8 @@ class _Ear:
 class Disk:
     """The disk: may be full, may lose the power before or right after a commit. Tells the watch what is kept.
 
-    `refused`: the steps, before and after, that were not kept since the last commit.
+    `refused`: the steps, before and after, that were not kept since the last commit; `commits`: whether what the watch
+    is told of now was committed, or there was nothing to commit.
     """
 
     def __init__(self, inner: StationStore, world: World) -> None:
@@ -643,12 +659,14 @@ class Disk:
         self.world = world
         self.outbox = inner.outbox
         self.refused: list[tuple[Station, Station]] = []
+        self.commits = False
         self._step: tuple[Station, Event, Station, tuple[Effect, ...]] | None = None
 
     def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Any:
         wanted = self.inner.difference(before, after, effects, event)
         self._step = (before, event, after, tuple(effects))
         if not wanted:
+            self.commits = False
             self._kept()
         return wanted
 
@@ -657,14 +675,14 @@ class Disk:
         world.instruction()
         if world.random.random() < world.plan.slow_commits:
             world.meanwhile()
-        world.commits += 1
-        by_chance = world.commit_fails and world.random.random() < world.commit_fails
-        if world.disk_full or by_chance or world.commits in world.refuse_at:
+        try:
+            self.inner.commit(difference, wall)
+        except StoreError:
             assert self._step is not None
             self.refused.append((self._step[0], self._step[2]))
-            raise StoreError("disk full (played)")
-        self.inner.commit(difference, wall)
+            raise
         self.refused.clear()
+        self.commits = True
         self._kept()
         world.instruction()
 

@@ -148,3 +148,13 @@ def test_stations_do_not_hold_each_other_back(site: Any) -> None:
     log.stepped(replace(other, operative=False), numbered(log, 1))
     assert log.as_of(one) == 0
     assert log.as_of(other) == 1
+
+
+def test_numbers_of_a_step_that_the_disk_refused_wait_for_nobody() -> None:
+    log = make_log()
+    log.kept(numbered(log, 1))
+    numbered(log, 3)  # never kept
+    log.delivered(1)
+    assert (log.state.waiting, log.state.last) == (0, 4)
+    log.defer(numbered(log, 1))
+    assert log.state.waiting == 4  # up to the fifth

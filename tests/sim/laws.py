@@ -54,6 +54,7 @@ from tests.sim.standing import (
     tells_201,
     the_csms_is_told_of_each_reservation_that_ends_by_itself,
 )
+from tests.sim.told import Told
 
 CLOCK_MARGIN_S = 10.0
 SWITCH_S = 5.0
@@ -105,12 +106,14 @@ class Laws:
     statuses: Mapping[int, str] = field(default_factory=dict)
     promises: Promises = field(init=False)
     orders: Orders = field(init=False)
+    told: Told = field(init=False)
     standing: Standing = field(init=False)
 
     def __post_init__(self) -> None:
         self.promises = Promises(self.world)
         self.standing = Standing(self)
         self.orders = Orders(self)
+        self.told = Told(self.world)
         self.random = random.Random(f"laws {self.world.seed}")
 
     # --- Watch
@@ -137,6 +140,7 @@ class Laws:
         for effect in used:  # behind the record that uses it
             self._announced(effect, after, effects)
         self.orders.kept(before, event, after, effects)
+        self.told.kept(before, event, after, effects)
         self.memory = after
 
     def _recorded(self, effect: Enqueue) -> None:
@@ -197,6 +201,7 @@ class Laws:
         self.witness.restarted()
         self.standing.died()
         self.orders.died()
+        self.told.died()
         self.witness.answered.clear()  # a CSMS may repeat a request to the next process
 
     def second(self) -> None:
@@ -243,6 +248,7 @@ class Laws:
         self.promises.check()
         self.orders.judge()
         self.standing.judge()
+        self.told.judge()
         if world.plan.mirror:
             the_brokers_retained_set_equals_topics(self)
 
