@@ -27,6 +27,8 @@ _OF_PHASE = {
     Phase.SUSPENDED_EVSE: "SuspendedEVSE",
     Phase.FINISHING: "Finishing",
 }
+_RUNNING = {**_OF_PHASE, Phase.IDLE: "SuspendedEVSE"}
+"""With a transaction. Idle is then a start's very first moment, before any phase was derived: nobody may come."""
 
 
 def connector_status(station: Station, number: int) -> str:
@@ -42,7 +44,7 @@ def connector_status(station: Station, number: int) -> str:
     running = station.running(number)
     driverless = running is not None and running.id_token is None  # it began with the plug: nobody has shown a token
     if running is not None and not (driverless and shown_reserved(station, number)):
-        return _OF_PHASE[connector.phase]
+        return _RUNNING[connector.phase]
     if not station.effective(number) or connector.observed_at_s is None:
         return UNAVAILABLE
     if connector.authorization is None and shown_reserved(station, number):

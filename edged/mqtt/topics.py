@@ -312,13 +312,19 @@ def _display(station: Station, connector: Connector) -> Document:
 
 def meter_quality(station: Station, connector: Connector) -> Quality:
     """Of the whole reading: `stale` where the charger does not answer; `invalid` where nothing that it answers can be
-    believed; `substituted` where the register does not follow from what was read before, and the last one that was
-    believed stands for it."""
+    believed; `substituted` where the register was not among what was read, or does not follow from what was read
+    before, and the last one that was believed stands for it."""
     if not connector.online:
         return Quality.STALE
     if unbelievable(station, connector):
         return Quality.INVALID
-    return Quality.GOOD if connector.energy_doubt is None else Quality.SUBSTITUTED
+    return Quality.GOOD if connector.energy_doubt is None and _register_was_read(connector) else Quality.SUBSTITUTED
+
+
+def _register_was_read(connector: Connector) -> bool:
+    """In the very observation that gives the document its time; a charger without a register has none to read."""
+    seen_s, at = connector.observed_at_s, connector.energy_at
+    return connector.energy_wh is None or seen_s is None or (at is not None and at.monotonic_s >= seen_s)
 
 
 def meter(station: Station, connector: Connector, *, source: str = "modbus") -> Document:

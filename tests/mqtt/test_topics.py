@@ -17,7 +17,7 @@ from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import Capability, ChargerState, Fault, FaultCode, LockState, Meter, Phases
 from edged.domain.station import Ending, Station
 from edged.domain.status import UNBELIEVABLE_AFTER_S
-from edged.domain.types import IdToken, PersonalMessage, RequestRef, Stamp
+from edged.domain.types import IdToken, PersonalMessage, Phase, RequestRef, Stamp
 from edged.mqtt.documents import Document, carry, encode, number, timestamp
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
@@ -305,3 +305,20 @@ def test_the_source_is_how_the_charger_is_read(site: Any) -> None:
     found = topics(site.station, shown)
     told = [found[f"edged/v1/gw1/station/cs1/connector/{n}/meter"].body["source"] for n in (1, 2)]  # type: ignore[index]
     assert told == ["modbus", "rapi"]
+
+
+def test_a_register_that_was_left_out_is_not_told_as_read_at_the_time_of_the_rest(site: Any) -> None:
+    site.observe(1)
+    assert meter_of(site.station)["quality"] == "good"
+    site.later(seconds=1)
+    site.observe(1, meter=replace(site.station.connectors[1].meter, energy_wh=None, power_w=7_000.0))
+    told = meter_of(site.station)
+    assert (told["quality"], told["energy_wh"], told["power_w"]) == ("substituted", 123_456, 7_000)
+
+
+def test_a_restarted_station_with_a_transaction_is_not_shown_as_free_before_its_first_step(site: Any) -> None:
+    charging(site)
+    just_loaded = replace(site.station.connectors[1], phase=Phase.IDLE, observed_at=None, observed_at_s=None)
+    station = replace(site.station, connectors={**site.station.connectors, 1: just_loaded})
+    told = topics(station, Shown(names=NAMES))["edged/v1/gw1/station/cs1/connector/1/status"].body
+    assert (told["status"], told["plugged"]) == ("SuspendedEVSE", None)  # type: ignore[index]
