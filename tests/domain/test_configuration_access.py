@@ -76,7 +76,7 @@ def test_a_change_is_told_once_with_who_made_it() -> None:
     site = Site.build(1)
     site.set("ConnectionTimeOut", "11")
     (said,) = site.of(Announce)
-    assert said.data == {"key": "ConnectionTimeOut", "value": "11", "changed_by": "csms"}
+    assert said.data == {"key": "ConnectionTimeOut", "value": "11", "read_only": False, "changed_by": "csms"}
     site.set("ConnectionTimeOut", "11")
     assert not site.of(Announce)
 
