@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 from edged.desks import StationsView, StoredReplies
 from edged.happenings import SpoolKeeper
 from edged.mqtt.gateway_documents import GatewayView
-from edged.mqtt.manifest import Kept
-from edged.mqtt.setup import options_from
 from edged.ports import Clock, StoreError
 from edged.settings import Settings
 from edged.store.port import Store
 
 if TYPE_CHECKING:
+    from edged.mqtt.manifest import Kept
     from edged.mqtt.mirror import MqttMirror
 
 _log = logging.getLogger(__name__)
@@ -38,6 +37,8 @@ class KeptTopics:
         self._executor = executor
 
     def load(self) -> Kept:
+        from edged.mqtt.manifest import Kept
+
         text = self._store.value(RETAINED)
         if text is None:
             return Kept()
@@ -79,6 +80,7 @@ def build_mirror(
     if settings.mqtt is None:
         return None
     from edged.mqtt.mirror import MqttMirror  # two MiB that only a site with a broker needs
+    from edged.mqtt.setup import options_from
 
     mirror = MqttMirror(
         options_from(settings.mqtt, gateway_id=settings.gateway.id),

@@ -251,6 +251,8 @@ class MqttMirror:
 
     def _show_gateway(self) -> None:
         at, session = self._clock.now().utc, self._client.link.session
+        if self._events is not None and self._log_then is not None and not self._log_then.first:
+            self._log_then = self._events.state  # nothing had reached the disk when we connected
         document = gateway_info(self._names, self._gateway, session=session, at=at, events=self._log_then)
         self._outbox.show(self._names.info, document)
         if self._home is not None:

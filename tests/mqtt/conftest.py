@@ -414,7 +414,13 @@ async def make_mirror(site: Site) -> AsyncIterator[Callable[..., MqttMirror]]:
     made: list[MqttMirror] = []
 
     def build(
-        port: int, protocol: Protocol = Protocol.AUTO, *, store: Any = None, topics_kept: Any = None, **changes: Any
+        port: int,
+        protocol: Protocol = Protocol.AUTO,
+        *,
+        store: Any = None,
+        topics_kept: Any = None,
+        events: Any = None,
+        **changes: Any,
     ) -> MqttMirror:
         mirror = MqttMirror(
             mirror_options(port, protocol, **changes),
@@ -424,6 +430,7 @@ async def make_mirror(site: Site) -> AsyncIterator[Callable[..., MqttMirror]]:
             run_id=f"run{len(made)}",
             store=store,
             topics_kept=topics_kept,
+            events=events,
         )
         made.append(mirror)
         site.mirror = mirror

@@ -9,9 +9,11 @@ from typing import Any
 from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import ChargerState
 from edged.domain.types import IdToken
-from edged.mqtt.gateway_documents import HealthView
+from edged.mqtt.event_log import EventLog, Tell
+from edged.mqtt.events import Happening
+from edged.mqtt.gateway_documents import GatewayView, HealthView
 from edged.mqtt.mirror import MqttMirror
-from edged.mqtt.options import CommandOptions, Protocol
+from edged.mqtt.options import CommandOptions, IdTokenPolicy, Protocol
 
 Make = Callable[..., MqttMirror]
 PREFIX = "edged/v1/gw1"
@@ -217,3 +219,23 @@ async def test_commands_are_refused_to_everybody_by_default(broker: Any, integra
     await integrator.wait_for(online)
     reply = await integrator.call("ping")
     assert reply.json["error"]["code"] == "forbidden"
+
+
+class Reader:
+    """A disk that nobody asks."""
+
+    def read(self, after_seq: int, limit: int, tell: Tell) -> None: ...
+
+
+async def test_info_names_the_first_event_also_where_none_was_kept_when_the_broker_came(
+    broker: Any, integrator: Any, site: Any, make_mirror: Make
+) -> None:
+    log = EventLog("b1", policy=IdTokenPolicy.MASKED, salt="gw1")
+    mirror = make_mirror(broker.port, events=(log, Reader()))
+    mirror.start()
+    await integrator.wait_for(online)
+    assert (await integrator.payload(f"{PREFIX}/info")).json["first_seq"] is None
+    log.kept(log.number([Happening(kind="gateway.started", at=site.clock.utc, synchronized=True)]))
+    mirror.tell(GatewayView(version="0.1.0", boot_id="b1", started_at=site.clock.utc, synchronized=True))
+    info = await integrator.payload(f"{PREFIX}/info", lambda s: s.json["first_seq"] is not None)
+    assert (info.json["first_seq"], info.json["last_seq"]) == (1, 1)
