@@ -156,6 +156,9 @@ class Visit:
     # --- connection.Listener
 
     def received(self, message: Incoming) -> None:
+        """Acknowledged at once: after a few that are not a broker falls silent, as if it had told all."""
+        if message.mid is not None and self._connection is not None:
+            self._connection.acknowledge(message.mid)
         if len(self._waiting) >= MAX_WAITING:
             self._waiting.popleft()
             self.overlooked += 1

@@ -95,6 +95,13 @@ def test_purge_deletes_what_is_this_gateways_and_nothing_else(broker: Broker, ca
     assert "1 of them for Home Assistant" in said
 
 
+def test_purge_deletes_more_than_a_broker_tells_without_being_acknowledged(broker: Broker, capsys: Any) -> None:
+    """Mosquitto has 20 under way at once."""
+    speak(broker, {f"edged/v1/gw1/station/cs1/connector/{n}/status": "{}" for n in range(1, 101)})
+    assert cli.main(["mqtt", "purge", "--yes", *where(broker)]) == 0
+    assert retained(broker) == {}
+
+
 def test_purge_says_how_much_there_was_as_json(broker: Broker, capsys: Any) -> None:
     speak(broker, STATE)
     assert cli.main(["mqtt", "purge", "--yes", "--json", *where(broker)]) == 0

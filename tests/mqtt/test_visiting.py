@@ -31,6 +31,7 @@ class Stub:
         self.levels: list[int] = []
         self.deleted: list[str] = []
         self.most = 0
+        self.acknowledged: list[int] = []
         self.tasks: list[asyncio.Task[None] | None] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,6 +67,8 @@ class Stub:
             writer.write(bytes([0x90, len(answer)]) + answer)
             for said in self.says:
                 writer.write(said)
+        elif kind == 4:
+            self.acknowledged += struct.unpack_from("!H", body)
         elif kind == 3:
             (size,) = struct.unpack_from("!H", body)
             self.deleted.append(body[2 : 2 + size].decode())
@@ -81,10 +84,11 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return first >> 4, await reader.readexactly(length)
 
 
-def retained(topic: str, payload: bytes) -> bytes:
-    """A PUBLISH of version 5 at QoS 0."""
-    body = struct.pack("!H", len(topic)) + topic.encode() + b"\0" + payload
-    return bytes([0x31, len(body)]) + body
+def retained(topic: str, payload: bytes, mid: int | None = None) -> bytes:
+    """A PUBLISH of version 5. `mid` None: at QoS 0, otherwise at QoS 1."""
+    number = b"" if mid is None else struct.pack("!H", mid)
+    body = struct.pack("!H", len(topic)) + topic.encode() + number + b"\0" + payload
+    return bytes([0x31 if mid is None else 0x33, len(body)]) + body
 
 
 @pytest.fixture
@@ -143,6 +147,13 @@ async def test_only_what_is_kept_counts_as_kept(stub: Stub) -> None:
     stub.says = [retained("edged/v1/gw1/info", b"{}"), live, retained("edged/v1/gw1/status", b"")]
     async with Visit(options(stub)) as visit:
         assert await visit.kept((f"{NAMES.prefix}/#",)) == {"edged/v1/gw1/info": b"{}"}
+
+
+async def test_whatever_the_broker_wants_acknowledged_is_acknowledged(stub: Stub) -> None:
+    stub.says = [retained(f"edged/v1/gw1/x{n}", b"{}", mid=n) for n in range(1, 31)]
+    async with Visit(options(stub)) as visit:
+        assert len(await visit.kept((f"{NAMES.prefix}/#",))) == 30
+    assert stub.acknowledged == list(range(1, 31))
 
 
 async def test_no_more_is_under_way_than_the_broker_allows(stub: Stub) -> None:
