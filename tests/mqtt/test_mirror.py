@@ -235,7 +235,8 @@ async def test_info_names_the_first_event_also_where_none_was_kept_when_the_brok
     mirror.start()
     await integrator.wait_for(online)
     assert (await integrator.payload(f"{PREFIX}/info")).json["first_seq"] is None
-    log.kept(log.number([Happening(kind="gateway.started", at=site.clock.utc, synchronized=True)]))
+    said = {"version": "0.1.0", "boot_id": "b1", "unexpected": False}
+    log.kept(log.number([Happening(kind="gateway.started", at=site.clock.utc, synchronized=True, data=said)]))
     mirror.tell(GatewayView(version="0.1.0", boot_id="b1", started_at=site.clock.utc, synchronized=True))
     info = await integrator.payload(f"{PREFIX}/info", lambda s: s.json["first_seq"] is not None)
     assert (info.json["first_seq"], info.json["last_seq"]) == (1, 1)
