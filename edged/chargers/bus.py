@@ -225,7 +225,7 @@ class Bus:
                 await self._wait(min(at, self._queue.first_expiry))
             elif not at > now or await self._is_still_next(job, at):
                 if self._wire.may_mistake_echo(job.request):
-                    await self._serve(self._feeler_for(job))
+                    await self._serve(job.feeler())
                     continue
                 if self._watch.is_used_up:
                     self._watch.renewed()
@@ -238,14 +238,6 @@ class Bus:
         """Wait for that moment; whether nothing came meanwhile that may have to go before the job."""
         await pause_until(at, self._alarm)
         return not self._queue.is_overtaken and job.is_wanted
-
-    def _feeler_for(self, job: Job) -> Job:
-        """A read whose answer nobody needs: its bytes show whether the adapter hands back what is sent.
-
-        The reply to a write of one register is its request; an echo would report a write as done that never was.
-        """
-        request = Read(table=job.request.table, address=job.request.address, count=1)
-        return replace(job, request=request, setpoint=None, forgiving=True, waiting=[])
 
     def _drop_expired(self, now: float) -> None:
         for job in self._queue.drop(lambda job: job.expires_at < now or not job.is_wanted):

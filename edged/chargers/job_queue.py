@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from edged.chargers.modbus import Request, Table
+from edged.chargers.modbus import Read, Request, Table
 
 MAX_JOBS = 512
 SHORTEST_PROMOTION_S = 1.0
@@ -70,6 +70,14 @@ class Job:
     @property
     def is_wanted(self) -> bool:
         return any(not future.done() for future in self.waiting)
+
+    def feeler(self) -> Job:
+        """A read whose answer nobody needs: its bytes show whether the adapter hands back what is sent.
+
+        The reply to a write of one register is its request; an echo would report a write as done that never was.
+        """
+        request = Read(table=self.request.table, address=self.request.address, count=1)
+        return replace(self, request=request, setpoint=None, forgiving=True, waiting=[])
 
     def succeed(self, words: Words) -> None:
         for future in self.waiting:
