@@ -214,11 +214,17 @@ async def test_a_killed_broker_comes_back_at_its_port_with_nothing_kept(broker: 
     await after.stop()
 
 
-def test_a_chapter_that_loses_the_broker_does_not_take_it_from_the_next(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", None)
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the demo makes its directory, and leaves it after a story gone wrong."""
+    directory = Path(tempfile.mkdtemp(prefix="ed-"))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    yield directory
+    shutil.rmtree(directory)
 
+
+@pytest.mark.usefixtures("scratch")
+def test_a_chapter_that_loses_the_broker_does_not_take_it_from_the_next(capsys: pytest.CaptureFixture[str]) -> None:
     async def lose(stage: Stage) -> None:
         assert stage.broker is not None and stage.observer is not None
         await stage.broker.kill()
