@@ -6,7 +6,7 @@ stops being one with its next word · unplugging ends the session that it belong
 
 from __future__ import annotations
 
-from edged.domain import energy_register, metering, transaction
+from edged.domain import energy_register, metering, relapse, transaction
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
 from edged.domain.hardware import (
@@ -66,7 +66,17 @@ def _look(draft: Draft, connector: Connector, event: ConnectorObserved) -> None:
         draft.announce("connector.link", event.connector, online=True, reason="")
     seen = event.observation
     energy, turned = energy_register.read(connector, seen.meter, seen.read_at)
-    connector = draft.change(event.connector, **_facts(connector, seen), **energy)
+    plugged = _plugged(connector, seen)
+    judged = relapse.held(connector, _faults(connector, seen), draft.now.monotonic_s, plugged=plugged, apart=SILENT)
+    connector = draft.change(
+        event.connector,
+        **_facts(connector, seen),
+        **energy,
+        faults=judged.faults,
+        relapses=judged.relapses,
+        recovered_at_s=judged.recovered_at_s,
+        held_faulty_until_s=judged.held_faulty_until_s,
+    )
     if turned is not None:
         draft.announce(
             "connector.meter_turned",
@@ -93,7 +103,6 @@ def _facts(connector: Connector, seen: Observation) -> dict[str, object]:
         "offline_since_s": None,
         "state": seen.state,
         "plugged": _plugged(connector, seen),
-        "faults": _faults(connector, seen),
         "lock": seen.lock,
         "permitted": seen.permit_charging,
         "limit_ma": seen.current_limit_ma,

@@ -140,7 +140,7 @@ class Observation:
     """One poll's snapshot of one charging point, with the time of the *successful* read.
 
     `plugged`, `operative`, `permit_charging` and `current_limit_ma` are None where the charger cannot tell.
-    `token` is a token that a reader has seen since the last observation. `booted`: the charger has restarted since then,
+    `token` is a token that a reader has seen since the last observation. `booted`: the charger has restarted since,
     or may have: what was written to it is not sure.
     `capabilities` is None while the profile's declaration stands; otherwise what this very charger can do.
     """

@@ -81,6 +81,8 @@ class Connector:
     charging profiles allow at the step's time (None: they say nothing). `energy_wh` is the register as we report it:
     never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that. `energy_at`:
     when it was read last and believed, `energy_moved_at` when it grew last, `energy_doubt` readings not believed yet.
+    `relapses`: how often in a row a blocking fault came back soon after it had gone at `recovered_at_s`; then it stays
+    until `held_faulty_until_s`.
     """
 
     layout: ConnectorLayout
@@ -121,6 +123,9 @@ class Connector:
     energy_at: Now | None = None
     energy_moved_at: Now | None = None
     energy_doubt: Doubt | None = None
+    relapses: int = 0
+    recovered_at_s: float | None = None
+    held_faulty_until_s: float | None = None
 
     @property
     def number(self) -> int:
