@@ -254,8 +254,8 @@ async def test_a_line_that_is_no_request_gets_one_answer_that_says_why(victim: V
 
 async def test_half_a_line_and_gone_leaves_nothing_behind(victim: Victim):
     for _ in range(50):
-        with contextlib.closing(knock(victim.edged)) as door:
-            door.send(b'{"command": "sta')
+        with contextlib.closing(knock(victim.edged)) as door, contextlib.suppress(BrokenPipeError):
+            door.send(b'{"command": "sta')  # the daemon may turn us away where it has not yet seen the others go
     await victim.unharmed()
 
 

@@ -19,6 +19,7 @@ from edged.domain.answers import (
     NetworkProfileStatus,
     ProfileStatus,
 )
+from edged.domain.charging import ProfilePurpose
 from edged.domain.charging_commands import SetChargingProfile
 from edged.domain.commands import (
     AcceptSignedChain,
@@ -149,7 +150,10 @@ def what_is_accepted_is_there(asked: Command, reply: Reply, after: Station) -> N
         case SetChargingProfile() if reply.status is ProfileStatus.ACCEPTED:
             installed = after.charging_profiles.get(asked.profile.id)
             expired = asked.profile.valid_to is not None and asked.profile.valid_to <= after.clock.utc
-            assert expired or (installed is not None and installed.profile == asked.profile)
+            there = [n for n, c in after.connectors.items() if asked.connector == n or asked.evse == c.layout.evse_id]
+            running = any(after.running(number) is not None for number in there)
+            ended = asked.profile.purpose is ProfilePurpose.TX and not running  # in this very step, and it with it
+            assert expired or ended or (installed is not None and installed.profile == asked.profile)
         case UpdateFirmware() if reply.status in (FileStatus.ACCEPTED, FileStatus.ACCEPTED_CANCELED):
             assert after.firmware is not None and after.firmware.order.location == asked.order.location
         case GetLog() if reply.status in (FileStatus.ACCEPTED, FileStatus.ACCEPTED_CANCELED):
