@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from edged.domain.doubt import Doubt
 from edged.domain.hardware import Meter
-from edged.domain.station import Connector, Doubt
+from edged.domain.station import Connector
 from edged.domain.types import Now
 
 READINGS_TO_BELIEVE = 3

@@ -21,6 +21,7 @@ from edged.domain.credentials import (
     NetworkProfile,
 )
 from edged.domain.displays import Bill, DisplayMessage
+from edged.domain.doubt import Doubt
 from edged.domain.effects import EventRecord, Sample, SecurityRecord, StopReason
 from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
@@ -54,17 +55,6 @@ class ToldLimit:
 
     transaction_id: str
     limit_ma: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """Readings of a register that follow from one another, but not from the one that was believed before them."""
-
-    first_wh: float
-    last_wh: float
-    since: Now
-    at: Now
-    readings: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
