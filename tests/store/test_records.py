@@ -170,6 +170,9 @@ CONNECTOR_FLEETING = {
         "energy_at",
         "energy_moved_at",
         "energy_doubt",
+        "relapses",
+        "recovered_at_s",
+        "held_faulty_until_s",
     ),
 }
 
