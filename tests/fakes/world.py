@@ -455,7 +455,8 @@ class World:
         for box in self.boxes.values():
             box.dead(power=chargers)
         self.watch.died()
-        self.later(self.random.uniform(1, 40), lambda: self._revive(power=power))
+        death = self.crashes
+        self.later(self.random.uniform(1, 40), lambda: self._revive(death, power=power))
 
     def meanwhile(self) -> None:
         """While a worker thread commits the event loop turns: frames, polls and lines come and go, nothing is handled.
@@ -480,7 +481,10 @@ class World:
         power = self.random.random() < 0.5 if self.crash_power is None else self.crash_power
         self.die(power=power, chargers=power and self.random.random() < 0.5)
 
-    def _revive(self, *, power: bool) -> None:
+    def _revive(self, death: int, *, power: bool) -> None:
+        """Start again, once: whose power goes while it is down comes back with the power."""
+        if death != self.crashes:
+            return
         if power:
             self.computer.power_on()
         try:
@@ -509,7 +513,7 @@ class World:
         except Crash:
             self.crash()
             return
-        if self.restarting is not None:
+        if self.restarting is not None and self.alive():  # it may have come to its end meanwhile
             self.die(power=self.restarting is RestartScope.HOST)
 
     def alive(self) -> bool:
