@@ -311,8 +311,7 @@ class Gateway:
         for unit in self._units.values():
             self._show(unit)
         if self._keeper is not None:
-            self._keeper.note("gateway.stopping")
-            await self._keeper.flush(told=True)
+            await self._keeper.ends()
         goodbyes: list[Any] = [unit.connection.stop() for unit in self._units.values()]
         goodbyes += [unit.jobs.stop() for unit in self._units.values()]
         goodbyes += [driver.stop() for unit in self._units.values() for driver in unit.drivers.values()]
@@ -326,7 +325,7 @@ class Gateway:
         await asyncio.gather(*tasks, *ending, return_exceptions=True)
         await self._yard.close()
         if self._keeper is not None:
-            await self._keeper.flush(told=True)
+            await self._keeper.last_words()
 
     async def _housekeeping(self) -> None:
         """Health for the watchers, and a copy of the database once a day."""

@@ -40,6 +40,8 @@ DELIVERED_EVERY_S = 60.0
 OLDEST_EVERY_S = 30.0
 """Between two looks at how old the first event is that the broker does not have."""
 CLOCK_STEP_S = 1.0
+LAST_S = 0.5
+"""A disk that hangs must not keep the goodbyes from the CSMS and the broker."""
 
 
 TellReplies = Callable[[Event, Sequence[Effect], datetime], tuple[SavedReply, ...]]
@@ -131,6 +133,19 @@ class SpoolKeeper:
         if reloaded:
             self.note("gateway.config_reloaded", outcome="changed", config_hash=gateway.config_hash)
 
+    async def ends(self) -> None:
+        """The daemon stops: say so, and wait for the disk no longer than those who are to be told goodbye can."""
+        self.note("gateway.stopping")
+        await self.last_words()
+
+    async def last_words(self) -> None:
+        """Keep what waits and how far the broker has it, as far as the disk does that in `LAST_S`."""
+        try:
+            async with asyncio.timeout(LAST_S):
+                await self.flush(told=True)
+        except TimeoutError:
+            _log.warning("the disk did not keep in %g s what MQTT was to be told at the end", LAST_S)
+
     def note(self, kind: str, **data: Any) -> None:
         """Something happened to the gateway itself."""
         self.tell(kind, None, data)
@@ -165,8 +180,8 @@ class SpoolKeeper:
         due = news and (told or self.log.is_far or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
         events = self.log.take_deferred()
         if events or due:
-            keep = partial(self._keep, events, delivered if news else None)
-            if await loop.run_in_executor(self._executor, keep):
+            keep = loop.run_in_executor(self._executor, partial(self._keep, events, delivered if news else None))
+            if await asyncio.shield(keep):  # whoever waits may give up: what was taken must not be lost with him
                 self._delivered_at_s = now_s
                 if news:
                     self.log.delivered_kept_seq = max(delivered, self.log.delivered_kept_seq)

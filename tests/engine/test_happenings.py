@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -123,6 +124,22 @@ async def test_what_a_full_disk_refuses_waits_and_is_kept_later(scene: Scene) ->
     await scene.keeper.flush()
     assert scene.kinds() == ["gateway.stopping"]
     assert scene.log.kept_seq == 1
+
+
+async def test_a_disk_that_hangs_delays_no_goodbye_and_loses_nothing_of_the_end(
+    scene: Scene, executor: ThreadPoolExecutor
+) -> None:
+    hangs = threading.Event()
+    executor.submit(hangs.wait)
+    scene.keeper.note("gateway.clock_stepped", offset_s=3.0)
+    try:
+        async with asyncio.timeout(30):
+            await scene.keeper.ends()
+        assert scene.kinds() == []
+    finally:
+        hangs.set()
+    await asyncio.get_running_loop().run_in_executor(executor, lambda: None)
+    assert scene.kinds() == ["gateway.clock_stepped", "gateway.stopping"]
 
 
 async def test_what_had_to_go_is_told_once_with_its_numbers(scene: Scene) -> None:
