@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 
+from edged.chargers.asked import Counts
 from edged.chargers.fit import Answers, Fit, judge
 from edged.chargers.hearing import Heard
 from edged.chargers.inquiry import Inquiry, Told
 from edged.chargers.interpretation import Reading, capabilities_of, interpret
 from edged.chargers.line import LineDown
 from edged.chargers.meaning import backing, meaning_of, shown
-from edged.chargers.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ExceptionReply, NoAnswer
+from edged.chargers.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, NoAnswer
 from edged.chargers.planning import address_of, unit_of
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_terms import Register, parse_firmware
@@ -58,39 +58,6 @@ class RegisterReading:
     meaning: str = ""
     round_trip_s: float | None = None
     error: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Counts:
-    """What became of the questions; `round_trips_s` of those that were answered, by a refusal too."""
-
-    requests: int = 0
-    timeouts: int = 0
-    damaged: int = 0
-    exceptions: int = 0
-    hang_ups: int = 0
-    round_trips_s: list[float] = field(default_factory=list)
-
-    def note(self, told: Told) -> None:
-        self.requests += 1
-        match told.error:
-            case None:
-                pass
-            case ExceptionReply():
-                self.exceptions += 1
-            case LineDown():
-                self.hang_ups += 1
-            case NoAnswer():
-                self.timeouts += 1
-            case _:
-                self.damaged += 1
-        if told.is_alive:
-            self.round_trips_s.append(told.round_trip_s)
-
-    @property
-    def spread_s(self) -> tuple[float, float, float]:
-        """Least, median and greatest round trip. Only where something was answered."""
-        return min(self.round_trips_s), median(self.round_trips_s), max(self.round_trips_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +267,7 @@ class Probing:
             timeout_s=self._timeout_s,
             gap_s=self._profile.bus.min_gap_s,
         )
-        self._counts.note(told)
+        self._counts.note(told.error, round_trip_s=told.round_trip_s if told.is_alive else None)
         self.heard |= Heard(requests=told.heard.requests, noise_bytes=told.heard.noise_bytes)
         return told
 

@@ -9,12 +9,37 @@ from typing import TYPE_CHECKING, Any
 from edged.cli import output
 
 if TYPE_CHECKING:
+    from edged.chargers.asked import Counts
     from edged.chargers.interpretation import Reading
     from edged.domain.hardware import Meter, Phases
 
 
 def milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
+
+
+def counts_json(counts: Counts) -> dict[str, Any]:
+    """What became of the questions, as members of the document."""
+    return {
+        "questions": {
+            "asked": counts.requests,
+            "refused": counts.refused,
+            "unanswered": counts.timeouts,
+            "damaged": counts.damaged,
+            "hang_ups": counts.hang_ups,
+        },
+        "round_trip_ms": dict(zip(("min", "median", "max"), map(milliseconds, counts.spread_s), strict=True)),
+    }
+
+
+def say_counts(counts: Counts) -> None:
+    least, middle, most = counts.spread_s
+    output.say(f"round trips: {least * 1000:.1f} ms at least, {middle * 1000:.1f} median, {most * 1000:.1f} at most")
+    output.say(
+        f"questions: {counts.requests} asked, {counts.refused} refused, {counts.timeouts} not answered, "
+        f"{counts.damaged} answers damaged"
+        + (f", the connection was closed {counts.hang_ups} times" if counts.hang_ups else "")
+    )
 
 
 def observed_json(observed: Reading) -> dict[str, Any]:

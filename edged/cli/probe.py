@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from edged.cli import asking, doubts, output
 from edged.cli.abilities import abilities
-from edged.cli.observed import milliseconds, observed_json, observed_words, say_pairs, say_table
+from edged.cli.observed import (
+    counts_json,
+    milliseconds,
+    observed_json,
+    observed_words,
+    say_counts,
+    say_pairs,
+    say_table,
+)
 from edged.cli.options import add_json
 from edged.cli.progress import ProgressBar
 from edged.ports import EdgedError
@@ -257,14 +265,7 @@ def document(target: Target, told: Probe, latency_timer_ms: int | None) -> dict[
         "capabilities": sorted(told.capabilities),
         "cannot": {capability.value: reason for capability, reason in told.cannot.items()},
         "abilities": {name: asdict(each) for name, each in abilities(told.capabilities, target.relay).items()},
-        "questions": {
-            "asked": told.counts.requests,
-            "refused": told.counts.exceptions,
-            "unanswered": told.counts.timeouts,
-            "damaged": told.counts.damaged,
-            "hang_ups": told.counts.hang_ups,
-        },
-        "round_trip_ms": dict(zip(("min", "median", "max"), map(milliseconds, told.counts.spread_s), strict=True)),
+        **counts_json(told.counts),
         "points_present": told.points_present,
         "other_masters_ask": sorted(told.heard.requests),
         "noise_bytes": told.heard.noise_bytes,
@@ -329,14 +330,7 @@ def _show(target: Target, told: Probe, wrong: Sequence[str]) -> None:
         for name, ability in abilities(told.capabilities, target.relay).items():
             output.say(f"  {name:<13} {'yes' if ability.able else 'no '}  {ability.because}")
         output.say()
-    least, middle, most = told.counts.spread_s
-    output.say(f"round trips: {least * 1000:.1f} ms at least, {middle * 1000:.1f} median, {most * 1000:.1f} at most")
-    counts = told.counts
-    output.say(
-        f"questions: {counts.requests} asked, {counts.exceptions} refused, {counts.timeouts} not answered, "
-        f"{counts.damaged} answers damaged"
-        + (f", the connection was closed {counts.hang_ups} times" if counts.hang_ups else "")
-    )
+    say_counts(told.counts)
     if wrong:
         output.say("what looks wrong")
         for sentence in wrong:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from edged.cli import output
 from edged.cli.abilities import abilities
-from edged.cli.observed import milliseconds, observed_json, observed_words, say_pairs, say_table
+from edged.cli.observed import (
+    counts_json,
+    milliseconds,
+    observed_json,
+    observed_words,
+    say_counts,
+    say_pairs,
+    say_table,
+)
 from edged.ports import EdgedError
 
 if TYPE_CHECKING:
@@ -136,14 +144,7 @@ def document(target: RapiTarget, told: RapiProbe, latency_timer_ms: int | None) 
         "capabilities": sorted(told.capabilities),
         "cannot": {capability.value: reason for capability, reason in told.cannot.items()},
         "abilities": {name: asdict(each) for name, each in abilities(told.capabilities, target.relay).items()},
-        "questions": {
-            "asked": told.counts.requests,
-            "refused": told.counts.refused,
-            "unanswered": told.counts.timeouts,
-            "damaged": told.counts.damaged,
-            "hang_ups": told.counts.hang_ups,
-        },
-        "round_trip_ms": dict(zip(("min", "median", "max"), map(milliseconds, told.counts.spread_s), strict=True)),
+        **counts_json(told.counts),
         "points_present": None,
         "said_unasked": list(told.heard.events),
         "ended": told.ended,
@@ -233,14 +234,7 @@ def _show_missing(told: RapiProbe) -> None:
 
 
 def _show_line(told: RapiProbe) -> None:
-    least, middle, most = told.counts.spread_s
-    output.say(f"round trips: {least * 1000:.1f} ms at least, {middle * 1000:.1f} median, {most * 1000:.1f} at most")
-    counts = told.counts
-    output.say(
-        f"questions: {counts.requests} asked, {counts.refused} refused, {counts.timeouts} not answered, "
-        f"{counts.damaged} answers damaged"
-        + (f", the connection was closed {counts.hang_ups} times" if counts.hang_ups else "")
-    )
+    say_counts(told.counts)
     if told.heard.events:
         output.say(f"it said by itself: {', '.join(told.heard.events)}")
     if told.heard.asked:

@@ -103,7 +103,7 @@ async def test_a_register_that_is_refused_is_missing_and_takes_its_capabilities_
     ]
     assert told.cannot[Capability.LIMIT] == "charging_current cannot be read"
     assert Capability.LIMIT not in told.capabilities
-    assert told.counts.exceptions == 1
+    assert told.counts.refused == 1
 
 
 async def test_a_tethered_charger_has_no_socket_whatever_its_profile_says(tcp_slave):

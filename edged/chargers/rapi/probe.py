@@ -8,14 +8,13 @@ Invariant: it never commands anything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 
+from edged.chargers.asked import Counts
 from edged.chargers.fit import Evidence, Fit, Verdict
 from edged.chargers.interpretation import Reading
 from edged.chargers.line import BusSpec, LineDown, LineKind
-from edged.chargers.modbus import NoAnswer
 from edged.chargers.rapi import replies
 from edged.chargers.rapi.answers import QUESTIONS, Number, show
 from edged.chargers.rapi.frames import Reply
@@ -66,36 +65,6 @@ class ValueReading:
     error: str = ""
 
 
-@dataclass(slots=True, kw_only=True)
-class Counts:
-    """What became of the questions; `round_trips_s` of those that were answered, by a refusal too."""
-
-    requests: int = 0
-    refused: int = 0
-    timeouts: int = 0
-    damaged: int = 0
-    hang_ups: int = 0
-    round_trips_s: list[float] = field(default_factory=list)
-
-    def note(self, told: Told) -> None:
-        self.requests += 1
-        match told.error:
-            case None:
-                self.refused += told.values is None
-                self.round_trips_s.append(told.round_trip_s)
-            case LineDown():
-                self.hang_ups += 1
-            case NoAnswer():
-                self.timeouts += 1
-            case _:
-                self.damaged += 1
-
-    @property
-    def spread_s(self) -> tuple[float, float, float]:
-        """Least, median and greatest round trip. Only where something was answered."""
-        return min(self.round_trips_s), median(self.round_trips_s), max(self.round_trips_s)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RapiProbe:
     """What a controller told. `observed` None: its state cannot be read. `heard`: what came beside the answers."""
@@ -124,7 +93,8 @@ async def probe(profile: RapiProfile, inquiry: RapiInquiry) -> RapiProbe:
     for name in QUESTIONS:
         for _ in range(TRIES if told else FIRST_TRIES):
             answer = await inquiry.ask(name)
-            counts.note(answer)
+            took_s = answer.round_trip_s if answer.error is None else None
+            counts.note(answer.error, refused=answer.values is None, round_trip_s=took_s)
             heard |= answer.heard
             if answer.error is None:
                 break
