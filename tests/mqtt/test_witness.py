@@ -108,5 +108,5 @@ def test_the_test_fails_in_whose_time_it_was_published(broker: Any, tmp_path: Pa
     )
     assert "4 passed, 2 errors" in done.stdout, done.stdout + done.stderr
     for name in ("test_of_a_child[up]", "test_of_this_process[up]"):
-        assert f"test_publishing.py::{name}\n" in done.stdout.partition("short test summary")[2]
+        assert f"test_publishing.py::{name}" in done.stdout.partition("short test summary")[2]
     assert json.dumps("up") in done.stdout or "'up'" in done.stdout
