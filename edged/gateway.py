@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import random
-import shutil
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__, certificates, ports
-from edged.chargers.bus_report import brief
 from edged.chargers.driver import ChargerDriver
 from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
@@ -37,8 +35,8 @@ from edged.happenings import TellingStore, open_spool
 from edged.local.control import ControlServer
 from edged.mirroring import build_mirror, frame_tap
 from edged.mqtt.event_history import EventHistory
-from edged.mqtt.gateway_documents import GatewayView, HealthView
 from edged.mqtt.names import Names
+from edged.outlook import Outlook
 from edged.ports import StoreError
 from edged.settings import Settings, StationSettings
 from edged.shape import fresh_station
@@ -82,7 +80,6 @@ class Gateway:
         self.reloaded = False
         """Whether it runs because the configuration was read again."""
         self._run_id = uuid.uuid4().hex[:12]
-        self._started_at = datetime.now(UTC)
         self._leaving: asyncio.Future[int] | None = None
         self._units: dict[str, Unit] = {}
         self._mirror: MqttMirror | None = None
@@ -95,15 +92,24 @@ class Gateway:
             trust_csms=settings.gateway.time_source.value == "csms",
         )
         self._yard = Yard(settings, self._clock)
+        self._outlook = Outlook(
+            settings=settings,
+            state_dir=state_dir,
+            run_id=self._run_id,
+            clock=self._clock,
+            opened=self._opened,
+            yard=self._yard,
+            units=self._units,
+        )
         self._names = Names(settings.mqtt.root if settings.mqtt else "edged", settings.gateway.id)
         history = TransferHistory(self._opened.store, self._executor, self._clock)
         self._view = StationsView(self._names, self._id_token_policy(), history)
-        self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self.status)
+        self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self._outlook.status)
         self._keeper = open_spool(settings, self._opened.store, self._executor, self._clock, run_id=self._run_id)
         audit = None if self._keeper is None else self._keeper.tell
         self._view.sources = self._yard.sources
         self._view.events = EventHistory(None if self._keeper is None else self._keeper.kept, self._clock)
-        self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self.status, audit=audit)
+        self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self._outlook.status, audit=audit)
 
     # --- putting together
 
@@ -128,15 +134,16 @@ class Gateway:
             self._opened.store,
             self._executor,
             self._clock,
-            self._gateway_view(),
+            self._outlook.gateway(),
             self._keeper,
             run_id=self._run_id,
         )
+        self._outlook.mirror = self._mirror
         used = [evse.charger for station in self.settings.stations for evse in station.evses]
         drivers = {name: self._yard.driver(name) for name in used}
         continued, unexpected = self._continued(), self._ended_unexpectedly()
         if self._keeper is not None:
-            self._keeper.began(self._gateway_view(), unexpected=unexpected, reloaded=self.reloaded)
+            self._keeper.began(self._outlook.gateway(), unexpected=unexpected, reloaded=self.reloaded)
         for station in self.settings.stations:
             self._units[station.id] = self._build_station(station, drivers)
         self._workshop.clean_up(unit.engine.station for unit in self._units.values())
@@ -334,8 +341,8 @@ class Gateway:
         while True:
             self._local.tick()
             if self._mirror is not None:
-                self._mirror.tell(self._gateway_view())
-                self._mirror.tell_health(self._health())
+                self._mirror.tell(self._outlook.gateway())
+                self._mirror.tell_health(self._outlook.health())
             if time.monotonic() >= next_backup_s:
                 next_backup_s = time.monotonic() + BACKUP_EVERY_S
                 try:
@@ -353,7 +360,7 @@ class Gateway:
                 unit.ticked = False
             self._notifier.watchdog()
 
-    # --- what others see
+    # --- what watchers see
 
     def _show_soon(self, station: Station, now: Now) -> None:
         """Steps come in bursts, watchers want the newest: one look for all steps of the next moment. But the end of a
@@ -374,40 +381,3 @@ class Gateway:
             self._view.see(unit.settings.id, unit.csms_view())
             with unit.pace:
                 self._mirror.show(unit.engine.station, self._clock.now())
-
-    def _gateway_view(self) -> GatewayView:
-        return GatewayView(
-            version=__version__,
-            boot_id=self._run_id,
-            started_at=self._started_at,
-            synchronized=self._clock.now().synchronized,
-            config_hash=self.settings.digest,
-            stations=tuple(station.id for station in self.settings.stations),
-        )
-
-    def _health(self) -> HealthView:
-        return HealthView(
-            buses={name: brief(told) for name, told in self._yard.reports().items()},
-            ocpp_queued=sum(unit.engine.station.queued for unit in self._units.values()),
-            disk_free_bytes=shutil.disk_usage(self._state_dir).free,
-            store=self._store_condition(),
-            ntp=self._clock.now().synchronized,
-            dropped=sum(unit.link.dropped for unit in self._units.values()),
-        )
-
-    def _store_condition(self) -> str:
-        """In a sentence: what was wrong at start, or is wrong now."""
-        now = [unit.engine.degraded for unit in self._units.values() if unit.engine.degraded]
-        return "; ".join([*self._opened.sentences, *now]) or "ok"
-
-    def status(self) -> dict[str, Any]:
-        """What `edged status` shows."""
-        return {
-            "gateway": self.settings.gateway.id,
-            "version": __version__,
-            "started_at": self._started_at.isoformat(),
-            "store": self._store_condition(),
-            "mqtt": None if self._mirror is None else {"connected": self._mirror.link.connected},
-            "buses": self._yard.reports(),
-            "stations": [unit.status() for unit in self._units.values()],
-        }
