@@ -18,6 +18,15 @@ from edged.cli.options import add_config, add_json
 from edged.settings import Settings, SettingsErrors, StationSettings
 
 SUMMARY = "check the configuration and say what each connector can do"
+DETAILS = """\
+Every mistake is told at once, with its file, its line and what to write instead. A configuration that is right is
+followed by what each connector can and cannot do, and what a CSMS is answered instead. Nothing is started, no charger
+is asked."""
+EXAMPLES = (
+    ("edged check", "the configuration of the service"),
+    ("edged check -c edged.yaml --json", "another one, for programs"),
+    ("edged check --profile my-charger.yaml", "one profile of your own, without a site"),
+)
 COLUMNS = 100
 
 

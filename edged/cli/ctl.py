@@ -13,6 +13,15 @@ from edged.cli.options import add_control, add_json, control_path
 from edged.local.client import ControlClient
 
 SUMMARY = "send a command to the running daemon"
+DETAILS = """\
+The commands are those of MQTT (docs/mqtt/commands.md in /usr/share/doc/edged), with the same arguments and replies;
+who may write to the control socket (root, and the group edged) may send each of them. The exit status is 1 where the
+answer says that what was asked for did not happen."""
+EXAMPLES = (
+    ("edged ctl ping", "whether it answers"),
+    ("edged ctl present_token connector=1 id_token=04A2E5", "as if that card were held to connector 1"),
+    ("edged ctl unlock_connector connector=2", "release the plug"),
+)
 DEFAULT_TIMEOUT_S = 35.0
 TEXT_ARGUMENTS = frozenset(
     {"data", "id_token", "info", "key", "message_id", "station", "transaction_id", "type", "value", "vendor_id"}

@@ -18,6 +18,10 @@ from edged.system.installer import OWN_RESULTS
 log = logging.getLogger(__name__)
 
 SUMMARY = "run firmware.install for what the daemon has fetched (for edged-firmware.service)"
+DETAILS = """\
+Called by edged-firmware.service as root, for the daemon has no right to install anything. The command is that of
+firmware.install in the configuration, which only root may be able to write."""
+EXAMPLES = (("systemctl start edged-firmware.service", "have a request served that is still there"),)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from edged import __version__
 from edged.cli import check, ctl, firmware_install, mqtt, output, probe, run, scan, simulate, status
+from edged.cli.manual import help_of
 from edged.ports import EdgedError
 from edged.settings import SettingsErrors
 
@@ -35,8 +36,8 @@ DEMO_SUMMARY = "a whole site on loopback with nothing to install, and a live vie
 DEBUG_VARIABLE = "EDGED_DEBUG"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The grammar of every command but `demo`, which reads its own options."""
+def parser(*, whole: bool = False) -> argparse.ArgumentParser:
+    """The grammar of every command. `demo` reads its own options and is imported only for the `whole`."""
     top = argparse.ArgumentParser(
         prog="edged",
         description="Ordinary chargers on a field bus, shown to a CSMS as one OCPP charging station.",
@@ -45,15 +46,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"edged {__version__}")
     commands = top.add_subparsers(dest="name", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
-        sentence = f"{module.SUMMARY[:1].upper()}{module.SUMMARY[1:]}."
-        command = commands.add_parser(name, help=module.SUMMARY, description=sentence)
+        command = commands.add_parser(name, help=module.SUMMARY, **help_of(module))
         module.configure(command)
         command.set_defaults(run=module.run)
     for name, module in HIDDEN.items():
-        hidden = commands.add_parser(name, description=f"{module.SUMMARY[:1].upper()}{module.SUMMARY[1:]}.")
+        hidden = commands.add_parser(name, **help_of(module))
         module.configure(hidden)
         hidden.set_defaults(run=module.run)
-    commands.add_parser(DEMO, help=DEMO_SUMMARY, add_help=False)
+    if whole:
+        module = importlib.import_module("edged.cli.demo")
+        module.configure(commands.add_parser(DEMO, help=DEMO_SUMMARY, **help_of(module)))
+    else:
+        commands.add_parser(DEMO, help=DEMO_SUMMARY, add_help=False)
     return top
 
 

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from edged.mqtt.watching import Scene
 
 SUMMARY = "see what is at the MQTT broker, live (watch), or clear it away (purge)"
+DETAILS = """\
+The broker is that of the configuration, or the one that --url names."""
+EXAMPLES = (
+    ("edged mqtt watch", "all that the gateway tells, as it changes"),
+    ("edged mqtt watch --url mqtt://broker.example.com:1883 --gateway depot-7", "the same without a configuration"),
+    ("edged mqtt purge --yes", "once the gateway is taken away for good"),
+)
 DISCOVERY_PREFIX: Final = "homeassistant"
 REDRAW_S: Final = 0.25
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.5, 30.0

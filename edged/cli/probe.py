@@ -35,6 +35,16 @@ if TYPE_CHECKING:
     from edged.settings import ResetLine, ResetRelay
 
 SUMMARY = "ask one charger directly: who it is, every register, what is missing"
+DETAILS = """\
+Tells who the charger is and whether that fits its profile, every register with its raw words and meaning, what it does
+not have, how long answers take, and what looks wrong though it answers. Nothing is written to it. A line that a running
+daemon holds is refused: two masters spoil each other's answers. The exit status is 0 where the charger answered and its
+profile may fit."""
+EXAMPLES = (
+    ("edged probe left -c edged.yaml", "a charger of the configuration"),
+    ("edged probe --profile heidelberg-energy-control --serial /dev/ttyUSB0 --unit 3", "one on a serial line"),
+    ("edged probe --profile keba-p30 --tcp 10.0.0.21", "one in the network"),
+)
 TOP_EVIDENCE = 6
 
 

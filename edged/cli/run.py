@@ -12,6 +12,14 @@ from edged.cli.options import SOCKET_NAME, add_config, directory
 from edged.system import logs
 
 SUMMARY = "run the daemon in the foreground"
+DETAILS = """\
+What edged.service runs. READY=1 is sent to systemd as soon as the field bus and the control socket are served, whether
+a CSMS or a broker is there or not. SIGTERM and SIGINT stop it; SIGHUP reads the configuration again, and a wrong one is
+refused while the old one stays in force. Exit status 75 wants it started again (a Soft reset)."""
+EXAMPLES = (
+    ("edged run -c edged.yaml --state state", "without systemd, from the directory where the file is"),
+    ("systemctl reload edged", "have the service take a changed configuration over"),
+)
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from edged.chargers.scan import FoundUnit, Progress, Scan
 
 SUMMARY = "look for units on a line and name the profiles that fit them"
+DETAILS = """\
+Asks unit ids one after the other, the likely ones first, and reads of each that answers what tells profiles apart; says
+in advance how long that takes at most. A serial line without --baudrates and --parities is tried with the settings that
+chargers come with. Ends with the lines to write into edged.yaml. Nothing is written to any unit, and a line that a
+running daemon holds is refused."""
+EXAMPLES = (
+    ("edged scan yard -c edged.yaml", "a bus of the configuration, with its own settings"),
+    ("edged scan --serial /dev/ttyUSB0", "a serial line of which nothing is known"),
+    ("edged scan --serial /dev/ttyUSB0 --baudrates 9600,19200 --parities none,even --to 32", "a part of all that"),
+)
 FIRST_UNIT, LAST_UNIT = 1, 247
 LAST_ON_TCP = 255
 SHOWN_FITS = 3

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from edged.simulator.site import SimulatedCharger, SimulatedSite
 
 SUMMARY = "simulate chargers: a physical model behind a real Modbus server or serial line"
+DETAILS = """\
+Real servers and serial lines with a physical model behind each charger, for trying a configuration out without one. A
+serial port becomes a link at the path in the file; a network charger's address must be this computer's own."""
+EXAMPLES = (
+    ("edged simulate -c edged.yaml", "every charger of a configuration"),
+    ("edged simulate --profile keba-p30 --listen tcp:127.0.0.1:5020 --control /tmp/keba", "one, by its make"),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,14 @@ from edged.cli.options import add_control, add_json, control_path
 from edged.local.client import ControlClient, ControlError
 
 SUMMARY = "show what the running daemon knows"
+DETAILS = """\
+Links to the CSMS and the broker, lines and what was counted on them, chargers, connectors, transactions, reservations,
+and what waits to be sent. It is the daemon's own knowledge: nothing on a line is asked for it."""
+EXAMPLES = (
+    ("edged status", "once"),
+    ("edged status --watch", "again whenever it changes"),
+    ("edged status --control state/control.sock --json", "of a daemon that was started by hand"),
+)
 COMMAND = "status"
 WATCH_INTERVAL_S = 1.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[2J"

@@ -27,9 +27,18 @@ from edged.cli.demo.stage import Options, Stage
 from edged.cli.demo.step import Chapter, Outcome
 from edged.cli.demo.story import GOODBYE, STORY
 from edged.cli.demo.telling import tell
+from edged.cli.manual import help_of
 from edged.cli.options import add_json
 
 SUMMARY = "a whole site on loopback with nothing to install, and a live view of what happens"
+DETAILS = """\
+Five simulated chargers of four makes, a small CSMS, Mosquitto where it is installed, and the daemon as a process of its
+own, on loopback and in a temporary directory, while a story is told of what happens. A table at the end says who saw
+what; the exit status is 1 where one of them saw something else."""
+EXAMPLES = (
+    ("edged demo", "the whole story"),
+    ("edged demo --hold --keep", "and leave the site running, with its files"),
+)
 SPEED: Final = 30.0
 MAX_SPEED: Final = 100.0
 
@@ -60,7 +69,7 @@ def _speed(text: str) -> float:
 
 def main(argv: Sequence[str], story: Sequence[Chapter] | None = None) -> int:
     """The command with its own grammar. `story`: another one than the whole."""
-    parser = argparse.ArgumentParser(prog="edged demo", description=f"{SUMMARY.capitalize()}.")
+    parser = argparse.ArgumentParser(prog="edged demo", **help_of(sys.modules[__name__]))
     configure(parser)
     return run(parser.parse_args(list(argv)), story)
 
