@@ -8,10 +8,10 @@ PYTEST_ARGS ?=
 HOME_ASSISTANT ?= $(CURDIR)/.venv-ha
 export PYTHON HOME_ASSISTANT
 
-.PHONY: help venv dev demo home test check docs bench clean
+.PHONY: help venv dev demo home test test-package test-arm deb check docs bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.installed ## a virtual environment with edged in it
 
@@ -36,7 +36,17 @@ docs: dev ## the MQTT contract as one page: build/docs/mqtt.html
 test: dev ## the tests
 	@tools/need.sh mosquitto mosquitto
 	-@tools/home_assistant.sh $(HOME_ASSISTANT)
-	$(BIN)/pytest -n 4 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 4 --ignore=tests/packaging $(PYTEST_ARGS)
+
+# Most of their time passes in waiting, too. As root: whole systems are booted, disks mounted.
+test-package: dev ## the package, booted: Debian 12 and 13 with a real systemd, power cuts at block writes
+	tests/packaging/enter.sh $(BIN)/pytest -n 3 -m "not emulated" tests/packaging $(PYTEST_ARGS)
+
+test-arm: dev ## the package's smoke test on arm64 and armhf, under emulation
+	tests/packaging/enter.sh $(BIN)/pytest -n 2 -m emulated tests/packaging $(PYTEST_ARGS)
+
+deb: ## the Debian package: build/deb/edged_*_all.deb
+	tools/build_deb.sh
 
 home: ## Home Assistant for the tests that run it; wants Python 3.13
 	tools/home_assistant.sh $(HOME_ASSISTANT)

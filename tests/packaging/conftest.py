@@ -1,0 +1,117 @@
+"""Machines for the tests of the package. Each test has a fresh one; what they start from is made once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.packaging import package, roots, site
+from tests.packaging.machine import Machine
+from tests.packaging.outside import Outside
+
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def entered() -> None:
+    """These tests change mounts and control groups: never outside of a namespace of their own."""
+    if not os.environ.get("EDGED_ENTERED"):
+        pytest.exit("the tests of the package boot whole systems: run them with make test-package", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory: what machines write costs no disk, and no test waits for one."""
+    folder = tmp_path_factory.mktemp("machines")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3g", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--recursive", "--lazy", folder], check=True)
+
+
+@pytest.fixture(scope="session", params=roots.SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def debian(suite: str) -> Path:
+    """The suite as it comes."""
+    roots.need("systemd-container", "systemd-nspawn")
+    roots.need("iproute2", "ip")
+    return roots.base(suite)
+
+
+@pytest.fixture(scope="session")
+def installed(debian: Path, suite: str, memory: Path, deb: Path) -> Iterator[Path]:
+    """A layer over the suite: the package installed and a site configured, never started."""
+    folder = memory / f"installed-{suite}"
+    folder.mkdir()
+    with Machine([debian], folder) as machine:
+        shutil.copy(deb, machine.root / "edged.deb")
+        machine.boot()
+        machine.run("apt-get", "install", "-y", "--no-install-recommends", "/edged.deb")
+        site.furnish(machine)
+        machine.run("systemctl", "enable", "edged.service", "chargers.service")
+        machine.shut_down()
+    yield folder / "written"
+
+
+@pytest.fixture(scope="session")
+def deb() -> Path:
+    """The package of this tree."""
+    return package.built()
+
+
+@pytest.fixture
+def new_machine(memory: Path) -> Iterator[Callable[..., Machine]]:
+    """Machines over the given layers, the topmost first, off; arguments are nspawn's. They go with the test."""
+    with ExitStack() as stack:
+        folders = []
+
+        def make(*lowers: Path, arguments: tuple[str, ...] = ()) -> Machine:
+            folder = memory / f"machine-{next(NUMBERS)}"
+            folder.mkdir()
+            folders.append(folder)
+            return stack.enter_context(Machine(lowers, folder, arguments=arguments))
+
+        yield make
+        stack.close()
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def blank(new_machine: Callable[..., Machine], debian: Path, deb: Path) -> Machine:
+    """A booted machine without edged; the package is /edged.deb."""
+    machine = new_machine(debian)
+    shutil.copy(deb, machine.root / "edged.deb")
+    machine.boot()
+    return machine
+
+
+@pytest.fixture
+def off(new_machine: Callable[..., Machine], installed: Path, debian: Path) -> Machine:
+    """A machine with edged and its site, that was not booted yet."""
+    return new_machine(installed, debian)
+
+
+@pytest.fixture
+def machine(off: Machine) -> Machine:
+    """A machine on which edged serves; nobody is at the other end of its cable."""
+    off.boot()
+    off.until(off.is_active, what="edged serves")
+    return off
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    with Outside() as outside:
+        yield outside
