@@ -14,6 +14,7 @@ NAMES = (
     "bus",
     "fuzz",
     "disk",
+    "flash",
     "start",
     "local-list",
     "charging",
@@ -32,9 +33,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the table as JSON")
     chosen = parser.parse_args()
     rows: list[Row] = []
-    for name in chosen.only or NAMES:
+    modules = {name: importlib.import_module(f"benchmarks.{name.replace('-', '_')}") for name in chosen.only or NAMES}
+    for module in modules.values():
+        # what the machine lacks is said before the first minutes are spent
+        getattr(module, "require", lambda: None)()
+    for name, module in modules.items():
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
         more = {"full": chosen.full} if getattr(module, "TAKES_FULL", False) else {}
         rows += module.rows(chosen.quick, **more)
     if chosen.json:

@@ -1,0 +1,189 @@
+"""What reaches the flash: bytes at the block device, the file system's own journal included, ext4 with noatime.
+
+`benchmarks.disk` counts the pages that the process dirties; a card's life is spent by what arrives at the card. Engine,
+dialect and SQLite store live on a recorded disk (benchmarks.blocks) under a clock that jumps (benchmarks.virtual_site).
+ext4 commits its journal by the real clock, 5 s after the first change: so that a day in a minute does not merge what a
+day would write apart, the file system is made to write everything 5 virtual seconds after a commit.
+
+    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--page-size N] [--checkpoint PAGES]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from benchmarks import blocks
+from benchmarks.process import ROOT
+from benchmarks.report import Row
+from benchmarks.virtual_site import CONNECTORS, ID, START, JsonFileStore, VirtualSite
+from edged.domain.events import Event
+from edged.ports import StationStore as StationStorePort
+from edged.store import opening
+from edged.store.station_store import StationStore
+
+KIB, MIB = 1024, 1024 * 1024
+DAY_H = 24
+DISK_MIB = 512
+JOURNAL_S = 5.0
+"""ext4's `commit=`: how long a change may wait for the journal."""
+BASELINES = {
+    "json": "whole station rewritten as a JSON file, same commits",
+    "rollback": "SQLite rollback journal, same commits",
+}
+require = blocks.require
+
+
+def rows(quick: bool) -> list[Row]:
+    hours, transactions = (2.0, 1) if quick else (24.0, 4)
+    return [*_idle_rows(hours), *_transaction_rows(transactions)]
+
+
+def _idle_rows(hours: float) -> list[Row]:
+    days = {kind: measured("idle", hours, kind) for kind in ("edged", *BASELINES)}
+    mine, scale = days["edged"], DAY_H / hours
+    how = (
+        f"{hours:g} virtual hours of {CONNECTORS} idle chargers polled every 10 s: {mine['commits']} commits, "
+        f"{mine['writes']} writes and {mine['flushes']} flushes at the block device; plus the daily backup of "
+        f"{mine['backup_bytes'] // KIB} KiB (as many for each)"
+    )
+    return [
+        Row(
+            name="to flash in an idle day",
+            value=(mine["bytes"] * scale + mine["backup_bytes"]) / MIB,
+            unit="MiB",
+            baseline=baseline,
+            baseline_value=(days[kind]["bytes"] * scale + mine["backup_bytes"]) / MIB,
+            limit=1.0,
+            how=how,
+        )
+        for kind, baseline in BASELINES.items()
+    ]
+
+
+def _transaction_rows(amount: int) -> list[Row]:
+    lives = {kind: measured("transaction", amount, kind) for kind in ("edged", *BASELINES)}
+    mine = lives["edged"]
+    how = (
+        f"1 h at 11 kW, online, a sample every 60 s, {CONNECTORS} connectors: {mine['commits'] / amount:.0f} durable "
+        f"commits, {mine['writes'] / amount:.0f} writes and {mine['flushes'] / amount:.0f} flushes at the block device "
+        f"a transaction; mean of {amount} behind a first one"
+    )
+    return [
+        Row(
+            name="to flash for a transaction of 1 h",
+            value=mine["bytes"] / amount / KIB,
+            unit="KiB",
+            baseline=baseline,
+            baseline_value=lives[kind]["bytes"] / amount / KIB,
+            limit=64.0,
+            how=how,
+        )
+        for kind, baseline in BASELINES.items()
+    ]
+
+
+def measured(kind: str, amount: float, store: str, *more: str) -> dict[str, Any]:
+    """One life in a process of its own, for it mounts file systems."""
+    command = [sys.executable, "-m", "benchmarks.flash", kind, str(amount), store, *more]
+    told: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    if told["unsent"]:
+        raise RuntimeError(f"the played CSMS did not take everything: {told}")
+    return told
+
+
+class FlashSite(VirtualSite):
+    """A site whose file system keeps the site's time."""
+
+    def __init__(self, store: StationStorePort, disk: blocks.Disk) -> None:
+        super().__init__(store)
+        self._disk = disk
+        self._seen = 0
+        self._due_s: float | None = None
+
+    async def do(self, *events: Event) -> None:
+        await super().do(*events)
+        if self._due_s is not None and self.clock.elapsed_s >= self._due_s:
+            self._disk.settle()
+            self._due_s = None
+        if self.engine.commits != self._seen:
+            self._seen = self.engine.commits
+            self._due_s = self._due_s or self.clock.elapsed_s + JOURNAL_S
+
+
+async def _life(kind: str, amount: float, store: StationStorePort, disk: blocks.Disk) -> dict[str, Any]:
+    site = FlashSite(store, disk)
+    await site.start()
+    if kind == "transaction":
+        await site.transaction(1)  # the file has its size, the cache its token
+    await site.pass_s(60)
+    disk.settle()
+    before, commits = disk.count(), site.engine.commits
+    if kind == "idle":
+        await site.pass_s(int(amount * 3600))
+    else:
+        for number in range(int(amount)):
+            await site.transaction(2 + number % (CONNECTORS - 1))
+            await site.pass_s(60)
+    disk.settle()
+    spent = disk.count() - before
+    return {
+        "bytes": spent.bytes,
+        "writes": spent.writes,
+        "flushes": spent.flushes,
+        "commits": site.engine.commits - commits,
+        "unsent": site.engine.station.queued,
+    }
+
+
+def live(kind: str, amount: float, store_kind: str) -> dict[str, Any]:
+    """One life on one kind of store, on a recorded disk of its own."""
+    blocks.require()
+    blocks.private_mounts()
+    with blocks.workplace() as place, blocks.Disk(place, size_mib=DISK_MIB) as disk:
+        path = disk.folder / "edged.db"
+        if store_kind == "json":
+            return asyncio.run(_life(kind, amount, JsonFileStore(path), disk))
+        opened = opening.open_store(path, wall=START)
+        with closing(opened.store):
+            if store_kind == "rollback":
+                opened.store._db.execute("PRAGMA journal_mode = DELETE")
+            told = asyncio.run(_life(kind, amount, StationStore(opened.store, ID), disk))
+            return {**told, "backup_bytes": _backup_bytes(opened, path, disk), "file_bytes": path.stat().st_size}
+
+
+def _backup_bytes(opened: opening.Opened, path: Path, disk: blocks.Disk) -> int:
+    """Of the second one, which takes the first one's place."""
+    for _ in range(2):
+        before = disk.count()
+        opened.store.backup(opening.backup_path(path))
+        disk.settle()
+    return (disk.count() - before).bytes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.flash", description=__doc__)
+    parser.add_argument("kind", choices=("idle", "transaction"))
+    parser.add_argument("amount", type=float, help="hours, or how many transactions")
+    parser.add_argument("store", nargs="?", choices=("edged", *BASELINES), default="edged")
+    parser.add_argument("--page-size", type=int, metavar="BYTES", help=f"SQLite's ({opening.PAGE_BYTES})")
+    parser.add_argument("--checkpoint", type=int, metavar="PAGES", help=f"SQLite's ({opening.CHECKPOINT_PAGES})")
+    chosen = parser.parse_args()
+    opening.PAGE_BYTES = chosen.page_size or opening.PAGE_BYTES
+    opening.CHECKPOINT_PAGES = chosen.checkpoint or opening.CHECKPOINT_PAGES
+    try:
+        print(json.dumps(live(chosen.kind, chosen.amount, chosen.store)))
+    except blocks.BlocksError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
