@@ -149,8 +149,8 @@ class Gateway:
         self._workshop.clean_up(unit.engine.station for unit in self._units.values())
         for unit in self._units.values():
             unit.engine.post(Started(continued=continued, unexpected=unexpected))
-            if self._opened.damage is not None:  # the security log was in it
-                unit.engine.post(SuspicionRaised(SecurityEvent.LOG_CLEARED.value, "the database was damaged"))
+            if self._opened.lost is not None:  # the security log was in it
+                unit.engine.post(SuspicionRaised(SecurityEvent.LOG_CLEARED.value, self._opened.lost))
 
     def _continued(self) -> bool:
         """Whether the computer has run since the last time, and charging with it."""
@@ -278,9 +278,12 @@ class Gateway:
                 self._end_store()
 
     def _end_store(self) -> None:
-        """The last of all; a run that was asked to leave says so."""
+        """The last of all: what waits goes to the disk, and a run that was asked to leave says so. Where the disk does
+        not take the former the latter would not be true: numbers that were given out would be given again."""
         store = self._opened.store
         try:
+            for unit in self._units.values():
+                unit.engine.keep_now()
             if self._leaving is not None and self._leaving.done():
                 store.set_value(RUNNING, None)
         except StoreError as error:

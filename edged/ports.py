@@ -27,6 +27,7 @@ class EdgedError(Exception):
       SettingsError          a configuration or profile is wrong (settings.py)
       StoreError             the disk did not keep what it was given
         StoreDamaged         and never will: the database itself is broken
+        StoreWithheld        what is there is not for this daemon, and trying again does not help
     """
 
 
@@ -48,6 +49,10 @@ class StoreError(EdgedError):
 
 class StoreDamaged(StoreError):
     """The file is no longer a sound database: it must be opened anew, which sets it aside."""
+
+
+class StoreWithheld(StoreError):
+    """What is kept is sound and not for this daemon (a newer version's, handed over, half restored): ask a person."""
 
 
 class Clock(Protocol):

@@ -14,7 +14,7 @@ from types import ModuleType
 from edged import __version__
 from edged.cli import check, ctl, firmware_install, mqtt, output, probe, run, scan, simulate, status
 from edged.cli.manual import help_of
-from edged.ports import EdgedError
+from edged.ports import EdgedError, StoreWithheld
 from edged.settings import SettingsErrors
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words)
     except SettingsErrors as errors:
         output.complain_about_settings(errors)
+        return output.BAD_CONFIGURATION
+    except StoreWithheld as error:
+        output.complain(str(error))
         return output.BAD_CONFIGURATION
     except EdgedError as error:
         output.complain(str(error))

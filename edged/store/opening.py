@@ -6,7 +6,6 @@ crash at any point of a replacement is continued by the next start; a database o
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -16,9 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edged.ports import StoreError
+from edged.ports import StoreError, StoreWithheld
 from edged.store.files import sync_directory, sync_file
+from edged.store.lock import take_lock
 from edged.store.migrations import MIGRATIONS, Migration
+from edged.store.restored import RESTORED, sentence_of
 from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error
 
 APPLICATION_ID = 0x65644744
@@ -53,6 +54,7 @@ class Opened:
 
     `migrated_from`: the older version that it was. `damaged_path`: where a damaged database was set aside, `damage`
     why. `restored_from_backup`: its place was taken by the last backup; otherwise by a new, empty database.
+    `put_back`: what is to be said of an `edged restore` since the last start.
     """
 
     store: SqliteStore
@@ -61,6 +63,12 @@ class Opened:
     damage: str | None = None
     damaged_path: Path | None = None
     restored_from_backup: bool = False
+    put_back: str | None = None
+
+    @property
+    def lost(self) -> str | None:
+        """Why the recent past is not in it; None where it is."""
+        return self.put_back if self.damage is None else "the database was damaged"
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -74,12 +82,14 @@ class Opened:
             said.append("the last backup is used instead: what happened after it is missing")
         elif self.damage is not None:
             said.append("an empty database is used instead: reservations, transactions and settings are missing")
+        if self.put_back is not None:
+            said.append(self.put_back)
         if self.migrated_from is not None:
             said.append(f"the database was brought up from version {self.migrated_from}")
         return tuple(said)
 
 
-class _Damaged(Exception):
+class Damaged(Exception):
     """The file cannot be used as it is."""
 
 
@@ -91,7 +101,7 @@ def open_store(
     `backup` is where `SqliteStore.backup` puts its copies (by default beside the database). `wall` dates what is set
     aside. Raises `StoreError`: another daemon has it, it is of a newer version, or the disk refuses.
     """
-    lock_fd = _take_lock(path)
+    lock_fd = take_lock(path)
     try:
         opened = _open_locked(path, backup or backup_path(path), lock_fd, wall, migrations)
     except BaseException:
@@ -104,27 +114,6 @@ def backup_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.backup")
 
 
-def _take_lock(path: Path) -> int:
-    """Keep a second daemon out for as long as the descriptor is open; the kernel lets go of it with the process."""
-    try:
-        fd = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        problem = f"the store's directory cannot be used ({error.strerror})"
-        raise StoreError(f"{problem}: let this user write to {path.absolute().parent}, or name another one") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError:
-        owner = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(fd)
-        raise StoreError(f"{path} is in use by another edged (process {owner}): only one may run") from None
-    except OSError as error:
-        os.close(fd)
-        raise StoreError(f"{path} cannot be locked: {error}") from error
-    return fd
-
-
 def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrations: Sequence[Migration]) -> Opened:
     damage, aside = None, None
     try:
@@ -134,7 +123,7 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
             try:
                 connection, migrated_from = _connect(path, migrations)
                 return _opened(connection, path, lock_fd, created=created, migrated_from=migrated_from)
-            except _Damaged as error:
+            except Damaged as error:
                 missing = str(error)
         damage, aside = missing, _set_aside(path, wall)
         if backup.exists():
@@ -150,13 +139,13 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
                     damaged_path=aside,
                     restored_from_backup=True,
                 )
-            except _Damaged as error:
+            except Damaged as error:
                 damage = f"{damage}; so was its backup ({error})"
                 _set_aside(path, wall)
                 _set_aside(backup, wall)
         connection, _ = _connect(path, migrations)
         return _opened(connection, path, lock_fd, created=True, damage=damage, damaged_path=aside)
-    except _Damaged as error:
+    except Damaged as error:
         raise StoreError(f"a new database at {path} does not hold: {error}") from error
     except OSError as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
@@ -174,13 +163,18 @@ def _opened(
     restored_from_backup: bool = False,
 ) -> Opened:
     sync_directory(path.parent)
+    store = SqliteStore(connection, path, lock_fd)
+    put_back = store.value(RESTORED)
+    if put_back is not None:
+        store.set_value(RESTORED, None)
     return Opened(
-        store=SqliteStore(connection, path, lock_fd),
+        store=store,
         created=created,
         migrated_from=migrated_from,
         damage=damage,
         damaged_path=damaged_path,
         restored_from_backup=restored_from_backup,
+        put_back=None if put_back is None else sentence_of(put_back),
     )
 
 
@@ -233,7 +227,7 @@ def _restore(backup: Path, path: Path) -> None:
 
 
 def _connect(path: Path, migrations: Sequence[Migration]) -> tuple[sqlite3.Connection, int | None]:
-    """A connection to a sound database of this version, and the version that it had. Raises `_Damaged`."""
+    """A connection to a sound database of this version, and the version that it had. Raises `Damaged`."""
     connection: sqlite3.Connection | None = None
     try:
         _make_private(path)
@@ -246,7 +240,7 @@ def _connect(path: Path, migrations: Sequence[Migration]) -> tuple[sqlite3.Conne
     except UnicodeDecodeError as error:
         # a name or a message of SQLite's own that is no text: the damage is in the schema
         _close_quietly(connection)
-        raise _Damaged("its schema is no text") from error
+        raise Damaged("its schema is no text") from error
     except BaseException:
         _close_quietly(connection)
         raise
@@ -271,25 +265,25 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     run("PRAGMA locking_mode = EXCLUSIVE")
     run("PRAGMA trusted_schema = OFF")
     run("PRAGMA cell_size_check = ON")
-    version = _version(connection, path, len(migrations))
+    version = version_of(connection, path, len(migrations))
     # quick_check would leave out the order of rows: a row out of order could be read but never deleted
     verdict = run("PRAGMA integrity_check(1)").fetchone()
     if verdict is None or verdict[0] != "ok":
-        raise _Damaged("no verdict" if verdict is None else str(verdict[0]).replace("\n", " ")[:200])
+        raise Damaged("no verdict" if verdict is None else str(verdict[0]).replace("\n", " ")[:200])
     mode = run("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        raise _Damaged(f"it stays in journal mode {mode!r}")
+        raise Damaged(f"it stays in journal mode {mode!r}")
     run("PRAGMA synchronous = FULL")
     run("PRAGMA foreign_keys = OFF")
     run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     run(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
-    if _schema(connection) != _expected_schema(migrations[:version]):
-        raise _Damaged("its tables are not those of its version")
+    if schema_of(connection) != expected_schema(migrations[:version]):
+        raise Damaged("its tables are not those of its version")
     _migrate(connection, path, version, migrations)
     return version if 0 < version < len(migrations) else None
 
 
-def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
+def version_of(connection: sqlite3.Connection, path: Path, known: int) -> int:
     """The schema version of the file. Raises `StoreError` for a newer one."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
@@ -297,11 +291,12 @@ def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     if version == 0 and application == 0 and tables == 0:
         return 0
     if application != APPLICATION_ID or not 0 < version <= VERSION_MAX:
-        raise _Damaged("it is no database of edged")
+        raise Damaged("it is no database of edged")
     if version > known:
-        raise StoreError(
+        raise StoreWithheld(
             f"{path} has version {version}, but this edged knows only up to version {known}: "
-            "install the newer edged again, or move the file away to start empty"
+            "install the newer edged again, restore a backup that this one made (edged restore FILE), "
+            "or move the file away to start empty"
         )
     return version
 
@@ -326,16 +321,16 @@ def _migrate(connection: sqlite3.Connection, path: Path, version: int, migration
     connection.execute("COMMIT")
 
 
-def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
     return sorted(connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall(), key=repr)
 
 
-def _expected_schema(migrations: Sequence[Migration]) -> list[tuple[str, str, str | None]]:
+def expected_schema(migrations: Sequence[Migration]) -> list[tuple[str, str, str | None]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
         for migration in migrations:
             for statement in migration:
                 model.execute(statement)
-        return _schema(model)
+        return schema_of(model)
 
 
 def _verdict(error: sqlite3.Error, path: Path) -> Exception:
@@ -348,7 +343,7 @@ def _verdict(error: sqlite3.Error, path: Path) -> Exception:
         return store_error(error, f"open {path}")
     if code == sqlite3.SQLITE_IOERR and extended not in UNREADABLE_SECTORS:
         return store_error(error, f"open {path}")
-    return _Damaged(f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})")
+    return Damaged(f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})")
 
 
 def _close_quietly(connection: sqlite3.Connection | None) -> None:
