@@ -39,6 +39,8 @@ class Daemon:
     def __init__(self, config: Path, state: Path, control: Path, log: Path) -> None:
         command = [sys.executable, "-m", "edged", "run", "-c", str(config), "--state", str(state)]
         environment = {name: value for name, value in os.environ.items() if name not in _SERVICE_VARIABLES}
+        # An installed edged lies where no Python but its own launcher's looks.
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._child = Child([*command, "--control", str(control)], log, environment)
         self.control = control
         self.state = state
