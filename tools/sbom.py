@@ -1,7 +1,7 @@
 """The bill of materials of the Debian package, as CycloneDX 1.5 in JSON: `sbom.py VERSION FILE`.
 
-Owns: what it says of each library of debian/vendor.txt. Invariants: the same libraries give the same bytes; the time in it
-is $SOURCE_DATE_EPOCH's.
+Owns: what it says of each library of debian/vendor.txt. Invariants: the same libraries give the same bytes · the time
+in it is $SOURCE_DATE_EPOCH's.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The libraries that the Debian package carries: fetched once, checked at every build, unpacked without what is compiled.
+"""The libraries that the Debian package carries: fetched once, checked at every build, none of it compiled.
 
     vendor.py fetch                      fill build/vendor with what debian/vendor.txt names
     vendor.py unpack FOLDER LICENCES     lay the libraries out as they are shipped, their licences beside
     vendor.py pure FOLDER                refuse anything compiled in FOLDER
     vendor.py news                       say which libraries have newer versions
 
-Owns: which files are taken from each library. Invariants: nothing is unpacked whose SHA-256 is not the pinned one · each
-run-time dependency of pyproject.toml is pinned, in a version that it allows, and nothing else is · the standard library
-alone, and Python 3.11's.
+Owns: which files are taken from each library. Invariants: nothing is unpacked whose SHA-256 is not the pinned one ·
+each run-time dependency of pyproject.toml is pinned, in a version that it allows, and nothing else is · imports the
+standard library alone, as Python 3.11 has it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PINS: Final = ROOT / "debian" / "vendor.txt"
+LICENCES: Final = ROOT / "debian" / "licences"
 CACHE: Final = ROOT / "build" / "vendor"
 PROJECT: Final = ROOT / "pyproject.toml"
 
@@ -82,6 +83,10 @@ _KNOWN_LICENCES: Final = frozenset({"BSD-3-Clause", "EPL-2.0 OR BSD-3-Clause", "
 
 class VendorError(Exception):
     """The libraries cannot be had, or are not what was pinned; the text says what to do."""
+
+
+class Missing(VendorError):
+    """A library is not in the cache, in no shape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,20 +171,18 @@ def satisfies(version: str, bounds: str) -> bool:
 
 
 def find_wheel(pin: Pin, cache: Path = CACHE) -> Path:
-    """The wheel with the pinned hash. Raises VendorError where there is none, also where there is another."""
-    others = []
+    """The wheel with the pinned hash. Raises Missing where there is none, VendorError where it is another."""
+    other: Path | None = None
     for wheel in sorted(cache.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
         if canonical(name) != canonical(pin.name) or version != pin.version:
             continue
         if hashlib.sha256(wheel.read_bytes()).hexdigest() == pin.sha256:
             return wheel
-        others.append(wheel)
-    for wheel in others:
-        raise VendorError(
-            f"{wheel.name} in {cache} is not what debian/vendor.txt pins: delete it, and ask where it came from"
-        )
-    raise VendorError(f"{pin.name} {pin.version} is not in {cache}: run 'tools/vendor.py fetch' where there is network")
+        other = wheel
+    if other is not None:
+        raise VendorError(f"{other} is not what debian/vendor.txt pins: ask where it came from, and delete it")
+    raise Missing(f"{pin.name} {pin.version} is not in {cache}: run tools/vendor.py fetch where there is network")
 
 
 def fetch(cache: Path = CACHE) -> None:
@@ -189,9 +192,7 @@ def fetch(cache: Path = CACHE) -> None:
     for pin in pins:
         try:
             find_wheel(pin, cache)
-        except VendorError:
-            if any(cache.glob(f"{pin.name.replace('-', '_').lower()}-{pin.version}-*.whl")):
-                raise
+        except Missing:
             missing.append(pin)
     if not missing:
         return
@@ -205,9 +206,7 @@ def fetch(cache: Path = CACHE) -> None:
         done = subprocess.run([*command, "--dest", folder, "--requirement", str(pinned)], check=False)
         if done.returncode:
             names = ", ".join(f"{pin.name} {pin.version}" for pin in missing)
-            raise VendorError(
-                f"pip could not get {names}: run 'tools/vendor.py fetch' where there is network, or copy the wheels to {cache}"
-            )
+            raise VendorError(f"pip could not get {names}: give it network, or copy the wheels into {cache}")
         for wheel in Path(folder).glob("*.whl"):
             wheel.rename(cache / wheel.name)
     for pin in missing:
@@ -216,7 +215,8 @@ def fetch(cache: Path = CACHE) -> None:
 
 def _pip() -> list[str]:
     """A pip that works: of this Python, of the virtual environment, of the machine."""
-    for python in (sys.executable, str(ROOT / ".venv/bin/python"), "python3"):
+    environment = ROOT / os.environ.get("VENV", ".venv")
+    for python in (sys.executable, str(environment / "bin" / "python"), "python3"):
         command = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
         try:
             if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode == 0:
@@ -271,10 +271,17 @@ def unpack(folder: Path, licences: Path, cache: Path = CACHE) -> None:
                     place.write_bytes(_without_interpreter(name, archive.read(name)))
         owned = licences / canonical(library.pin.name)
         if not owned.is_dir():
-            # A wheel without its licence: its METADATA says at least which and whose.
-            owned.mkdir(parents=True)
-            (owned / "METADATA").write_text(str(_metadata(library.wheel)), encoding="utf-8")
+            _licence_of_ours(library, owned)
     pure(folder)
+
+
+def _licence_of_ours(library: Library, folder: Path) -> None:
+    """For a wheel that brings no licence: the copy beside the pins. Raises VendorError where there is none."""
+    ours = LICENCES / canonical(library.pin.name)
+    if not ours.exists():
+        raise VendorError(f"{library.wheel.name} brings no licence: put its text into debian/licences/{ours.name}")
+    folder.mkdir(parents=True)
+    (folder / "LICENSE").write_bytes(ours.read_bytes())
 
 
 def _place(library: Library, name: str, folder: Path, licences: Path) -> Path | None:
