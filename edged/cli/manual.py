@@ -28,7 +28,8 @@ class Help(argparse.HelpFormatter):
 
 def sentence(summary: str) -> str:
     """A summary as a sentence."""
-    return f"{summary[:1].upper()}{summary[1:]}."
+    first = summary.partition(" ")[0]
+    return f"{first.capitalize() if first.isalpha() and first.islower() else first}{summary[len(first) :]}."
 
 
 def details(module: ModuleType) -> str:
