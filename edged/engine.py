@@ -155,7 +155,7 @@ class Engine:
         before = self.station
         transition = step(before, event, now)
         writes = self._store.difference(before, transition.station, transition.effects, event)
-        if writes:
+        if writes and not self._store.defer(writes, now):
             try:
                 await self._commit(writes, now)
             except StoreError as error:
@@ -168,14 +168,15 @@ class Engine:
 
     async def _commit(self, writes: Any, now: Now) -> None:
         if self._executor is None:
-            self._store.commit(writes, now.utc)
+            do(*what)
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._executor, self._store.commit, writes, now.utc)
         self.commits += 1
 
     async def _after_tick(self) -> None:
-        """Feed the watchdog; try again what was not kept, in its order."""
+        """Feed the watchdog; bring to the disk what has waited long enough; try again what was not kept, in its
+        order."""
         self._ticks += 1
         self._alive()
         if self.degraded and self._ticks % RETRY_AFTER_TICKS:
@@ -309,7 +310,8 @@ class Engine:
     def _log(self, announcement: Announce) -> None:
         place = "" if announcement.connector is None else f" connector {announcement.connector}"
         data = ", ".join(f"{name} {value}" for name, value in announcement.data.items())
-        _log.info("%s%s: %s%s", self.station.identity.id, place, announcement.kind, f" ({data})" if data else "")
+        level = logging.WARNING if announcement.kind in WORTH_A_WARNING else logging.INFO
+        _log.log(level, "%s%s: %s%s", self.station.identity.id, place, announcement.kind, f" ({data})" if data else "")
 
 
 def _limit_ma(wanted: Desired) -> int:

@@ -6,7 +6,7 @@ attempt. Refuses to know: how a line is opened, who waits for it.
 Invariants: an outage ends when the line has carried an answer (a serial port already when it is there again); however
 often it is tried in between, nothing more is told, unless it is something that only people can mend. A network line
 that is opened and not answered over costs the same growing pause as one that says no: a charger that serves one
-connection may lock itself up for a time after a dropped one (Vestel's do for up to 300 s), and each attempt may begin
+connection may lock itself up for a time after a dropped one (some do for up to 300 s), and each attempt may begin
 that time anew. A connection that has served and is ended by the other side is no outage yet: many a server ends those
 that rest, some end each after one answer. It is opened anew when somebody asks, and only if that fails it is told of.
 """

@@ -6,7 +6,7 @@ stops being one with its next word · unplugging ends the session that it belong
 
 from __future__ import annotations
 
-from edged.domain import energy_register, metering, relapse, transaction
+from edged.domain import energy_register, fault_memory, metering, relapse, transaction
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
 from edged.domain.hardware import (
@@ -61,13 +61,14 @@ def observed(draft: Draft, event: ConnectorObserved) -> None:
 
 
 def _look(draft: Draft, connector: Connector, event: ConnectorObserved) -> None:
-    before_plugged, before_blocked = connector.plugged, connector.blocked
+    before, before_plugged, before_blocked = connector, connector.plugged, connector.blocked
     if connector.offline_since_s is not None:
         draft.announce("connector.link", event.connector, online=True, reason="")
     seen = event.observation
     energy, turned = energy_register.read(connector, seen.meter, seen.read_at)
     plugged = _plugged(connector, seen)
-    judged = relapse.held(connector, _faults(connector, seen), draft.now.monotonic_s, plugged=plugged, apart=SILENT)
+    driven = plugged and not seen.booted  # what has just booted has let go of whatever it had driven
+    judged = relapse.held(connector, _faults(connector, seen), draft.now.monotonic_s, plugged=driven, apart=SILENT)
     connector = draft.change(
         event.connector,
         **_facts(connector, seen),
@@ -77,6 +78,7 @@ def _look(draft: Draft, connector: Connector, event: ConnectorObserved) -> None:
         recovered_at_s=judged.recovered_at_s,
         held_faulty_until_s=judged.held_faulty_until_s,
     )
+    fault_memory.seen(draft, connector.number, before)
     if turned is not None:
         draft.announce(
             "connector.meter_turned",

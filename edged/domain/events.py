@@ -13,6 +13,7 @@ from edged.domain.credentials import LinkFailure
 from edged.domain.effects import Record
 from edged.domain.hardware import ActionOutcome, Observation
 from edged.domain.jobs import Outcome, Stage
+from edged.domain.past import PastReset
 from edged.domain.policy import Policy
 from edged.domain.types import IdToken, IdTokenInfo, PersonalMessage, RequestRef
 
@@ -60,10 +61,12 @@ class Tick:
 @dataclass(frozen=True, slots=True)
 class Started:
     """First event after loading. `continued`: the computer did not restart in between, so charging went on.
-    `unexpected`: the last run ended without a word (a crash, a power cut)."""
+    `unexpected`: the last run ended without a word (a crash, a power cut). `resets_elsewhere`: those of the gateway's
+    other stations, as `restarts.elsewhere` puts them."""
 
     continued: bool
     unexpected: bool = False
+    resets_elsewhere: tuple[PastReset, ...] = ()
 
 
 # --- the link to the CSMS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.domain import session, transaction
+from edged.domain import restarts, session, transaction
 from edged.domain.answers import Reason, ResetStatus
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.effects import Perform, StopReason
@@ -73,23 +73,25 @@ def reset(draft: Draft, event: ResetStation, evse: int) -> None:
     elif not (station.connectors[reached[0]].online or cuts_power(station.connectors[reached[0]], reached[1])):
         draft.reply(event.request, ResetStatus.REJECTED, "the charger does not answer")
     elif event.kind is ResetKind.ON_IDLE and not is_evse_idle(station, evse):
-        draft.update(idle_resets=tuple(sorted({*station.idle_resets, evse})))
+        sources = put(station.idle_sources, evse, event.request.channel)
+        draft.update(idle_resets=tuple(sorted({*station.idle_resets, evse})), idle_sources=sources)
         draft.reply(event.request, ResetStatus.SCHEDULED, "as soon as nothing is going on there")
         draft.announce("gateway.reset_scheduled", None, evse=evse)
     else:
         draft.reply(event.request, ResetStatus.ACCEPTED)
-        _begin(draft, evse, event.kind)
+        _begin(draft, evse, event.kind, event.request.channel)
 
 
 def _under_way(station: Station, evse: int) -> bool:
     return any(isinstance(p, PendingEvseReset) and p.evse == evse for p in station.pending.values())
 
 
-def _begin(draft: Draft, evse: int, kind: ResetKind) -> None:
+def _begin(draft: Draft, evse: int, kind: ResetKind, source: str) -> None:
     reached = _reached_by(draft.station, evse, kind)
     draft.update(idle_resets=tuple(one for one in draft.station.idle_resets if one != evse))
     if reached is None:  # the firmware has changed meanwhile
         return
+    restarts.begun(draft, kind, source, evse)
     for number in connectors_of(draft.station, evse):
         session.drop_question(draft, number, "the charger is being reset")
         transaction.end(draft, number, StopReason.HARD_RESET, Trigger.RESET_COMMAND)
@@ -112,7 +114,7 @@ def refresh(draft: Draft) -> None:
     """Begin what waited for an idle EVSE; go on with each reset; let go of chargers that are back, or too late."""
     for evse in draft.station.idle_resets:
         if connectors_of(draft.station, evse) and draft.station.reset is None and is_evse_idle(draft.station, evse):
-            _begin(draft, evse, ResetKind.ON_IDLE)
+            _begin(draft, evse, ResetKind.ON_IDLE, draft.station.idle_sources.get(evse, ""))
     for pending in tuple(draft.station.pending.values()):
         if isinstance(pending, PendingEvseReset):
             _go_on(draft, pending)

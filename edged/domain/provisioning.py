@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from edged.domain import key_watch, metering, transaction
+from edged.domain import key_watch, metering, restarts, transaction
 from edged.domain.answers import Reason, TriggerStatus
 from edged.domain.commands import TriggerMessage
 from edged.domain.configuration import REGISTRY
@@ -70,11 +70,13 @@ def keep_wall(draft: Draft) -> None:
     busy = bool(draft.station.reservations) or any(t.active for t in draft.station.transactions.values())
     age = draft.now.utc - draft.station.wall_kept
     if age < timedelta(0) and not draft.now.synchronized:
+    busy = busy or restarts.counting(draft.station)
         return
     if not timedelta(0) <= age < (KEEP_WALL_BUSY if busy else KEEP_WALL_IDLE):
         draft.update(wall_kept=draft.now.utc)
 
 
+        restarts.keep_running_time(draft)
 # --- registration
 
 

@@ -19,8 +19,8 @@ SHORTEST_S, LONGEST_S = 10.0, 300.0
 
 
 def held(connector: Connector, reported: tuple[Fault, ...], now_s: float, *, plugged: bool, apart: Fault) -> Connector:
-    """The connector with the faults that count now. `reported`: the charger's own; `apart`: ours, for its silence. With
-    the vehicle gone nothing is driven again, and nothing is held."""
+    """The connector with the faults that count now. `reported`: the charger's own; `apart`: ours, for its silence.
+    `plugged` False: with the vehicle gone, or the charger just booted, nothing is driven again, and nothing is held."""
     before = tuple(fault for fault in connector.faults if fault.blocking and fault != apart)
     if any(fault.blocking for fault in reported):
         came_back = not before and connector.recovered_at_s is not None and now_s - connector.recovered_at_s <= SOON_S

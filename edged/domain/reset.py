@@ -16,6 +16,7 @@ from edged.domain import (
     evse_reset,
     firmware,
     lock_order,
+    restarts,
     session,
     transaction,
     unlock,
@@ -42,26 +43,31 @@ STATION = 0
 
 def reset(draft: Draft, event: ResetStation) -> None:
     """Rejected if one is under way already or firmware is being installed. Transactions end in this very step;
-    `ON_IDLE` ends none and is Scheduled while anything is going on that it could disturb (B12.FR.01)."""
+    `ON_IDLE` ends none and is Scheduled while anything is going on that it could disturb (B12.FR.01). One that is
+    refused, be it for too many before it (`restarts`), disturbs nothing."""
     if draft.station.reset is not None:
         draft.reply(event.request, ResetStatus.REJECTED, "a reset is under way")
     elif firmware.installing(draft.station):
         reason = Reason.FIRMWARE_UPDATE_IN_PROGRESS
         draft.reply(event.request, ResetStatus.REJECTED, firmware.IN_PROGRESS, reason=reason)
+    elif why := restarts.refusal(draft.station, event, draft.now):
+        restarts.refused(draft, event, why)
+        draft.reply(event.request, ResetStatus.REJECTED, why)
     elif event.evse is not None:
         evse_reset.reset(draft, event, event.evse)
     elif event.kind is ResetKind.ON_IDLE and not is_idle(draft.station):
-        draft.update(idle_resets=(STATION,))
+        draft.update(idle_resets=(STATION,), idle_sources={STATION: event.request.channel})
         draft.reply(event.request, ResetStatus.SCHEDULED, "as soon as nothing is going on")
         draft.announce("gateway.reset_scheduled", None)
         availability.withdraw(draft)
     else:
         draft.reply(event.request, ResetStatus.ACCEPTED)
-        _begin(draft, event.kind, "RemoteReset")
+        _begin(draft, event.kind, "RemoteReset", event.request.channel)
 
 
-def _begin(draft: Draft, kind: ResetKind, boot_reason: str) -> None:
+def _begin(draft: Draft, kind: ResetKind, boot_reason: str, source: str) -> None:
     """What runs ends in this step; from now on nothing begins."""
+    restarts.begun(draft, kind, source)
     hard = kind is ResetKind.HARD
     reason = StopReason.HARD_RESET if hard else StopReason.SOFT_RESET
     for number in draft.station.connectors:
@@ -85,7 +91,7 @@ def refresh(draft: Draft) -> None:
     and the outbox are done, or at the deadline. What the CSMS has not heard by then it hears after the boot."""
     evse_reset.refresh(draft)
     if STATION in draft.station.idle_resets and draft.station.reset is None and is_idle(draft.station):
-        _begin(draft, ResetKind.ON_IDLE, "ScheduledReset")
+        _begin(draft, ResetKind.ON_IDLE, "ScheduledReset", draft.station.idle_sources.get(STATION, ""))
     pending = draft.station.reset
     if pending is None:
         return

@@ -27,13 +27,19 @@ from edged.domain.events import Registration
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.hardware import Capability, ChargerState, Fault, LockState, Meter
 from edged.domain.monitors import Monitor, Monitoring, Watch
+from edged.domain.past import LastFault, PastReset, PastResets
 from edged.domain.pending import Pending, PendingEvseReset, PendingReset, PendingUnlock
 from edged.domain.policy import Policy
 from edged.domain.site_rules import ConnectorLayout as ConnectorLayout
 from edged.domain.site_rules import Identity as Identity
 from edged.domain.site_rules import SiteRules as SiteRules
 from edged.domain.site_rules import Vendor as Vendor
-from edged.domain.types import IdToken, IdTokenInfo, Now, Phase, Stamp
+from edged.domain.station_parts import CachedToken as CachedToken
+from edged.domain.station_parts import Isolation as Isolation
+from edged.domain.station_parts import ListedToken as ListedToken
+from edged.domain.station_parts import SecurityTally as SecurityTally
+from edged.domain.station_parts import WrongCodes as WrongCodes
+from edged.domain.types import IdToken, Now, Phase, Stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,8 @@ class Connector:
     never runs backwards; `energy_offset_wh` (*kept*) is what is added to the charger's register for that. `energy_at`:
     when it was read last and believed, `energy_moved_at` when it grew last, `energy_doubt` readings not believed yet.
     `relapses`: how often in a row a blocking fault came back soon after it had gone at `recovered_at_s`; then it stays
-    until `held_faulty_until_s`.
+    until `held_faulty_until_s`. `last_fault`: the last that it had or has; `fault_kept` (*kept*) what the disk knows of
+    it, as of `fault_kept_at_s`.
     """
 
     layout: ConnectorLayout
@@ -116,6 +123,9 @@ class Connector:
     relapses: int = 0
     recovered_at_s: float | None = None
     held_faulty_until_s: float | None = None
+    last_fault: LastFault | None = None
+    fault_kept: LastFault | None = None
+    fault_kept_at_s: float | None = None
 
     @property
     def number(self) -> int:
@@ -219,50 +229,6 @@ class Transaction:
         return self.ending is None
 
 
-@dataclass(frozen=True, slots=True)
-class CachedToken:
-    """One entry of the authorization cache (*kept*)."""
-
-    id_token: IdToken
-    info: IdTokenInfo
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ListedToken:
-    """One entry of the local authorization list (*kept*)."""
-
-    id_token: IdToken
-    info: IdTokenInfo
-
-
-@dataclass(frozen=True, slots=True)
-class SecurityTally:
-    """How often security events of one type came: `told` since `since_s` (monotonic), `withheld` of them were not."""
-
-    since_s: float
-    told: int = 0
-    withheld: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class WrongCodes:
-    """How many wrong codes were typed in of late, the last at `last_s` (monotonic)."""
-
-    count: int = 0
-    last_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Isolation:
-    """Local people have stopped OCPP: since when, and how many records were not kept for the CSMS. `limits_gone`: the
-    EVSEs (0: the station) whose local limits the CSMS knows and that have none any more."""
-
-    since: Stamp
-    not_kept: int = 0
-    limits_gone: frozenset[int] = frozenset()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """The CSMS as the core sees it. `alarms`: what went wrong in this outage and is in the security log already.
@@ -290,12 +256,14 @@ class Boot:
 
     `floor`: the last wall clock that the store had seen when this run began. `started_s`: monotonic.
     `reason`: why it started, in 1.6's/2.x's words where the last run left one (*kept* for the next run).
+    `after_outage`: the computer had not run in between, and no reset was why.
     """
 
     id: str
     floor: datetime
     started_s: float
     reason: str = "PowerUp"
+    after_outage: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,13 +274,16 @@ class Station:
     `event_queue` (the security events, and what monitors have told, that wait for the CSMS) by number, `network`
     (network profiles) by slot.
 
-    `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late,
-    the seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
-    transactions of this boot. `wall_kept`: the wall clock as last stored. `list_conflict`:
-    the CSMS has contradicted the local list since it last sent one. `limits`: what the connectors' `allowed_ma` come
-    from. `idle_resets`: the EVSEs (0: the station) that are to be reset as soon as they are idle; not kept, for a start
-    is a reset. `isolation`: OCPP is stopped; true for this run. `monitored_keys` (*kept*): configuration keys that
-    local people watch, and who changed each last since then ("": nobody).
+    `operative` is connector 0's commanded availability. `corrections`: for each boot whose clock became known late, the
+    seconds to add to its untrusted stamps. `next_seq` numbers durable records, `tickets` pending operations and
+    transactions of this boot. `wall_kept`: the wall clock as last stored. `list_conflict`: the CSMS has contradicted
+    the local list since it last sent one. `limits`: what the connectors' `allowed_ma` come from. `idle_resets`: the
+    EVSEs (0: the station) that are to be reset as soon as they are idle; not kept, for a start is a reset;
+    `idle_sources`: the channels that ordered them. `isolation`: OCPP is stopped; true for this run. `monitored_keys`
+    (*kept*): configuration keys that local people watch, and who changed each last since then ("": nobody). `resets`
+    (*kept*): those of late, `resets_elsewhere` those that the gateway's other stations had before this run;
+    `refusal_told_s`: when it was said last that one was refused. `ran_kept_s` (*kept*): for how long the station has
+    run in all its runs, as of `ran_kept_at_s`.
     """
 
     identity: Identity
@@ -346,9 +317,10 @@ class Station:
     security_tally: Mapping[str, SecurityTally] = field(default_factory=dict)
     security_queue: Mapping[int, SecurityRecord] = field(default_factory=dict)
     event_queue: Mapping[int, EventRecord] = field(default_factory=dict)
-    wrong_codes: WrongCodes = WrongCodes()
+    wrong_codes: WrongCodes = field(default_factory=WrongCodes)
     reset: PendingReset | None = None
     idle_resets: tuple[int, ...] = ()
+    idle_sources: Mapping[int, str] = field(default_factory=dict)
     next_boot_reason: str | None = None
     next_seq: int = 1
     queued: int = 0
@@ -360,6 +332,11 @@ class Station:
     limits: LimitsBasis | None = None
     isolation: Isolation | None = None
     monitored_keys: Mapping[str, str] = field(default_factory=dict)
+    resets: PastResets = field(default_factory=PastResets)
+    resets_elsewhere: tuple[PastReset, ...] = ()
+    refusal_told_s: float | None = None
+    ran_kept_s: float = 0.0
+    ran_kept_at_s: float | None = None
 
     # --- queries that several rooms share
 
@@ -403,6 +380,11 @@ class Station:
         """The connectors of the same EVSE, this one included: one of them at a time can charge."""
         evse = self.connectors[number].layout.evse_id
         return tuple(c for c in self.connectors.values() if c.layout.evse_id == evse)
+
+    def ran_s(self, now: Now) -> float:
+        """For how long the station has run, in all its runs."""
+        since_s = self.boot.started_s if self.ran_kept_at_s is None else self.ran_kept_at_s
+        return self.ran_kept_s + max(0.0, now.monotonic_s - since_s)
 
     def stamp(self, now: Now) -> Stamp:
         return Stamp(now.utc, now.synchronized, self.boot.id)

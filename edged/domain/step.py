@@ -22,6 +22,7 @@ from edged.domain import (
     data_transfer,
     delivery,
     display,
+    fault_memory,
     firmware,
     isolation,
     key_watch,
@@ -39,6 +40,7 @@ from edged.domain import (
     reporting,
     reservation,
     reset,
+    restarts,
     security_event,
     session,
     site_limit,
@@ -167,6 +169,7 @@ def _tick(draft: Draft) -> None:
     provisioning.boot_when_due(draft)
     provisioning.heartbeat_when_due(draft)
     provisioning.keep_wall(draft)
+    fault_memory.tick(draft)
 
 
 def _command(draft: Draft, event: Command) -> None:
@@ -292,6 +295,7 @@ def _happening(draft: Draft, event: Happening) -> None:
         case Tick():
             _tick(draft)
         case Started():
+            restarts.started(draft, event)
             agreement.name_the_nameless(draft)
             provisioning.started(draft, event)
             access.begin(draft)

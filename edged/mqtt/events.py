@@ -55,7 +55,7 @@ class Rank(IntEnum):
 
 _NAMES: Final[Mapping[str, str]] = {
     "gateway": "started stopping clock_stepped config_reloaded spool_overflow",
-    "station": "started reset_began reset_scheduled",
+    "station": "started reset_began reset_scheduled reset_refused",
     "firmware": "ordered rejected waiting status failed",
     "connector": "status link fault fault_cleared lock unlock availability meter_turned reset reset_failed",
     "charging_profile": "set rejected cleared",
@@ -92,6 +92,7 @@ _IN_OTHER_WORDS: Final[Mapping[str, str | None]] = {
     "gateway.started": "station.started",
     "gateway.stopping": "station.reset_began",
     "gateway.reset_scheduled": "station.reset_scheduled",
+    "gateway.reset_refused": "station.reset_refused",
     "gateway.clock_stepped": None,
     "connector.lock": "connector.unlock",
     "connector.availability": None,

@@ -19,6 +19,7 @@ from edged.domain.displays import DisplayMessage
 from edged.domain.effects import EventRecord, Record, Sample, SecurityRecord, transaction_of
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.monitors import Monitor, Monitoring
+from edged.domain.past import PastResets
 from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
 from edged.domain.types import IdToken
 from edged.store.codec import Unreadable, decode, encode, unpack
@@ -91,6 +92,7 @@ class _Loading:
             firmware=self._one(Table.FIRMWARE, FirmwareUpdate, FIRMWARE_KEPT, self.fresh.firmware),
             upload=self._one(Table.UPLOAD, LogUpload, UPLOAD_KEPT, self.fresh.upload),
             access=self._one(Table.ACCESS, Access, ACCESS_KEPT, self.fresh.access),
+            resets=self._one(Table.PAST_RESETS, PastResets, ("resets",), self.fresh.resets),
             network=self._table(Table.NETWORK, _network, self.fresh.network),
             monitored_keys=self._table(Table.MONITORED_KEY, _watched, self.fresh.monitored_keys),
             corrections=self._table(Table.CORRECTION, _correction, self.fresh.corrections),

@@ -44,6 +44,7 @@ class Table(StrEnum):
     MONITORED_KEY = "monitored_key"  # by key name
     MONITORING = "monitoring"  # one row
     NETWORK = "network"  # by slot
+    PAST_RESETS = "past_resets"  # one row
     PROFILE = "profile"  # by id
     RESERVATION = "reservation"  # by id
     SAMPLE = "sample"  # by transaction and position

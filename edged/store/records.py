@@ -42,8 +42,19 @@ V = TypeVar("V")
 
 STATION_KEY = ""
 AVAILABILITY_KEPT = ("operative", "evse_operative", "scheduled")
-CONNECTOR_KEPT = (*AVAILABILITY_KEPT, "spent", "held_for", "kept_locked", "energy_offset_wh", "energy_kept_wh")
-STATION_KEPT = ("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict")
+CONNECTOR_KEPT = (
+    *AVAILABILITY_KEPT,
+    "spent",
+    "held_for",
+    "kept_locked",
+    "energy_offset_wh",
+    "energy_kept_wh",
+    "fault_kept",
+)
+STATION_KEPT = (
+    *("operative", "next_seq", "next_boot_reason", "wall_kept", "local_list_version", "list_conflict"),
+    "ran_kept_s",
+)
 FIRMWARE_KEPT = tuple(f.name for f in fields(FirmwareUpdate) if f.name != "ticket")
 MONITORING_KEPT = tuple(f.name for f in fields(Monitoring))
 UPLOAD_KEPT = tuple(f.name for f in fields(LogUpload) if f.name != "ticket")
@@ -372,6 +383,9 @@ def _compare_more(draft: _Draft, before: Station, after: Station) -> None:
         earlier, later = _single(before.upload), _single(after.upload)
         draft.compare(Table.UPLOAD, earlier, later, key=str, row=upload_row, facts=_upload_facts)
     draft.compare(Table.MONITORED_KEY, before.monitored_keys, after.monitored_keys, key=to_key, row=_value_row)
+    if before.resets is not after.resets:
+        sooner, by_now = _single(before.resets), _single(after.resets)
+        draft.compare(Table.PAST_RESETS, sooner, by_now, key=str, row=whole_row)
     draft.compare(Table.NETWORK, before.network, after.network, key=str, row=whole_row)
     if before.access is not after.access:
         former, present = _single(before.access), _single(after.access)

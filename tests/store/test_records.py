@@ -125,6 +125,7 @@ STATION_TABLES = {
     "monitoring",
     "display_messages",
     "monitored_keys",
+    "resets",
 }
 STATION_FLEETING = {
     *(
@@ -141,7 +142,8 @@ STATION_FLEETING = {
         "aligned_slot",
         "ended_slot",
     ),
-    *("watch", "event_queue", "bills", "idle_resets"),
+    *("watch", "event_queue", "bills", "idle_resets", "idle_sources"),
+    *("resets_elsewhere", "refusal_told_s", "ran_kept_at_s"),
     *("security_tally", "security_queue", "limits", "wrong_codes", "isolation"),
 }
 CONNECTOR_FLEETING = {
@@ -173,6 +175,8 @@ CONNECTOR_FLEETING = {
         "relapses",
         "recovered_at_s",
         "held_faulty_until_s",
+        "last_fault",
+        "fault_kept_at_s",
     ),
 }
 
