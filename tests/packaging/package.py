@@ -10,15 +10,17 @@ import hashlib
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "test-package"
 SHIPPED = ("config", "debian", "docs", "edged", "systemd", "tools", "CHANGELOG.md", "LICENSE", "pyproject.toml")
-KEPT = 4
-"""How many packages of former trees stay."""
+KEPT, KEPT_S = 4, 6 * 3600.0
+"""How many packages of former trees stay, and for how long any does: another run may be using it."""
 
 Change = Callable[[Path], None]
 """Changes the tree of an unpacked package; its control files are in DEBIAN."""
@@ -28,8 +30,9 @@ class NotBuilt(Exception):
     """The package could not be built; the text is what the build said last."""
 
 
+@cache
 def built() -> Path:
-    """The package of this tree. Several processes may ask at once. Raises NotBuilt."""
+    """The package of this tree, as it is when first asked for. Several processes may ask at once. Raises NotBuilt."""
     PLACE.mkdir(parents=True, exist_ok=True)
     with _alone(PLACE / "lock"):
         folder = PLACE / _fingerprint()
@@ -38,8 +41,7 @@ def built() -> Path:
             folder.touch()
             return found[0]
         shutil.rmtree(folder, ignore_errors=True)
-        for old in _oldest_first()[: -KEPT + 1]:
-            shutil.rmtree(old)
+        _clear_up()
         return build(folder)
 
 
@@ -88,8 +90,11 @@ def _files() -> Iterator[Path]:
         yield from (path for path in found if path.is_file() and "__pycache__" not in path.parts)
 
 
-def _oldest_first() -> list[Path]:
-    return sorted((path for path in PLACE.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+def _clear_up() -> None:
+    folders = sorted((path for path in PLACE.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for folder in folders[:-KEPT]:
+        if time.time() - folder.stat().st_mtime > KEPT_S:
+            shutil.rmtree(folder)
 
 
 @contextmanager
