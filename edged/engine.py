@@ -48,6 +48,8 @@ TICK_S = 1.0
 RETRY_AFTER_TICKS = 5
 MAX_RETRIES_KEPT = 1024
 NO_LIMIT_MA = 2**31
+WORTH_A_WARNING = frozenset({"gateway.reset_refused"})
+"""Announcements that somebody should look into."""
 
 
 @dataclass(slots=True)
@@ -155,7 +157,7 @@ class Engine:
         before = self.station
         transition = step(before, event, now)
         writes = self._store.difference(before, transition.station, transition.effects, event)
-        if writes and not self._store.defer(writes, now):
+        if writes:
             try:
                 await self._commit(writes, now)
             except StoreError as error:
@@ -168,15 +170,14 @@ class Engine:
 
     async def _commit(self, writes: Any, now: Now) -> None:
         if self._executor is None:
-            do(*what)
+            self._store.commit(writes, now.utc)
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._executor, self._store.commit, writes, now.utc)
         self.commits += 1
 
     async def _after_tick(self) -> None:
-        """Feed the watchdog; bring to the disk what has waited long enough; try again what was not kept, in its
-        order."""
+        """Feed the watchdog; try again what was not kept, in its order."""
         self._ticks += 1
         self._alive()
         if self.degraded and self._ticks % RETRY_AFTER_TICKS:

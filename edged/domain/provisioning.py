@@ -68,15 +68,15 @@ def watch_clock(draft: Draft) -> None:
 def keep_wall(draft: Draft) -> None:
     """Store the wall clock now and then: the floor of the next boot, and what an untrusted clock counts from."""
     busy = bool(draft.station.reservations) or any(t.active for t in draft.station.transactions.values())
+    busy = busy or restarts.counting(draft.station)
     age = draft.now.utc - draft.station.wall_kept
     if age < timedelta(0) and not draft.now.synchronized:
-    busy = busy or restarts.counting(draft.station)
         return
     if not timedelta(0) <= age < (KEEP_WALL_BUSY if busy else KEEP_WALL_IDLE):
         draft.update(wall_kept=draft.now.utc)
-
-
         restarts.keep_running_time(draft)
+
+
 # --- registration
 
 
