@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from edged import __version__
-from edged.cli import check, ctl, firmware_install, mqtt, output, probe, run, scan, simulate, status
+from edged.cli import backup, check, ctl, firmware_install, mqtt, output, probe, run, scan, setup, simulate, status
 from edged.cli.manual import help_of
 from edged.ports import EdgedError, StoreWithheld
 from edged.settings import SettingsErrors
@@ -26,8 +26,10 @@ COMMANDS: dict[str, ModuleType] = {
     "ctl": ctl,
     "probe": probe,
     "scan": scan,
+    "setup": setup,
     "simulate": simulate,
     "mqtt": mqtt,
+    "backup": backup,
 }
 HIDDEN: dict[str, ModuleType] = {"firmware-install": firmware_install}
 """Not for people: what units and edged itself call."""
