@@ -1,7 +1,8 @@
 """Setting up the log: one line an entry, in the journal's form or a terminal's, and never a secret in it.
 
-Owns the format, the levels and the redaction. Redaction is the last line of defence, not the first: who logs a password
-has a bug. Invariant: what a peer sends can break no line in two and control no terminal.
+Owns the format, the levels and the redaction; `system.journal` brings entries to the journal, `edged.log_fields` says
+what they are about. Redaction is the last line of defence, not the first: who logs a password has a bug. Invariant:
+what a peer sends can break no line in two and control no terminal.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
+from edged.system import journal
+from edged.system.journal import Journal, priority
+
 WIRE_LOGGER = "edged.wire"
 MIN_SECRET_CHARS = 4
 MASK = "***"
-_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-_DEBUG_PRIORITY = 7
 _AUTHORIZATION = re.compile(r"(\bAuthorization['\"]?\s*[:=]\s*['\"]?\w{1,16}\s+)[^\s'\"]+", re.IGNORECASE)
 _BASIC = re.compile(r"(\b(?:Basic|Bearer)\s+)[A-Za-z0-9+/_.=-]{8,}")
 _CREDENTIALS_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://[^/\s:@]{0,256}:)[^/\s@]{1,256}@", re.IGNORECASE)
@@ -100,8 +102,15 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{priority(record.levelno)}>" if self._journal else ""
-        lines = self._redaction.apply(super().format(record)).splitlines()
-        return "\n".join(prefix + printable(line) for line in lines)
+        return "\n".join(prefix + line for line in self.lines(record))
+
+    def lines(self, record: logging.LogRecord) -> list[str]:
+        """The entry without its priority; only a traceback has more than one."""
+        return [printable(line) for line in self._redaction.apply(super().format(record)).splitlines()]
+
+    def hide(self, value: str) -> str:
+        """A field's value, fit to be shown."""
+        return printable(self._redaction.apply(value))
 
 
 def printable(text: str) -> str:
@@ -109,11 +118,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def priority(level: int) -> int:
-    """syslog's number for a level."""
-    return next((number for least, number in _PRIORITIES if level >= least), _DEBUG_PRIORITY)
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -133,19 +137,24 @@ def set_up(
     secrets: Iterable[str] = (),
     stream: TextIO | None = None,
     environ: Mapping[str, str] | None = None,
+    journal_at: str = journal.SOCKET,
 ) -> None:
     """Log to `stream` (None: standard error) from `level` on; `wire`: frames too, whatever the level.
 
-    May be called again when the configuration has changed: it replaces what it set up before and nothing else. The last
-    entries stay in `recent`.
+    Where the stream ends in the journal, entries go there by its own protocol, with their fields. May be called again
+    when the configuration has changed: it replaces what it set up before and nothing else. The last entries stay in
+    `recent`.
     """
     target = sys.stderr if stream is None else stream
-    journal = is_journal(target, os.environ if environ is None else environ)
-    output = logging.StreamHandler(target)
-    output.setFormatter(OneLine(Redaction(secrets), journal=journal))
+    to_journal = is_journal(target, os.environ if environ is None else environ)
+    shape = OneLine(Redaction(secrets), journal=to_journal)
+    output = Journal(shape.lines, shape.hide, target, journal_at) if to_journal else logging.StreamHandler(target)
+    output.setFormatter(shape)
     root = logging.getLogger()
     for previous in [each for each in root.handlers if isinstance(each.formatter, OneLine)]:
         root.removeHandler(previous)
+        if isinstance(previous, Journal):
+            previous.close()
     root.addHandler(output)
     recent.setFormatter(OneLine(Redaction(secrets), journal=False))
     root.addHandler(recent)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.system.journal import Journal
 from edged.system.logs import OneLine, Redaction, is_journal, printable, set_up
 
 
@@ -22,6 +23,8 @@ def _restore() -> Iterator[None]:
     yield
     for output in [each for each in root.handlers if isinstance(each.formatter, OneLine)]:
         root.removeHandler(output)
+        if isinstance(output, Journal):
+            output.close()
     for name, level in levels.items():
         logging.getLogger(name or None).setLevel(level)
 
@@ -37,10 +40,11 @@ def test_an_entry_has_time_level_name_and_words(stream):
     assert stream.getvalue().endswith("Z INFO    edged.engine: it serves\n")
 
 
-def test_in_the_journal_an_entry_has_a_priority_and_no_time(tmp_path):
+def test_without_the_journals_socket_an_entry_on_its_stream_has_a_priority_and_no_time(tmp_path):
     with (tmp_path / "journal").open("w+") as journal:
         found = os.fstat(journal.fileno())
-        set_up("debug", stream=journal, environ={"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"})
+        environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        set_up("debug", stream=journal, environ=environ, journal_at=str(tmp_path / "none"))
         for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger("edged.x").log(level, "words")
         journal.seek(0)
