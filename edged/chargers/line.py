@@ -298,7 +298,8 @@ def _open_port(spec: BusSpec, ports: SerialPorts) -> tuple[serial.Serial, str, i
         trouble, sentence = serial_trouble(spec.port, error, ports)
         raise LineDown(sentence, trouble=trouble) from error
     try:
-        fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+        if not _is_pseudo_terminal(spec.port):  # there it would outlive a daemon that is killed: a simulator stays
+            fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         port.reset_input_buffer()
         # Whoever opened the port before us without locking it can still read our answers away.
         holders = ports.holders(spec.port)

@@ -226,7 +226,8 @@ def _listen(path: Path, group: str) -> socket.socket:
         with contextlib.suppress(KeyError):
             group_id = grp.getgrnam(group).gr_gid
             try:
-                os.chown(path, -1, group_id)
+                if path.stat().st_gid != group_id:  # the service's sandbox refuses even what changes nothing
+                    os.chown(path, -1, group_id)
             except PermissionError:
                 log.warning("not allowed to give the control socket to the group %s", group)
         path.chmod(MODE)
