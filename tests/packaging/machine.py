@@ -1,4 +1,5 @@
-"""A computer with Debian on it: a real systemd as pid 1 in systemd-nspawn, on an overlay over a root that stays as it is.
+"""A computer with Debian on it: a real systemd as pid 1 in systemd-nspawn, on an overlay over a root that
+stays as it is.
 
 Needs root and the namespace of enter.sh. Nothing of it outlives `close`. A machine has no network but the cable that
 `plug_in` lays to `outside.Outside`. Its clock is this computer's.

@@ -79,7 +79,7 @@ class Csms:
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
 
 class Outside:
@@ -120,7 +120,7 @@ class Outside:
     def csms(self, station: str, password: str = "") -> Csms:
         """A CSMS that answers at `URL` for as long as this is open."""
         words = self._words(
-            sys.executable, str(Path(__file__).with_name("csms.py")), HERE, str(PORT), station, password
+            sys.executable, str(Path(__file__).with_name("csms.py")), "0.0.0.0", str(PORT), station, password
         )
         process = subprocess.Popen(
             words,
@@ -137,4 +137,4 @@ class Outside:
         for csms in self._csms:
             csms.close()
         self._holder.kill()
-        self._holder.wait()
+        self._holder.communicate()

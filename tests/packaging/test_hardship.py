@@ -1,0 +1,145 @@
+"""Computers as they are: a root that nobody may write to, a full disk, a clock of 1970, a disk that is not there."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.packaging import site
+from tests.packaging.machine import UNIT, Machine
+from tests.packaging.outside import Outside
+
+SMALL_MIB = 8
+
+
+@pytest.fixture
+def partition(memory: Path, tmp_path: Path) -> Iterator[Path]:
+    """A small ext4 of its own, mounted."""
+    image, folder = memory / f"{tmp_path.name}.img", tmp_path / "partition"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(SMALL_MIB << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    subprocess.run(["mount", "-o", "loop,noatime", image, folder], check=True)
+    (folder / "lost+found").rmdir()
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    image.unlink()
+
+
+@pytest.fixture
+def small(
+    new_machine: Callable[..., Machine], installed: Path, debian: Path, partition: Path
+) -> Callable[..., Machine]:
+    """Makes a machine, off, whose state lies on the small partition; more arguments are nspawn's."""
+
+    def make(*arguments: str) -> Machine:
+        machine = new_machine(installed, debian, arguments=(f"--bind={partition}:/var/lib/edged", *arguments))
+        owner = (machine.root / "var/lib/edged").stat() if (machine.root / "var/lib/edged").exists() else None
+        if owner is not None:
+            subprocess.run(["chown", f"{owner.st_uid}:{owner.st_gid}", partition], check=True)
+        return machine
+
+    return make
+
+
+def test_a_root_that_is_read_only_and_a_small_partition_for_the_state(
+    small: Callable[..., Machine], partition: Path, outside: Outside
+):
+    machine = small("--read-only", "--tmpfs=/var/log", "--tmpfs=/var/tmp", "--tmpfs=/tmp")
+    machine.boot()
+    machine.until(machine.is_active)
+    assert machine.run("touch", "/usr/x", check=False).returncode
+    csms = outside.csms(site.STATION, site.PASSWORD)
+    outside.plug_in(machine)
+    csms.wait("BootNotification")
+    number = site.start_charging(machine, csms)
+    machine.cut_power()
+    assert (partition / "edged.db").exists()
+    machine.boot()
+    machine.until(machine.is_active)
+    outside.plug_in(machine)
+    assert csms.wait("StopTransaction")["transactionId"] == number
+    assert csms.violations() == []
+
+
+def fill(machine: Machine) -> None:
+    machine.sh("dd if=/dev/zero of=/var/lib/edged/ballast bs=4k 2>/dev/null; true")
+    assert machine.sh("df --output=avail /var/lib/edged | tail -1").strip() == "0"
+
+
+def test_a_full_disk_stops_nothing_that_runs_promises_nothing_and_is_over_when_there_is_room(
+    small: Callable[..., Machine], outside: Outside
+):
+    machine = small()
+    machine.boot()
+    machine.until(machine.is_active)
+    csms = outside.csms(site.STATION, site.PASSWORD)
+    outside.plug_in(machine)
+    csms.wait("BootNotification")
+    number = site.start_charging(machine, csms)
+    pid = machine.pid()
+    fill(machine)
+    order = {"connectorId": 2, "expiryDate": "2099-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
+
+    def refused() -> bool:
+        try:
+            return csms.call("ReserveNow", order) != {"status": "Accepted"}
+        except AssertionError as error:
+            return "InternalError" in str(error)
+        finally:
+            order["reservationId"] = int(str(order["reservationId"])) + 1
+
+    machine.until(refused, what="a promise that cannot be kept is not given")
+    assert site.charger(machine, 1, "get")["contactor"] == "closed"
+    assert site.status(machine)["stations"][0]["degraded"]
+    machine.sh("rm /var/lib/edged/ballast")
+    machine.until(lambda: not site.status(machine)["stations"][0]["degraded"], what="there is room again")
+    assert site.stop_charging(machine, csms)["transactionId"] == number
+    assert machine.pid() == pid
+
+
+def test_a_disk_that_is_full_at_the_start_is_told_in_a_sentence(small: Callable[..., Machine]):
+    machine = small()
+    machine.boot()
+    machine.until(machine.is_active)
+    machine.run("systemctl", "stop", UNIT)
+    fill(machine)
+    machine.run("systemctl", "start", UNIT, check=False)
+    machine.until(lambda: "disk" in machine.journal("-n", "20"), what="it is told")
+    assert "Traceback" not in machine.journal()
+    machine.sh("rm /var/lib/edged/ballast")
+    machine.until(machine.is_active, what="it serves as soon as there is room")
+
+
+FAKE = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+@pytest.mark.parametrize("moment", ["1970-01-02 00:00:00", "2001-01-01 00:00:00", "2037-06-01 00:00:00"])
+def test_a_wrong_clock_at_boot_releases_nothing_and_the_csms_sets_it_right(
+    machine: Machine, outside: Outside, moment: str
+):
+    csms = outside.csms(site.STATION, site.PASSWORD)
+    outside.plug_in(machine)
+    csms.wait("BootNotification")
+    machine.until(lambda: site.connector(machine, 1)["status"] == "Available")
+    order = {"connectorId": 1, "expiryDate": "2036-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
+    assert csms.call("ReserveNow", order) == {"status": "Accepted"}
+    machine.run("systemctl", "stop", UNIT)
+    csms.cut()
+    machine.run("apt-get", "install", "-y", "libfaketime")
+    fake = f"Environment=LD_PRELOAD={FAKE} FAKETIME='@{moment}' FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1"
+    machine.drop_in("clock", fake)
+    machine.run("systemctl", "start", UNIT)
+    station = site.status(machine)["stations"][0]
+    assert not station["clock"]["synchronized"]
+    assert station["clock"]["utc"] >= "2026"
+    assert [one["id"] for one in station["reservations"]] == [7]
+    csms.restore()
+    machine.until(lambda: site.status(machine)["stations"][0]["clock"]["synchronized"], what="the CSMS tells the time")
+    assert site.status(machine)["stations"][0]["clock"]["utc"] < "2037"
+    assert [one["id"] for one in site.status(machine)["stations"][0]["reservations"]] == [7]
+    assert csms.violations() == []
