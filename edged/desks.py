@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.domain.effects import Effect, Reply
@@ -31,7 +32,10 @@ from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.topics import CsmsView, Shown
 from edged.ports import Clock, StoreError
+from edged.store.copying import COPY
+from edged.store.files import remove_quietly
 from edged.store.port import SavedReply, Store
+from edged.store.sqlite import SqliteStore
 from edged.views import EngineView
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ _log = logging.getLogger(__name__)
 
 LOCAL = "local"
 STATUS = "status"
+BACKUP = "backup"
 TICK_S = 0.5
 
 
@@ -117,10 +122,32 @@ class StationsView:
         self.events.read(after_seq, limit, tell)
 
 
+class DatabaseCopies:
+    """Copies of the database for `edged backup`: only its daemon can make one, and nobody else says where."""
+
+    def __init__(self, store: SqliteStore, executor: Executor, state_dir: Path) -> None:
+        self._store = store
+        self._executor = executor
+        self._path = state_dir.absolute() / COPY
+        remove_quietly(self._path)  # of somebody who did not come back for it
+
+    async def make(self) -> dict[str, Any]:
+        """The answer's envelope: where the copy lies, for its owner and root to read."""
+        try:
+            copying = asyncio.get_running_loop().run_in_executor(self._executor, self._store.backup, self._path)
+        except RuntimeError:  # the daemon has let go of its store
+            return {"ok": False, "error": {"code": str(Code.INTERNAL), "message": "it is being stopped: try again"}}
+        try:
+            await copying
+        except StoreError as error:
+            return {"ok": False, "error": {"code": str(Code.INTERNAL), "message": str(error)}}
+        return {"ok": True, "result": {"copy": str(self._path), "state": str(self._path.parent)}}
+
+
 class LocalDesk:
     """The control socket's desk: every command is allowed, for the file system decides who may connect.
 
-    `status` is a command of its own, of the command line and of nobody else.
+    `status` and `backup` are commands of its own, of the command line and of nobody else.
     """
 
     def __init__(
@@ -131,9 +158,11 @@ class LocalDesk:
         run_id: str,
         status: Callable[[], dict[str, Any]],
         audit: Tell | None = None,
+        copies: DatabaseCopies | None = None,
     ) -> None:
         self._clock = clock
         self._status = status
+        self._copies = copies
         self._desk = Desk(
             stations,
             channel=LOCAL,
@@ -145,6 +174,8 @@ class LocalDesk:
         """One request of the control socket, to its one answer."""
         if command == STATUS:
             return {"ok": True, "result": self._status()}
+        if command == BACKUP and self._copies is not None:
+            return await self._copies.make()
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
         def send(envelope: Envelope, body: Mapping[str, Any]) -> None:

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__, certificates, ports
+from edged.backup import fences
 from edged.chargers.driver import ChargerDriver
 from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
 from edged.csms.link import Link
-from edged.desks import LocalDesk, MirrorDesk, StationsView, TransferHistory
+from edged.desks import DatabaseCopies, LocalDesk, MirrorDesk, StationsView, TransferHistory
 from edged.domain.events import Started, SuspicionRaised
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
@@ -109,7 +110,14 @@ class Gateway:
         audit = None if self._keeper is None else self._keeper.tell
         self._view.sources = self._yard.sources
         self._view.events = EventHistory(None if self._keeper is None else self._keeper.kept, self._clock)
-        self._local = LocalDesk(self._view, self._clock, run_id=self._run_id, status=self._outlook.status, audit=audit)
+        self._local = LocalDesk(
+            self._view,
+            self._clock,
+            run_id=self._run_id,
+            status=self._outlook.status,
+            audit=audit,
+            copies=DatabaseCopies(self._opened.store, self._executor, state_dir),
+        )
 
     # --- putting together
 
@@ -119,6 +127,7 @@ class Gateway:
         except OSError as error:
             problem = f"cannot keep state in {self._state_dir} ({error.strerror}): name another directory with --state"
             raise StoreError(problem) from error
+        fences.check(self._state_dir)
         opened = open_store(self._state_dir / DATABASE, wall=datetime.now(UTC))
         for sentence in opened.sentences:
             _log.error("%s", sentence)

@@ -12,7 +12,21 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from edged import __version__
-from edged.cli import backup, check, ctl, firmware_install, mqtt, output, probe, run, scan, setup, simulate, status
+from edged.cli import (
+    backup,
+    check,
+    ctl,
+    firmware_install,
+    mqtt,
+    output,
+    probe,
+    restore,
+    run,
+    scan,
+    setup,
+    simulate,
+    status,
+)
 from edged.cli.manual import help_of
 from edged.ports import EdgedError, StoreWithheld
 from edged.settings import SettingsErrors
@@ -30,6 +44,7 @@ COMMANDS: dict[str, ModuleType] = {
     "simulate": simulate,
     "mqtt": mqtt,
     "backup": backup,
+    "restore": restore,
 }
 HIDDEN: dict[str, ModuleType] = {"firmware-install": firmware_install}
 """Not for people: what units and edged itself call."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from edged.settings.model import DEFAULT_PATH
 
 RUNTIME_DIR = Path("/run/edged")
+STATE_DIR = Path("/var/lib/edged")
 SOCKET_NAME = "control.sock"
 
 
@@ -35,6 +36,21 @@ def add_control(parser: argparse.ArgumentParser) -> None:
         default=None,
         help=f"control socket (default $RUNTIME_DIRECTORY/{SOCKET_NAME}, or {RUNTIME_DIR / SOCKET_NAME})",
     )
+
+
+def add_state(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help=f"where the daemon keeps its state (default $STATE_DIRECTORY, or {STATE_DIR})",
+    )
+
+
+def state_dir(given: Path | None) -> Path:
+    """Where the daemon keeps its state."""
+    return given if given is not None else directory("STATE_DIRECTORY") or STATE_DIR
 
 
 def control_path(given: Path | None) -> Path:

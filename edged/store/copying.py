@@ -24,6 +24,8 @@ from edged.store.opening import Damaged, backup_path, expected_schema, schema_of
 from edged.store.port import Table
 from edged.store.sqlite import WALL, as_text, storable, store_error
 
+COPY = "edged.db.copy"
+"""The copy that a running daemon makes of its database, beside it."""
 _JOURNALS = ("-wal", "-journal")
 _PRIVATE = 0o600
 MAX_OPEN_SHOWN = 64
@@ -81,12 +83,9 @@ def copy_stopped(path: Path, target: Path) -> bool:
     return True
 
 
-def describe(path: Path, *, migrations: Sequence[Migration] = MIGRATIONS, foreign: bool = False) -> Description:
-    """What the copy at `path` holds. It is one that this edged could open, unless `foreign`: then it is told what can
-    be told. Raises `StoreWithheld` for a newer one, `StoreDamaged` for what is no database of edged."""
+def describe(path: Path) -> Description:
+    """What the copy at `path` holds, of whatever version. Raises `StoreError` where that is no database of edged."""
     with _words("read the copy"), closing(_connect(path, read_only=True)) as db:
-        if not foreign:
-            check(db, path, migrations)
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         names = db.execute("SELECT station FROM facts UNION SELECT station FROM outbox ORDER BY station").fetchall()
         moments = db.execute("SELECT value FROM facts WHERE kind = ?", (WALL,)).fetchall()
@@ -99,8 +98,13 @@ def describe(path: Path, *, migrations: Sequence[Migration] = MIGRATIONS, foreig
         )
 
 
-def check(db: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def check_copy(path: Path) -> None:
     """Raises `StoreWithheld` for a newer database, `StoreDamaged` for one that this edged would set aside."""
+    with _words("read the copy"), closing(_connect(path, read_only=True)) as db:
+        _check(db, path, MIGRATIONS)
+
+
+def _check(db: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     try:
         version = version_of(db, path, len(migrations))
     except Damaged as error:
