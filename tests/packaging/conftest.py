@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging import package, roots, site
+from tests.packaging.chroot import Chroot
 from tests.packaging.machine import Machine
 from tests.packaging.outside import Outside
 
@@ -115,3 +116,40 @@ def machine(off: Machine) -> Machine:
 def outside() -> Iterator[Outside]:
     with Outside() as outside:
         yield outside
+
+
+@pytest.fixture
+def new_chroot(memory: Path) -> Iterator[Callable[..., Chroot]]:
+    """Roots over the given layers, the topmost first, that nobody boots. They go with the test."""
+    with ExitStack() as stack:
+        folders = []
+
+        def make(*lowers: Path) -> Chroot:
+            folders.append(memory / f"chroot-{next(NUMBERS)}")
+            return stack.enter_context(Chroot(lowers, folders[-1]))
+
+        yield make
+        stack.close()
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def chroot(new_chroot: Callable[..., Chroot], debian: Path) -> Chroot:
+    """A Debian without edged."""
+    return new_chroot(debian)
+
+
+@pytest.fixture(scope="session")
+def package_layer(debian: Path, suite: str, memory: Path, deb: Path) -> Path:
+    """A layer over the suite: the package, installed without systemd running, and nothing else."""
+    folder = memory / f"package-{suite}"
+    with Chroot([debian], folder) as chroot:
+        chroot.install(deb)
+    return folder / "written"
+
+
+@pytest.fixture
+def installed_chroot(new_chroot: Callable[..., Chroot], package_layer: Path, debian: Path) -> Chroot:
+    """A Debian with edged as it comes."""
+    return new_chroot(package_layer, debian)
