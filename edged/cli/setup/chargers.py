@@ -15,6 +15,7 @@ from edged.settings import ProfileFacts
 from edged.settings.document import Node
 from edged.settings.section import hint
 from edged.settings.wiring import NAME
+from edged.site import profiles_dir
 
 _IDS = re.compile(r"([0-9]{1,3})(?:-([0-9]{1,3}))?")
 _TRANSPORT = {LineKind.SERIAL: "serial", LineKind.TCP: "tcp", LineKind.RTU_OVER_TCP: "rtu_over_tcp"}
@@ -26,6 +27,7 @@ class Chargers:
 
     form: Form
     ports: SerialPorts
+    library: looking.Library | None = None
 
     def ask(self) -> None:
         """At least one charger, and as many more as there are."""
@@ -35,7 +37,7 @@ class Chargers:
         while True:
             names = self._names()
             what = ["add a charger", "take one away", "go on"] if names else ["add a charger"]
-            place = talk.choose("What next?", what, default=3) if names else 0
+            place = talk.choose("What next", what, default=3) if names else 0
             if place == 0:
                 self._add()
                 self._tell()
@@ -44,6 +46,11 @@ class Chargers:
                 self._tell()
             else:
                 return
+
+    def _read_library(self) -> looking.Library:
+        if self.library is None:
+            self.library = looking.Library.of(profiles_dir(self.form.site.config))
+        return self.library
 
     def _names(self) -> tuple[str, ...]:
         return draft.names_at(self.form.tree, ("chargers",))
@@ -76,7 +83,8 @@ class Chargers:
             self.form.talk.say("Everybody who answered is in the configuration already.")
         taken = 0
         for finding in new:
-            if self.form.talk.confirm(f"Take it? {finding.words}", default=bool(finding.profiles)):
+            who = "the controller" if finding.unit_id is None else f"unit {finding.unit_id}"
+            if self.form.talk.confirm(f"Take {who}?", default=bool(finding.profiles)):
                 self._enter(replace(wire, spec=finding.spec), finding)
                 taken += 1
                 wire = self._again(wire)
@@ -92,9 +100,9 @@ class Chargers:
         form, kind = self.form, wire.spec.kind
         if not form.talk.confirm("Look who is on it?", default=True, help="Registers are read, nothing is written."):
             return ()
-        folder = form.site.folder / "profiles.d"
-        usual = looking.usual_ids(kind, folder)
-        lines = (wire.spec,) if wire.bus else looking.settings_to_try(wire.spec, folder)
+        library = self._read_library()
+        usual = library.usual_ids(kind)
+        lines = (wire.spec,) if wire.bus else library.settings_to_try(wire.spec)
         last = looking.LAST_ID[kind]
         told = form.talk.ask(
             "Unit ids to ask",
@@ -103,7 +111,7 @@ class Chargers:
             check=lambda each: None if each == "usual" or _ids(each, last) else f"write it like 3 or 1-{last}",
         )
         ids = usual if told == "usual" else _ids(told, last)
-        search = looking.Search(lines, ids, folder, form.control, with_rapi=kind is not LineKind.TCP and not wire.bus)
+        search = looking.Search(lines, ids, library, form.control, with_rapi=kind is not LineKind.TCP and not wire.bus)
         minutes = max(1, round(search.longest_s / 60))
         form.talk.say(f"This takes at most {minutes} min, and longer where somebody answers; Ctrl-C ends the search.")
         try:

@@ -8,7 +8,7 @@ reaches the terminal as anything but printable text; a password is never shown.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edged.cli import output
@@ -102,6 +102,15 @@ class Dialogue:
             check=lambda each: None if _is_number(each, 1, len(choices)) else advice,
         )
         return int(answer) - 1
+
+    def choose_number(self, question: str, choices: Mapping[int, str], *, default: int, help: str) -> int:
+        """One of the choices by a number of its own."""
+        self.say(f"  {help}")
+        for number, words in choices.items():
+            self.show(f"  {number:>2}  {words}")
+        known = {str(number): number for number in choices}
+        advice = f"write {', '.join(known)}"
+        return known[self.ask(question, default=str(default), check=lambda each: None if each in known else advice)]
 
     def ask_password(self, question: str, *, check: Check) -> str:
         """Typed twice and not shown."""

@@ -7,16 +7,17 @@ on a line that a running edged holds; Ctrl-C ends the search with what was found
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edged.chargers import silence
 from edged.chargers.fit import Fit, Verdict
-from edged.chargers.library import load_any, profile_names
+from edged.chargers.library import AnyProfile, load_any, profile_names
 from edged.chargers.line import BusSpec, LineDown, LineKind
 from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_document import ProfileErrors
+from edged.chargers.rapi.profile import RapiProfile
 from edged.chargers.rapi.search import FoundController, look_for_controller
 from edged.chargers.scan import FoundUnit, Progress, Scan, serial_settings, unit_ids
 from edged.cli import asking, rapi_scan
@@ -46,6 +47,43 @@ class Looked:
     trouble: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Every profile that can be read; `edged check` tells what is wrong with the others."""
+
+    modbus: tuple[DeviceProfile, ...]
+    rapi: tuple[RapiProfile, ...]
+
+    @classmethod
+    def of(cls, folder: Path) -> Library:
+        """Takes seconds on a small computer."""
+        found: list[AnyProfile] = []
+        for name in profile_names(folder):
+            try:
+                found.append(load_any(name, folder))
+            except ProfileErrors:
+                continue
+        return cls(
+            tuple(each for each in found if isinstance(each, DeviceProfile)),
+            tuple(each for each in found if isinstance(each, RapiProfile)),
+        )
+
+    def settings_to_try(self, spec: BusSpec) -> tuple[BusSpec, ...]:
+        """The same serial line with every setting that chargers come with; a network has none."""
+        if spec.kind is not LineKind.SERIAL:
+            return (spec,)
+        return tuple(
+            replace(spec, baudrate=baudrate, parity=parity, stopbits=stopbits)
+            for baudrate, parity, stopbits in serial_settings(self.modbus)
+        )
+
+    def usual_ids(self, kind: LineKind) -> tuple[int, ...]:
+        """The first ones, and those that chargers come with."""
+        own = {profile.bus.unit_id for profile in self.modbus}
+        ids = unit_ids(kind, first=1, last=LAST_ID[kind], profiles=self.modbus)
+        return tuple(each for each in ids if each <= USUAL_LAST or each in own)
+
+
 @dataclass(slots=True)
 class Search:
     """One search. `lines`: the same line with the settings to try, `ids`: whom to ask. A controller that speaks RAPI is
@@ -53,15 +91,13 @@ class Search:
 
     lines: Sequence[BusSpec]
     ids: Sequence[int]
-    folder: Path
+    library: Library
     control: Path | None = None
     with_rapi: bool = True
-    profiles: tuple[DeviceProfile, ...] = field(init=False)
     scan: Scan = field(init=False)
 
     def __post_init__(self) -> None:
-        self.profiles = tuple(modbus_profiles(self.folder))
-        self.scan = Scan(lines=self.lines, ids=self.ids, profiles=self.profiles, tell=_Bar())
+        self.scan = Scan(lines=self.lines, ids=self.ids, profiles=self.library.modbus, tell=_Bar())
 
     @property
     def longest_s(self) -> float:
@@ -71,6 +107,7 @@ class Search:
         """Raises `EdgedError` where a running daemon holds the line."""
         asking.keep_off_the_daemon(self.lines, self.control)
         ended = ""
+        bar = ProgressBar()
         controllers: list[FoundController] = []
         try:
             asyncio.run(self._look(controllers))
@@ -78,7 +115,7 @@ class Search:
             ended = "stopped before everything was asked"
         except LineDown as down:
             ended = str(down)
-        ProgressBar().clear()
+        bar.clear()
         findings = (*map(_unit, self.scan.found), *map(_controller, controllers))
         if ended or findings:
             return Looked(findings, (ended,) if ended else ())
@@ -92,41 +129,9 @@ class Search:
         spec = self.lines[0]
         if spec.kind is LineKind.SERIAL:
             spec = replace(spec, baudrate=rapi_scan.BAUDRATE, parity=asking.PARITIES[0], stopbits=1)
-        found = await look_for_controller(spec, rapi_scan.rapi_profiles(self.folder))
+        found = await look_for_controller(spec, self.library.rapi)
         if found is not None:
             controllers.append(found)
-
-
-def modbus_profiles(folder: Path) -> Iterator[DeviceProfile]:
-    """Every one that can be read; `edged check` tells what is wrong with the others."""
-    for name in profile_names(folder):
-        try:
-            profile = load_any(name, folder)
-        except ProfileErrors:
-            continue
-        if isinstance(profile, DeviceProfile):
-            yield profile
-
-
-def settings_to_try(spec: BusSpec, folder: Path) -> tuple[BusSpec, ...]:
-    """The same serial line with every setting that chargers come with; a network has none."""
-    if spec.kind is not LineKind.SERIAL:
-        return (spec,)
-    return tuple(
-        replace(spec, baudrate=baudrate, parity=parity, stopbits=stopbits)
-        for baudrate, parity, stopbits in serial_settings(modbus_profiles(folder))
-    )
-
-
-def usual_ids(kind: LineKind, folder: Path) -> tuple[int, ...]:
-    """The first ones, and those that chargers come with."""
-    profiles = tuple(modbus_profiles(folder))
-    own = {profile.bus.unit_id for profile in profiles}
-    return tuple(
-        each
-        for each in unit_ids(kind, first=1, last=LAST_ID[kind], profiles=profiles)
-        if each <= USUAL_LAST or each in own
-    )
 
 
 class _Bar:
@@ -141,13 +146,13 @@ class _Bar:
 
 
 def _unit(unit: FoundUnit) -> Finding:
-    told = ", ".join(value for _, value in unit.identity)
+    told = ", ".join(f"{name} {value}" for name, value in unit.identity)
     words = f"unit {unit.unit_id} answers after {unit.round_trip_s * 1000:.0f} ms{f', {told}' if told else ''}"
     return Finding(unit.spec, unit.unit_id, _fitting(unit.fits), f"{words}: {_verdict(unit.fits)}")
 
 
 def _controller(found: FoundController) -> Finding:
-    told = ", ".join(found.identity.values())
+    told = ", ".join(f"{name} {value}" for name, value in found.identity.items())
     words = f"a controller answers to RAPI{f', {told}' if told else ''}"
     return Finding(found.spec, None, _fitting(found.fits), f"{words}: {_verdict(found.fits)}")
 

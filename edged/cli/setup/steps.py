@@ -14,10 +14,10 @@ from edged.settings.model import DEFAULT_MODEL, DEFAULT_VENDOR, KNOWN_VERSIONS
 from edged.site import SUPPORTED_VERSIONS
 
 SECURITY = {
-    0: "0: nothing, whoever knows the identity may use it",
-    1: "1: a password, readable for whoever listens on the way",
-    2: "2: a password, and TLS with the CSMS's certificate",
-    3: "3: a certificate of our own, and TLS",
+    0: "nothing: whoever knows the identity may use it",
+    1: "a password, readable for whoever listens on the way",
+    2: "a password, and TLS with the CSMS's certificate",
+    3: "a certificate of our own, and TLS",
 }
 FEWEST_CHARS, MOST_CHARS = 16, 40
 
@@ -39,10 +39,9 @@ def ask_station(form: Form) -> None:
     place = form.of_station
     identity = "The identity under which the CSMS knows this station; also the user name of its password."
     form.ask(place("id"), "Identity of the station", default=form.text(("gateway", "id")), help=identity)
-    boot = "What the CSMS is told at each start."
-    form.ask(place("vendor"), "Vendor", default=DEFAULT_VENDOR, help=f"{boot} At most 20 characters.")
-    form.ask(place("model"), "Model", default=DEFAULT_MODEL, help=f"{boot} At most 20 characters.")
-    form.ask_optional(place("serial_number"), "Serial number", help=f"{boot} At most 25 characters.")
+    form.ask(place("vendor"), "Vendor", default=DEFAULT_VENDOR, help="Told to the CSMS at each start, as the next two.")
+    form.ask(place("model"), "Model", default=DEFAULT_MODEL, help="At most 20 characters.")
+    form.ask_optional(place("serial_number"), "Serial number", help="At most 25 characters.")
 
 
 def ask_csms(form: Form) -> None:
@@ -97,11 +96,11 @@ def _ask_security(form: Form, place: Place) -> int:
     offers = [2, 3, 0] if is_tls else [1, 0]
     if form.text((*place, "secure_url")) and not is_tls:
         offers += [2, 3]
-    default = offers.index(int(now)) + 1 if now in map(str, offers) else 1
+    default = int(now) if now in map(str, offers) else offers[0]
     help = "OCPP's security profile. 2 and 3 need an address with wss://."
     while True:
-        words = [SECURITY[each] for each in offers]
-        profile = offers[form.talk.choose("Which security profile", words, default=default, help=help)]
+        choices = {each: SECURITY[each] for each in offers}
+        profile = form.talk.choose_number("Which security profile", choices, default=default, help=help)
         problem = form.problem((*place, "security_profile"), draft.plain(profile))
         if problem is None:
             form.put((*place, "security_profile"), draft.plain(profile))
