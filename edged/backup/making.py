@@ -67,7 +67,7 @@ def manifest_of(found: Found, occasion: Occasion, database: Path | None, held: D
         members=tuple(members),
         schema=None if held is None else held.version,
         unsent=0 if held is None else held.unsent,
-        running=0 if held is None else len(held.running),
+        running=0 if held is None else held.running,
         last_change=None if held is None else held.last_change,
         secrets=occasion.secrets,
         final=occasion.final,

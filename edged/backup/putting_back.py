@@ -48,7 +48,7 @@ class Done:
     steps: tuple[Step, ...]
     queue: Queue
     parking: Parking
-    running: Description | None
+    held: Description | None
     elsewhere: tuple[tuple[Path, str, int], ...]
 
 
@@ -118,7 +118,7 @@ def put_back(path: Path, manifest: Manifest, site: Site, wishes: Wishes, now: da
         steps=steps,
         queue=queue,
         parking=parking,
-        running=held,
+        held=held,
         elsewhere=tuple(_elsewhere(manifest, site)),
     )
 

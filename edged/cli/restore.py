@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edged.backup.manifest import Manifest
     from edged.backup.placing import Site
     from edged.backup.putting_back import Done
+    from edged.store.copying import KeptTransaction
 
 SUMMARY = "put a backup back, here or on a new controller"
 DETAILS = """\
@@ -124,6 +126,7 @@ def _restore(args: argparse.Namespace, site: Site, finished: str | None) -> int:
             {
                 **_told(manifest),
                 "queue": str(done.queue),
+                "transactions": [] if done.held is None else [asdict(one) for one in done.held.transactions],
                 "parked": {"messages": done.parking.messages, "transactions": done.parking.transactions},
                 "steps": [{"action": s.action, "path": str(s.path)} for s in done.steps],
                 "elsewhere": [{"file": str(path), "belongs": where} for path, where, _ in done.elsewhere],
@@ -172,11 +175,16 @@ def _say_done(args: argparse.Namespace, done: Done) -> None:
             f"parked, for they may be over since: {parked.messages} messages and {parked.transactions} transactions; "
             "compare them with the CSMS:"
         )
-        for one in done.running.running if done.running is not None else ():
-            meter = "?" if one.meter_wh is None else f"{one.meter_wh:.0f}"
-            output.say(
-                f"  {one.station} connector {one.connector}: transaction {one.id} since {one.started}, meter {meter} Wh"
-            )
+        for one in done.held.transactions if done.held is not None else ():
+            output.say(f"  {_transaction(one)}")
     for path, where, mode in done.elsewhere:
         output.say(f"the configuration names {where}: sudo install -D -m {mode:04o} {path} {where}")
     output.say("now: sudo edged check && sudo systemctl start edged")
+
+
+def _transaction(one: KeptTransaction) -> str:
+    """As somebody looks it up in the CSMS."""
+    name = one.id if one.csms_id is None else f"{one.csms_id} ({one.id})"
+    meter = "meter unknown" if one.meter_wh is None else f"meter {one.meter_wh:.0f} Wh"
+    until = "running" if one.ended is None else f"ended {one.ended}"
+    return f"{one.station} connector {one.connector}: transaction {name}, started {one.started}, {until}, {meter}"

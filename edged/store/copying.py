@@ -28,30 +28,37 @@ COPY = "edged.db.copy"
 """The copy that a running daemon makes of its database, beside it."""
 _JOURNALS = ("-wal", "-journal")
 _PRIVATE = 0o600
-MAX_OPEN_SHOWN = 64
-"""Open transactions that a description names; a site has as many as it has connectors."""
+MAX_TOLD = 256
+"""Transactions that a description names. As many run as a site has connectors; of a long outage there may be more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenTransaction:
-    """A transaction that runs in the copy. `started`, `meter_wh`: as they lie there; None where they cannot be read."""
+class KeptTransaction:
+    """A transaction in the copy: one that runs, or one that has ended and of which the CSMS does not know all.
+    `csms_id`: the number that a CSMS may have given it; None for what is not there or cannot be read."""
 
     station: str
     id: str
+    csms_id: int | None
     connector: int | None
     started: str | None
+    ended: str | None
     meter_wh: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a database holds. `unsent`: messages that wait for a CSMS. `running`: at most `MAX_OPEN_SHOWN`."""
+    """What a database holds. `unsent`: messages that wait for a CSMS; `transactions`: at most `MAX_TOLD`."""
 
     version: int
     stations: tuple[str, ...]
     last_change: datetime | None
     unsent: int
-    running: tuple[OpenTransaction, ...]
+    transactions: tuple[KeptTransaction, ...]
+
+    @property
+    def running(self) -> int:
+        return sum(one.ended is None for one in self.transactions)
 
 
 def copy_stopped(path: Path, target: Path) -> bool:
@@ -94,7 +101,7 @@ def describe(path: Path) -> Description:
             stations=tuple(storable(name) for (name,) in names),
             last_change=max((moment for (text,) in moments if (moment := _moment(text)) is not None), default=None),
             unsent=int(db.execute("SELECT count(*) FROM outbox").fetchone()[0]),
-            running=tuple(_running(db)),
+            transactions=tuple(_transactions(db)),
         )
 
 
@@ -116,23 +123,29 @@ def _check(db: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) 
         raise StoreDamaged(f"{path.name}: its tables are not those of its version")
 
 
-def _running(db: sqlite3.Connection) -> Iterator[OpenTransaction]:
+def _transactions(db: sqlite3.Connection) -> Iterator[KeptTransaction]:
     found = db.execute(
-        "SELECT station, value FROM facts WHERE kind = ? ORDER BY station, key", (str(Table.TRANSACTION),)
+        "SELECT station, value FROM facts WHERE kind = ? ORDER BY station, key LIMIT ?",
+        (str(Table.TRANSACTION), MAX_TOLD),
     )
-    shown = 0
     for station, text in found:
         row = _object(text)
-        if row.get("ending") is None and shown < MAX_OPEN_SHOWN:
-            shown += 1
-            started, connector, meter = row.get("started"), row.get("connector"), row.get("kept_meter_wh")
-            yield OpenTransaction(
-                station=storable(station),
-                id=storable(str(row.get("id", "?")))[:64],
-                connector=connector if isinstance(connector, int) else None,
-                started=str(started.get("utc"))[:40] if isinstance(started, dict) else None,
-                meter_wh=float(meter) if isinstance(meter, int | float) else None,
-            )
+        ending = row.get("ending")
+        meter = ending.get("meter_wh") if isinstance(ending, dict) else row.get("kept_meter_wh")
+        number, connector = row.get("external_ref"), row.get("connector")
+        yield KeptTransaction(
+            station=storable(station),
+            id=storable(str(row.get("id", "?")))[:64],
+            csms_id=number if isinstance(number, int) else None,
+            connector=connector if isinstance(connector, int) else None,
+            started=_utc(row.get("started")),
+            ended=_utc(ending.get("at")) or "?" if isinstance(ending, dict) else None,
+            meter_wh=float(meter) if isinstance(meter, int | float) else None,
+        )
+
+
+def _utc(stamp: object) -> str | None:
+    return storable(str(stamp["utc"]))[:40] if isinstance(stamp, dict) and "utc" in stamp else None
 
 
 def _object(text: str) -> dict[str, Any]:
