@@ -1,0 +1,53 @@
+"""Findings as tests look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edged.cli.doctor.finding import Finding, Level
+from edged.cli.doctor.places import Page
+
+PAGE = Page(
+    Path("/etc/edged/edged.yaml"),
+    (
+        "buses:",
+        "  yard: {serial: /dev/ttyUSB0}",
+        "# /dev/ttyUSB1",
+        "chargers:",
+        "  left: {bus: yard}",
+        "  right: {tcp: 10.0.0.21:502}",
+        "stations:",
+        "  - id: DEPOT-7",
+        "    csms:",
+        "      url: wss://csms.example.com/ocpp",
+        "      password: ${credential:csms-password}",
+        "mqtt:",
+        "  url: mqtt://broker.example.com:1883",
+    ),
+)
+
+
+def bad(findings: Iterable[Finding]) -> list[Finding]:
+    """Whatever is not all right."""
+    return [each for each in findings if each.level is not Level.OK]
+
+
+def only(findings: Iterable[Finding], level: Level, *words: str, command: str = "") -> Finding:
+    """The one finding that is not all right: its level, words of its sentence, words of its command."""
+    found = bad(findings)
+    assert len(found) == 1, found
+    finding = found[0]
+    assert finding.level is level, finding
+    for word in words:
+        assert word in finding.sentence, finding
+    assert command in finding.command, finding
+    return finding
+
+
+def has(findings: Iterable[Finding], level: Level, *words: str, command: str = "") -> bool:
+    """Whether there is one like this."""
+    return any(
+        each.level is level and all(word in each.sentence for word in words) and command in each.command
+        for each in findings
+    )
