@@ -40,10 +40,10 @@ test: dev ## the tests
 
 # Most of their time passes in waiting, too. As root: whole systems are booted, disks mounted.
 test-package: dev ## the package, booted: Debian 12 and 13 with a real systemd, power cuts at block writes
-	tests/packaging/enter.sh $(BIN)/pytest -n 3 -m "not emulated" tests/packaging $(PYTEST_ARGS)
+	tests/packaging/enter.sh $(BIN)/pytest -n 3 -m "not emulated" --timeout=600 tests/packaging $(PYTEST_ARGS)
 
 test-arm: dev ## the package's smoke test on arm64 and armhf, under emulation
-	tests/packaging/enter.sh $(BIN)/pytest -n 2 -m emulated tests/packaging $(PYTEST_ARGS)
+	tests/packaging/enter.sh $(BIN)/pytest -n 2 -m emulated --timeout=1800 tests/packaging $(PYTEST_ARGS)
 
 deb: ## the Debian package: build/deb/edged_*_all.deb
 	tools/build_deb.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,9 +39,10 @@ def small(
 
     def make(*arguments: str) -> Machine:
         machine = new_machine(installed, debian, arguments=(f"--bind={partition}:/var/lib/edged", *arguments))
-        owner = (machine.root / "var/lib/edged").stat() if (machine.root / "var/lib/edged").exists() else None
-        if owner is not None:
-            subprocess.run(["chown", f"{owner.st_uid}:{owner.st_gid}", partition], check=True)
+        users = (machine.root / "etc/passwd").read_text().splitlines()
+        uid, gid = next(map(int, user.split(":")[2:4]) for user in users if user.startswith("edged:"))
+        os.chown(partition, uid, gid)
+        (machine.root / "var/lib/edged").mkdir(exist_ok=True)
         return machine
 
     return make
@@ -109,7 +111,7 @@ def test_a_disk_that_is_full_at_the_start_is_told_in_a_sentence(small: Callable[
     machine.run("systemctl", "stop", UNIT)
     fill(machine)
     machine.run("systemctl", "start", UNIT, check=False)
-    machine.until(lambda: "disk" in machine.journal("-n", "20"), what="it is told")
+    machine.until(lambda: "No space left" in machine.journal("-n", "20"), what="it is told")
     assert "Traceback" not in machine.journal()
     machine.sh("rm /var/lib/edged/ballast")
     machine.until(machine.is_active, what="it serves as soon as there is room")
