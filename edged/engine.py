@@ -15,9 +15,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edged import chronicle
 from edged.domain.commands import Command
 from edged.domain.desired import desired
-from edged.domain.effects import Abandon, Announce, Commission, Effect, LearnTime, Perform, Reply, Restart, RestartScope
+from edged.domain.effects import Abandon, Commission, Effect, LearnTime, Perform, Reply, Restart, RestartScope
 from edged.domain.events import (
     ActionPerformed,
     ChargerLost,
@@ -39,6 +40,7 @@ from edged.domain.step import step
 from edged.domain.transition import Transition
 from edged.domain.types import Now, RequestRef
 from edged.inbox import Inbox
+from edged.log_fields import about
 from edged.ports import Clock, CsmsLink, Desk, Driver, Host, Jobs, Mirror, StationStore, StoreDamaged, StoreError
 
 _log = logging.getLogger(__name__)
@@ -48,8 +50,6 @@ TICK_S = 1.0
 RETRY_AFTER_TICKS = 5
 MAX_RETRIES_KEPT = 1024
 NO_LIMIT_MA = 2**31
-WORTH_A_WARNING = frozenset({"gateway.reset_refused"})
-"""Announcements that somebody should look into."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,8 @@ class Engine:
     async def run(self) -> None:
         """Handle events one after the other, for ever. An exception out of here is a bug: let systemd restart."""
         for number, driver in self._drivers.items():
-            driver.start(_Listener(self, number))
+            with about(connector=number):
+                driver.start(_Listener(self, number))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
             while True:
@@ -146,8 +147,9 @@ class Engine:
 
     async def handle(self, event: Event) -> None:
         """One event, from step to dispatch."""
-        if self._must_wait(event) or not await self._carry_out(event):
-            self._set_aside(event)
+        with chronicle.handling(event):
+            if self._must_wait(event) or not await self._carry_out(event):
+                self._set_aside(event)
         if isinstance(event, Tick):
             await self._after_tick()
 
@@ -165,6 +167,7 @@ class Engine:
                 return False
             self._kept()
         self.station = transition.station
+        chronicle.tell(before, self.station, transition.effects)
         self._dispatch(transition.effects, now)
         return True
 
@@ -250,8 +253,6 @@ class Engine:
             elif isinstance(effect, LearnTime):
                 self._clock.learn(effect.utc)
                 self.post(Tick())  # what waits for a trusted clock need not wait a second more
-            elif isinstance(effect, Announce):
-                self._log(effect)
         if self._link is not None:
             self._link.show(self.station, now, effects)
         self._steer()
@@ -307,12 +308,6 @@ class Engine:
             if self._wanted.get(number) != wanted:
                 self._wanted[number] = wanted
                 driver.want(wanted)
-
-    def _log(self, announcement: Announce) -> None:
-        place = "" if announcement.connector is None else f" connector {announcement.connector}"
-        data = ", ".join(f"{name} {value}" for name, value in announcement.data.items())
-        level = logging.WARNING if announcement.kind in WORTH_A_WARNING else logging.INFO
-        _log.log(level, "%s%s: %s%s", self.station.identity.id, place, announcement.kind, f" ({data})" if data else "")
 
 
 def _limit_ma(wanted: Desired) -> int:

@@ -34,6 +34,7 @@ from edged.domain.types import Now
 from edged.engine import Engine
 from edged.happenings import TellingStore, open_spool
 from edged.local.control import ControlServer
+from edged.log_fields import always, fields, only
 from edged.mirroring import build_mirror, frame_tap
 from edged.mqtt.event_history import EventHistory
 from edged.mqtt.names import Names
@@ -81,6 +82,7 @@ class Gateway:
         self.reloaded = False
         """Whether it runs because the configuration was read again."""
         self._run_id = uuid.uuid4().hex[:12]
+        always(run=self._run_id)
         self._leaving: asyncio.Future[int] | None = None
         self._units: dict[str, Unit] = {}
         self._mirror: MqttMirror | None = None
@@ -194,7 +196,7 @@ class Gateway:
         )
         loaded = loading.load(self._opened.store.load(settings.id), fresh)
         for warning in loaded.warnings:
-            _log.warning("%s: %s", settings.id, warning)
+            _log.warning("%s: %s", settings.id, warning, extra=fields(station=settings.id))
         if loaded.repairs:
             self._opened.store.commit(settings.id, loaded.repairs, now.utc)
         station = replace(loaded.station, boot=replace(boot, reason=loaded.station.next_boot_reason or "PowerUp"))
@@ -258,10 +260,11 @@ class Gateway:
             try:
                 self._opened.store.set_value(VERSION + identity, subprotocol)
             except StoreError as error:
-                _log.warning("%s: the agreed version %s was not kept: %s", identity, subprotocol, error)
+                words = "%s: the agreed version %s was not kept: %s"
+                _log.warning(words, identity, subprotocol, error, extra=fields(station=identity))
 
         self._executor.submit(keep)
-        _log.info("%s: the CSMS has agreed on %s", identity, subprotocol)
+        _log.info("%s: the CSMS has agreed on %s", identity, subprotocol, extra=fields(station=identity))
 
     # --- running
 
@@ -301,8 +304,10 @@ class Gateway:
 
     async def _serve(self, leaving: asyncio.Future[int]) -> int:
         self._yard.start()
-        tasks = [asyncio.create_task(unit.engine.run(), name=f"engine {id}") for id, unit in self._units.items()]
-        tasks += [asyncio.create_task(unit.connect(), name=f"csms {id}") for id, unit in self._units.items()]
+        tasks = []
+        for id, unit in self._units.items():
+            tasks += [asyncio.create_task(unit.engine.run(), name=f"engine {id}", context=only(station=id))]
+            tasks += [asyncio.create_task(unit.connect(), name=f"csms {id}", context=only(station=id))]
         tasks += [asyncio.create_task(self._housekeeping(), name="housekeeping")]
         if self._keeper is not None:
             tasks += [asyncio.create_task(self._keeper.run(), name="spool")]

@@ -1,8 +1,8 @@
 """What an entry of the log is about: the fields that go to the journal beside its text.
 
-Owns their names and how an entry comes by them: what a task is about (`about`, `only`) is true of all that it logs, and
-one entry may know more (`fields`). Refuses to know how a log is written (`system.logs`). Invariants: values are text of
-bounded length · a field of one entry wins over that of its task · who has no fields logs as ever.
+Owns their names and how an entry comes by them: what a task is about (`about`, `also`, `only`) is true of all that it
+logs, and one entry may know more (`fields`). Refuses to know how a log is written (`system.logs`). Invariants: values
+are text of bounded length · a field of one entry wins over that of its task · who has no fields logs as ever.
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ def fields(**known: object) -> dict[str, Any]:
     return {ATTRIBUTE: _told(known)}
 
 
+def current() -> Fields:
+    """What this task is about."""
+    return _about.get()
+
+
+def again(told: Fields) -> dict[str, Any]:
+    """`extra=` of one entry that is about what another task was."""
+    return {ATTRIBUTE: told}
+
+
 @contextlib.contextmanager
 def about(**known: object) -> Iterator[None]:
     """All that is logged in this block, and in tasks that it starts, is about this too."""
@@ -50,6 +60,13 @@ def about(**known: object) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+def also(**known: object) -> contextvars.Context:
+    """A context for a task that is about this too."""
+    context = contextvars.copy_context()
+    context.run(_about.set, {**_about.get(), **_told(known)})
+    return context
 
 
 def only(**known: object) -> contextvars.Context:

@@ -79,7 +79,7 @@ class Yard:
             charger = cycled = PowerCycledCharger(device, self._output(relay), off_s=relay.off_s)
             deadline_s = cycled.longest_action_s
         self.facts[name] = charger_facts(settings, profile, charger.capabilities)
-        driver = ChargerDriver(charger, self._clock, action_deadline_s=deadline_s)
+        driver = ChargerDriver(charger, self._clock, action_deadline_s=deadline_s, name=name)
         if controller is not None:
             controller.on_change = driver.look_soon
         return driver

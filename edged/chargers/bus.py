@@ -39,6 +39,7 @@ from edged.chargers.moments import moment
 from edged.chargers.outage import LineWatch
 from edged.chargers.unit_health import UnitHealth, UnitState
 from edged.chargers.wire import Answer, Wire, wire_over
+from edged.log_fields import again, only
 from edged.ports import ChargerError, ChargerUnreachable
 
 if TYPE_CHECKING:
@@ -179,8 +180,10 @@ class Bus:
         if self._closed:
             raise LineDown("the bus is closed")
         if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._run(), name=f"bus {self.spec}")
-            self._worker.add_done_callback(self._worker_ended)
+            context = only(bus=self.spec)
+            loop = asyncio.get_running_loop()
+            self._worker = loop.create_task(self._run(), name=f"bus {self.spec}", context=context)
+            self._worker.add_done_callback(self._worker_ended, context=context)
         now = moment()
         if self._wire is None and self._down_reason:
             raise LineDown(self._down_reason)
@@ -369,7 +372,7 @@ class Bus:
 
     def _failed(self, job: Job) -> None:
         if self._units.failed(job, moment()):
-            log.warning("%s: unit %d has fallen silent", self.spec, job.unit_id)
+            log.warning("%s: unit %d has fallen silent", self.spec, job.unit_id, extra=again(job.about))
 
     def _finished(self, unit: UnitHealth, started: float) -> None:
         assert self._wire is not None
@@ -403,7 +406,8 @@ class Bus:
 
     def _log_wire(self, job: Job, outcome: object) -> None:
         if wire_log.isEnabledFor(logging.DEBUG):
-            wire_log.debug("%s unit %d %s -> %s", self.spec, job.unit_id, job.request, outcome)
+            extra = again(job.about)
+            wire_log.debug("%s unit %d %s -> %s", self.spec, job.unit_id, job.request, outcome, extra=extra)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         if worker.cancelled():

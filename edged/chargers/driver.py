@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from edged.domain.hardware import Action, ActionOutcome, Capability, Desired, LockState, Observation
+from edged.log_fields import also
 from edged.ports import Charger, ChargerError, ChargerListener, Clock
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,10 @@ class ChargerDriver:
         *,
         wait: Wait = wait_for_event,
         action_deadline_s: float = ACTION_DEADLINE_S,
+        name: str = "",
     ) -> None:
+        """`name`: what the site calls the charger."""
+        self.name = name
         self._charger = charger
         self._clock = clock
         self._wait = wait
@@ -76,8 +80,10 @@ class ChargerDriver:
         if self._task is not None:
             raise RuntimeError("the driver has already been started")
         self._listener = listener
-        self._task = asyncio.get_running_loop().create_task(self._run(listener), name=f"driver {self._charger}")
-        self._task.add_done_callback(self._ended)
+        context = also(charger=self.name)
+        work = self._run(listener)
+        self._task = asyncio.get_running_loop().create_task(work, name=f"driver {self._charger}", context=context)
+        self._task.add_done_callback(self._ended, context=context)
 
     def want(self, desired: Desired) -> None:
         """From now on the charger should be like this. Returns at once."""

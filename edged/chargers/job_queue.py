@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from edged.chargers.modbus import Read, Request, Table
+from edged.log_fields import Fields, current
 
 MAX_JOBS = 512
 SHORTEST_PROMOTION_S = 1.0
@@ -45,7 +46,7 @@ class Job:
     """One request and everyone who waits for it.
 
     `due_at`: a deadline that orders equals; `forgiving`: its failure is expected and says nothing about the unit;
-    `failed`: why it has been tried before in vain.
+    `failed`: why it has been tried before in vain; `about`: for whom it is done, in the words of the log.
     """
 
     unit_id: int
@@ -59,6 +60,7 @@ class Job:
     failed: Exception | None = None
     number: int = 0
     waiting: list[asyncio.Future[Words]] = field(default_factory=list)
+    about: Fields = field(default_factory=current)
 
     def rank(self, now: float, promotion_s: float) -> tuple[int, float, int, int]:
         """The order of service: class after promotion, deadline, who was born into the class, age."""

@@ -55,9 +55,10 @@ from edged.domain.events import (
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
+from edged.log_fields import about, fields
 from edged.ocpp.dialect import CallRefused, Dialect, Inexpressible, NotYet, computed_for
 from edged.ocpp.framing import LocalProtocolError
-from edged.ocpp.masking import masked
+from edged.ocpp.masking import id_of, masked
 from edged.ocpp.message_id import record_message_id
 from edged.ocpp.outbox import Outbox, OutboxRow
 from edged.ocpp.rpc import CallReceived, ErrorCode, ErrorReceived, ResultReceived, Session
@@ -185,6 +186,10 @@ class Link:
 
     def received(self, frame: str | bytes) -> None:
         self._show_on_wire("in", frame)
+        with about(message_id=id_of(frame)):
+            self._received(frame)
+
+    def _received(self, frame: str | bytes) -> None:
         unasked = self.session.counters.unasked
         for event in self.session.receive(frame, self._monotonic()):
             match event:
@@ -228,7 +233,8 @@ class Link:
             else:
                 self.session.reply(reply.request.id, answer)
         except LocalProtocolError as error:
-            _log.error("%s: an answer to %s was not sent: %s", station.identity.id, reply.request.action, error)
+            what, extra = reply.request, fields(message_id=reply.request.id)
+            _log.error("%s: an answer to %s was not sent: %s", station.identity.id, what.action, error, extra=extra)
         self._flush_frames()
 
     def refuse(self, request: RequestRef, reason: str) -> None:
@@ -270,7 +276,8 @@ class Link:
                 case _:
                     pass
         for timed_out in self.session.poll(now.monotonic_s):
-            _log.warning("%s: the CSMS did not answer in time", station.identity.id)
+            extra = fields(message_id=timed_out.id)
+            _log.warning("%s: the CSMS did not answer in time", station.identity.id, extra=extra)
             self._outcomes.without_answer(timed_out.ref)
         self._course.follow(station, self._connection, now.monotonic_s, busy=not self.session.idle)
         self._undated = not station.clock.synchronized and any(isinstance(effect, LearnTime) for effect in effects)
@@ -386,7 +393,8 @@ class Link:
         if self.on_frame is not None:
             self.on_frame(way, frame)
         if _wire.isEnabledFor(logging.DEBUG):
-            _wire.debug("%s %s %s", self._station.identity.id, "<-" if way == "in" else "->", masked(frame))
+            told = self._station.identity.id, "<-" if way == "in" else "->", masked(frame)
+            _wire.debug("%s %s %s", *told, extra=fields(message_id=id_of(frame)))
 
     async def flush(self, timeout_s: float) -> None:
         if self._connection is not None and self._connection.connected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -164,12 +164,14 @@ class RequestRef:
     """Who waits for an answer.
 
     `channel` is "csms", "mqtt:ACTOR" or "local"; `id` is unique within the channel; `action` is the channel's own
-    name of the command, so that the answer can be encoded without a second memory.
+    name of the command, so that the answer can be encoded without a second memory. `name`: what the asker calls the
+    request, for the log.
     """
 
     channel: str
     id: str
     action: str = ""
+    name: str = field(default="", compare=False)
 
 
 def same_group(one: IdToken | None, other: IdToken | None) -> bool:

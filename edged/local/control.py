@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from edged.local.envelope import MAX_LINE_BYTES, BadLine, Request, encode_reply, error_reply, parse_line
+from edged.log_fields import fields
 from edged.ports import EdgedError
 
 log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class ControlServer:
             reply = await self._dispatch(request.command, request.args, request.id)
             encode_reply(reply)
         except Exception:  # the last guard: whatever a command breaks, its sender gets one answer
-            log.exception("the command %s broke", request.command)
+            log.exception("the command %s broke", request.command, extra=fields(command=request.id))
             message = "edged made a mistake with this command; its log says more"
             return error_reply("internal", message, id=request.id, command=request.command)
         return {"id": request.id, "command": request.command, **reply}

@@ -25,6 +25,7 @@ from edged.domain.events import Event
 from edged.domain.journal import TransferEntry
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
+from edged.log_fields import fields
 from edged.mqtt.audit import Audit
 from edged.mqtt.commands import Code, Command, Envelope, Problem, Refusal, reply_body
 from edged.mqtt.conversion import (
@@ -247,7 +248,9 @@ class Desk:
 
     def _refuse(self, envelope: Envelope, problem: Problem, send: Send, now: Now) -> None:
         self.refused += 1
-        log.debug("command %s of %s refused: %s", envelope.command[:64], envelope.actor[:64], problem.code)
+        words = "command %s of %s refused: %s"
+        extra = fields(command=envelope.id)
+        log.debug(words, envelope.command[:64], envelope.actor[:64], problem.code, extra=extra)
         body = reply_body(envelope, problem)
         self._note(envelope, body, now)
         send(envelope, body)
@@ -263,7 +266,7 @@ class Desk:
         job = _Job(command, now.monotonic_s, send)
         outcome = interpret(
             command,
-            RequestRef(channel, ident, command.name),
+            RequestRef(channel, ident, command.name, command.envelope.id or ident),
             stations=self._stations.stations(),
             shown=self._stations.shown,
         )
@@ -346,9 +349,8 @@ class Desk:
         try:
             self._store.save(KeptReply(key, kept), forgotten)
         except StoreError as error:
-            log.warning(
-                "an answer to a command was not kept on disk: a repetition after a restart runs again: %s", error
-            )
+            words = "an answer to a command was not kept on disk: a repetition after a restart runs again: %s"
+            log.warning(words, error, extra=fields(command=job.command.envelope.id))
 
     def _release(self, job: _Job) -> None:
         if (key := job.command.key) is not None:

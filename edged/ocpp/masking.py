@@ -23,10 +23,17 @@ ENTRIES: Final = ("apn", "vpn")
 PRIVATE: Final = ("additionalidtoken", "customeridentifier")
 """Fields with PINs and people, in small letters."""
 _QUOTED_ENTRIES: Final = tuple(f'"{name}"' for name in (*ENTRIES, *PRIVATE))
+_ID: Final = re.compile(r'\s*\[\s*[2-6]\s*,\s*"([^"\\]{1,64})"')
 _NAMES: Final = frozenset({"key", "name", "status", "attributeStatus", "vendorId", "messageId"})
 _ADDRESS: Final = re.compile(r"(:\\*/\\*/)((?:[^\s\"\\]|\\.)*+)")
 """From the colon on; a slash may be escaped, in text within text more than once. Taken whole, so that a frame is gone
 through once."""
+
+
+def id_of(frame: str | bytes) -> str | None:
+    """A frame's message id, as far as one can be seen at a glance."""
+    found = None if isinstance(frame, bytes) else _ID.match(frame)
+    return found[1] if found else None
 
 
 def masked(frame: str | bytes) -> str:

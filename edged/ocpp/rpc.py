@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edged.ocpp.codes import CodeTable, ErrorCode
@@ -101,9 +101,10 @@ class FrameRefused:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """Our CALL got no answer in time."""
+    """Our CALL, with that id, got no answer in time."""
 
     ref: Any
+    id: str = field(default="", compare=False)
 
 
 Event = CallReceived | ResultReceived | ErrorReceived | FrameRefused
@@ -210,7 +211,7 @@ class Session:
         self._own = None
         self._given_up.append(own.id)
         self.counters.timeouts += 1
-        return [TimedOut(own.ref)]
+        return [TimedOut(own.ref, own.id)]
 
     def lost(self) -> Any | None:
         """The line is gone: nothing waits any longer. Returns the reference of the CALL that was in flight."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from edged.domain.effects import Lane, Record
 from edged.domain.journal import Entry, Journal
+from edged.log_fields import fields
 from edged.ports import StoreDamaged, StoreError
 from edged.store import records
 from edged.store.codec import Unreadable
@@ -211,7 +212,8 @@ class SqliteStore:
             rows.close()  # what is not read holds the file otherwise
         if skipped:
             self.unreadable += skipped
-            log.warning("%d entries of the journal %s of %s cannot be read", skipped, kind.value, station_id)
+            words = "%d entries of the journal %s of %s cannot be read"
+            log.warning(words, skipped, kind.value, station_id, extra=fields(station=station_id))
         return found
 
     def outbox(self, station_id: str, lane: Lane, *, after_seq: int = 0, limit: int = 50) -> list[tuple[int, Record]]:

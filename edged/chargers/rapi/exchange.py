@@ -6,15 +6,17 @@ Owns: the order of service, what has come since a request was sent. Refuses to k
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edged.chargers.job_queue import Priority
 from edged.chargers.rapi.frames import Reply, Request
+from edged.log_fields import Fields, current
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """`forgiving`: its failure says nothing about the controller."""
+    """`forgiving`: its failure says nothing about the controller; `about`: for whom it is done, in the words of the
+    log."""
 
     request: Request
     priority: Priority
@@ -22,6 +24,7 @@ class Job:
     queued_at: float
     future: asyncio.Future[Reply]
     forgiving: bool
+    about: Fields = field(default_factory=current)
 
     def fail(self, error: Exception) -> None:
         """Unless it has been answered."""

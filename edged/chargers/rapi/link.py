@@ -36,6 +36,7 @@ from edged.chargers.rapi.frames import (
     parse,
 )
 from edged.chargers.unit_health import UnitHealth, UnitState
+from edged.log_fields import again, only
 from edged.ports import ChargerUnreachable
 
 log = logging.getLogger(__name__)
@@ -103,8 +104,10 @@ class Link:
         if self._closed:
             raise LineDown("the line is closed")
         if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._run(), name=f"rapi {self.spec}")
-            self._worker.add_done_callback(self._worker_ended)
+            context = only(bus=self.spec)
+            loop = asyncio.get_running_loop()
+            self._worker = loop.create_task(self._run(), name=f"rapi {self.spec}", context=context)
+            self._worker.add_done_callback(self._worker_ended, context=context)
         if self._pipe is None and self._down_reason:
             raise LineDown(self._down_reason)
         if len(self._waiting) >= MAX_WAITING:
@@ -362,7 +365,7 @@ class Link:
 
     def _log_wire(self, job: Job, outcome: object) -> None:
         if wire_log.isEnabledFor(logging.DEBUG):
-            wire_log.debug("%s %s -> %s", self.spec, job.request, outcome)
+            wire_log.debug("%s %s -> %s", self.spec, job.request, outcome, extra=again(job.about))
 
     def _ear_ended(self, ear: asyncio.Task[None]) -> None:
         if ear.cancelled() or ear.exception() is None:
