@@ -151,6 +151,7 @@ def _read(facts: Mapping[str, Any]) -> Manifest:
 
 
 def _member(facts: Any) -> Member:
+    facts = _a(dict, facts)
     outside = facts.get("outside")
     name, mode = _line(facts["name"], 1000), int(_a(str, facts["mode"]), 8)
     member = Member(

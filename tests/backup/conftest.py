@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -72,12 +73,11 @@ def fill_database(path: Path) -> None:
     opened.store.close()
 
 
-@pytest.fixture
-def controller(tmp_path: Path) -> Controller:
-    """In service, its daemon stopped."""
-    ca = tmp_path / "site-ca.pem"
+def build(root: Path) -> Controller:
+    """A controller in service, its daemon stopped."""
+    ca = root / "site-ca.pem"
     ca.write_text("certificate of the site\n")
-    folder, state = tmp_path / "etc", tmp_path / "state"
+    folder, state = root / "etc", root / "state"
     (folder / "profiles.d").mkdir(parents=True)
     (folder / "credentials").mkdir(mode=0o700)
     (folder / "edged.yaml").write_text(SITE.format(ca=ca))
@@ -92,6 +92,33 @@ def controller(tmp_path: Path) -> Controller:
     (state / "transfer").mkdir()
     (state / "transfer" / "firmware-big").write_bytes(b"x" * 1000)
     return Controller(folder / "edged.yaml", state)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A controller that nobody changes, and a backup of it: making one takes longer than copying it."""
+    root = tmp_path_factory.mktemp("model")
+    one = build(root)
+    words = ["-c", one.config, "--state", one.state, "--control", "/none"]
+    assert cli.main(["backup", str(root / "model.tar.gz"), *map(str, words)]) == 0
+    return root
+
+
+@pytest.fixture
+def controller(model: Path, tmp_path: Path) -> Controller:
+    """In service, its daemon stopped."""
+    for name in ("etc", "state"):
+        shutil.copytree(model / name, tmp_path / name)
+    shutil.copy(model / "site-ca.pem", tmp_path)
+    config = tmp_path / "etc" / "edged.yaml"
+    config.write_text(SITE.format(ca=tmp_path / "site-ca.pem"))
+    return Controller(config, tmp_path / "state")
+
+
+@pytest.fixture
+def model_backup(model: Path, tmp_path: Path) -> Path:
+    """A backup of some controller."""
+    return Path(shutil.copy(model / "model.tar.gz", tmp_path / "depot.tar.gz"))
 
 
 @pytest.fixture
