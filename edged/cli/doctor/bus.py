@@ -145,8 +145,8 @@ def _line(
     elif requests >= FEW and damaged / requests > DAMAGED:
         found.warning(
             name,
-            f"{damaged:.0f} of {requests:.0f} answers were damaged ({_share(damaged / requests)}): A and B, termination "
-            "at both ends only, bias, ground, a cable beside a motor",
+            f"{damaged:.0f} of {requests:.0f} answers were damaged ({_share(damaged / requests)}): A and B, "
+            "termination at both ends only, bias, ground, a cable beside a motor",
             _probe(first, facts),
         )
     if number(bus, "failed_share") > UNANSWERED and not dead and not any(f.subject == name for f in found.made):
@@ -166,7 +166,7 @@ def _line(
     if efficiency is not None and 0 < number(bus, "efficiency") < SLOW_WIRE:
         found.note(
             name,
-            f"only {_share(number(bus, 'efficiency'))} of what the wire could carry were reached: this computer is busy",
+            f"only {_share(number(bus, 'efficiency'))} of what the wire could carry were reached: the computer is busy",
             "top -b -n 1 | head -15",
         )
     if number(bus, "lost") >= OFTEN_LOST:

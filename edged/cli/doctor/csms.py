@@ -198,7 +198,7 @@ def _password(facts: StationFacts) -> str:
     if not facts.credential:
         return facts.page.change("write the password that the CSMS has for this station", "password:", facts.id)
     path = f"{facts.page.path.absolute().parent}/credentials/{facts.credential}"
-    return f"sudo sh -c 'umask 077; cat > {quote(path)}' (type it, Return, Ctrl-D), then: sudo systemctl restart edged"
+    return f"sudo sh -c 'umask 077; cat > {quote(path)}' && sudo systemctl restart edged"
 
 
 def _http(found: Findings, facts: StationFacts, http: HttpAnswer, where: str) -> None:
@@ -219,13 +219,13 @@ def _http(found: Findings, facts: StationFacts, http: HttpAnswer, where: str) ->
     elif status == 101:
         _accepted(found, facts, http)
     elif status in (401, 403):
-        set_since = (
-            " (tried with what the file says; the CSMS may have set another password since)" if facts.runs else ""
-        )
+        by_password = facts.security_profile in (1, 2)
+        said = "; the CSMS may have set another password than the file's since" if facts.runs else ""
+        said += "; type the right password, Return and Ctrl-D" if by_password and facts.credential else ""
         found.failed(
             facts.id,
-            f"the CSMS refuses the identity {facts.id} or its password (HTTP {status}){set_since}",
-            _password(facts) if facts.security_profile in (1, 2) else url("write the right id", facts.id),
+            f"the CSMS refuses the identity {facts.id} or its password (HTTP {status}){said}",
+            _password(facts) if by_password else url("write the right id", facts.id),
         )
     elif status == 404:
         found.failed(

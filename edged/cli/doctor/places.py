@@ -20,7 +20,7 @@ class Page:
     def line(self, *needles: str) -> int:
         """The first line with one of these in it, comments aside, from 1; 0 where there is none."""
         for needle in needles:
-            pattern = re.compile(rf"{re.escape(needle)}(?!\w)")
+            pattern = re.compile(rf"{re.escape(needle)}(?!\w)" if needle[-1:].isalnum() else re.escape(needle))
             for number, line in enumerate(self.lines, start=1):
                 if needle and pattern.search(line.partition(" #")[0]) and not line.lstrip().startswith("#"):
                     return number

@@ -72,9 +72,10 @@ def judge(facts: SecurityFacts) -> tuple[Finding, ...]:
     elif literal:
         found.note(
             "password",
-            f"a password stands in {facts.page.path} line {literal[0]}: it belongs into a file of its own",
-            f"sudo install -d -m 700 {folder} && sudo sh -c 'umask 077; cat > {folder}/csms-password' (type it, "
-            f"Return, Ctrl-D), then {facts.page.change('write password: ${credential:csms-password}', 'password:')}",
+            f"a password stands in {facts.page.path} line {literal[0]}: type it, Return and Ctrl-D into its own file, "
+            "and write password: ${credential:csms-password} in place of it",
+            f"sudo install -d -m 700 {folder} && sudo sh -c 'umask 077; cat > {folder}/csms-password' && "
+            f"sudo nano +{literal[0]} {path}",
         )
     for line in facts.lines:
         _line(found, line, facts.page)

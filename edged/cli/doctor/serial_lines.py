@@ -219,11 +219,12 @@ def _latency(found: Findings, port: Port, facts: SerialFacts) -> None:
         return
     sentence = f"the adapter of {port.port} keeps each answer back for up to {port.latency_ms} ms"
     rule = 'ACTION=="add", SUBSYSTEM=="usb-serial", DRIVER=="ftdi_sio", ATTR{latency_timer}="1"'
-    mend = write_file(LATENCY_RULE, rule, then="sudo udevadm control --reload (and plug the adapter in anew)")
+    sentence += "; a rule of udev ends that, once the adapter is plugged in anew"
+    mend = write_file(LATENCY_RULE, rule, then="sudo udevadm control --reload")
     if facts.daemon_runs:
         found.warning(port.line, sentence, mend)
     else:
-        found.note(port.line, f"{sentence}; edged asks for {LEAST_LATENCY_MS} ms when it opens it", mend)
+        found.note(port.line, f"{sentence} (edged asks for {LEAST_LATENCY_MS} ms when it opens it)", mend)
 
 
 def _thieves(found: Findings, facts: SerialFacts) -> None:

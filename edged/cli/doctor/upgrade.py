@@ -20,9 +20,10 @@ from edged import __version__
 from edged.cli.doctor.csms import HttpAnswer
 from edged.cli.doctor.peer import STEP_S
 from edged.csms.endpoint import ConnectionSettings
-from edged.csms.failure import failure_of
+from edged.csms.failure import FailureKind, failure_of
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+EARLY_S, GOODBYE_S = 0.25, 0.5
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _GOODBYE: Final = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 """A close frame, 1000, masked with zeros."""
@@ -33,27 +34,43 @@ def ask(line: socket.socket, settings: ConnectionSettings, within_s: float = STE
     key = base64.b64encode(os.urandom(16))
     until_s = time.monotonic() + within_s
     try:
+        early = _early(line) if isinstance(line, ssl.SSLSocket) else b""
         line.settimeout(within_s)
         line.sendall(_request(settings, key))
-        head = _head(line, until_s)
-        answer = _answer(head, key)
-        if answer.status == 101:
-            line.sendall(_GOODBYE)
-            line.settimeout(0.5)
-            line.recv(4096)  # who hears the goodbye answers it
+        answer = _answer(_head(line, early, until_s), key)
     except TimeoutError:
-        return HttpAnswer(problem="it takes the connection and does not answer")
+        answer = HttpAnswer(problem="it takes the connection and does not answer")
+    except ssl.SSLEOFError:
+        unwanted = FailureKind.CLIENT_CERTIFICATE if settings.security_profile == 3 else None
+        answer = HttpAnswer(problem="it hangs up", kind=unwanted)
     except ssl.SSLError as error:
         failure = failure_of(error)
-        return HttpAnswer(problem=failure.reason, kind=failure.kind)
+        answer = HttpAnswer(problem=failure.reason, kind=failure.kind)
     except OSError as error:
-        if "answer" in locals():
-            return answer
-        return HttpAnswer(problem=f"it hangs up ({error.strerror or type(error).__name__})")
-    finally:
-        with contextlib.suppress(OSError):
-            line.close()
+        answer = HttpAnswer(problem=f"it hangs up ({error.strerror or type(error).__name__})")
+    if answer.status == 101:
+        _say_goodbye(line)
+    with contextlib.suppress(OSError):
+        line.close()
     return answer
+
+
+def _early(line: ssl.SSLSocket) -> bytes:
+    """What comes before anything was said: in TLS 1.3 a server judges our certificate behind our handshake, and its
+    alert is lost where it finds the connection closed while we write."""
+    if line.version() == "TLSv1.3":
+        line.settimeout(EARLY_S)
+        with contextlib.suppress(TimeoutError):
+            return line.recv(4096)
+    return b""
+
+
+def _say_goodbye(line: socket.socket) -> None:
+    """Who hears it answers it; nobody waits long for that."""
+    with contextlib.suppress(OSError):
+        line.sendall(_GOODBYE)
+        line.settimeout(GOODBYE_S)
+        line.recv(4096)
 
 
 def _request(settings: ConnectionSettings, key: bytes) -> bytes:
@@ -73,9 +90,8 @@ def _request(settings: ConnectionSettings, key: bytes) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-def _head(line: socket.socket, until_s: float) -> bytes:
-    """The answer up to its empty line, or as far as it goes."""
-    head = b""
+def _head(line: socket.socket, head: bytes, until_s: float) -> bytes:
+    """The answer up to its empty line, or as far as it goes. `head`: what has come of it."""
     while b"\r\n\r\n" not in head and len(head) < MAX_HEAD_BYTES:
         left_s = until_s - time.monotonic()
         if left_s <= 0:

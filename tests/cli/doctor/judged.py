@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +30,18 @@ PAGE = Page(
 )
 
 
+PROSE = ("in ", "plug ", "mount ")
+"""How a command begins that tells what to do by hand."""
+
+
+@functools.cache
+def check_shell(command: str) -> None:
+    """A shell would take it."""
+    if not command.startswith(PROSE):
+        done = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
 def bad(findings: Iterable[Finding]) -> list[Finding]:
     """Whatever is not all right."""
     return [each for each in findings if each.level is not Level.OK]
@@ -38,6 +52,7 @@ def only(findings: Iterable[Finding], level: Level, *words: str, command: str = 
     found = bad(findings)
     assert len(found) == 1, found
     finding = found[0]
+    check_shell(finding.command)
     assert finding.level is level, finding
     for word in words:
         assert word in finding.sentence, finding

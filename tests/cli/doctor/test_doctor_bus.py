@@ -55,8 +55,20 @@ def test_a_line_on_which_all_answer_is_all_right():
 @pytest.mark.parametrize(
     ("bus", "unit", "level", "words", "command"),
     [
-        ({"is_open": False, "down_reason": "there is no such port"}, None, Level.FAILED, "no such port", "--only serial"),
-        ({}, {"state": "dead", "last_answer_s": 300}, Level.FAILED, "left (unit 1) has not answered for 300 s", "edged probe left"),
+        (
+            {"is_open": False, "down_reason": "there is no such port"},
+            None,
+            Level.FAILED,
+            "no such port",
+            "--only serial",
+        ),
+        (
+            {},
+            {"state": "dead", "last_answer_s": 300},
+            Level.FAILED,
+            "left (unit 1) has not answered for 300 s",
+            "edged probe left",
+        ),
         ({}, {"state": "dead", "last_answer_s": None}, Level.FAILED, "since edged was started", "edged probe left"),
         ({}, {"state": "suspect"}, Level.NOTE, "has not answered lately", "edged probe left"),
         ({}, {"timeouts": 80}, Level.WARNING, "80 of 1000 requests (8 %)", "edged probe left"),

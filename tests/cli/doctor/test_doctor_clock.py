@@ -82,7 +82,12 @@ def test_a_computer_that_forgets_the_time_gets_something_that_keeps_it():
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("NTP=yes\nNTPSynchronized=yes\n", True), ("NTPSynchronized=no", False), ("", None), ("NTPSynchronized=\x00", None)],
+    [
+        ("NTP=yes\nNTPSynchronized=yes\n", True),
+        ("NTPSynchronized=no", False),
+        ("", None),
+        ("NTPSynchronized=\x00", None),
+    ],
 )
 def test_what_timedatectl_shows_is_read_or_passed_over(text, said):
     assert parse_timedate(text) is said

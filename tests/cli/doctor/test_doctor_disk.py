@@ -75,7 +75,12 @@ def test_a_disk_with_room_is_all_right():
             "only 30 of 1000 files",
             "du --inodes",
         ),
-        ({"aside": ("edged.db.damaged-1",)}, Level.WARNING, "1 damaged database", "-name 'edged.db*.damaged-*' -delete"),
+        (
+            {"aside": ("edged.db.damaged-1",)},
+            Level.WARNING,
+            "1 damaged database",
+            "-name 'edged.db*.damaged-*' -delete",
+        ),
         (
             {"database": None, "daemon_runs": True, "store": "the disk is full"},
             Level.FAILED,

@@ -57,7 +57,12 @@ def test_each_trouble_of_the_network_has_its_command(change, words, command):
 @pytest.mark.parametrize(
     ("change", "level", "words", "command"),
     [
-        ({"trouble": Trouble.NAME, "reason": "x"}, Level.FAILED, "nobody knows the name", "yaml line 10: write the right"),
+        (
+            {"trouble": Trouble.NAME, "reason": "x"},
+            Level.FAILED,
+            "nobody knows the name",
+            "yaml line 10: write the right",
+        ),
         ({"trouble": Trouble.NO_DNS, "reason": "x"}, Level.FAILED, "DNS servers do not answer", "nameserver"),
         ({"took_s": 3.0}, Level.WARNING, "it took 3.0 s", "cat /etc/resolv.conf"),
     ],

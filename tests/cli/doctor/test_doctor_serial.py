@@ -37,7 +37,12 @@ def test_a_site_without_serial_lines_is_all_right():
 @pytest.mark.parametrize(
     ("change", "level", "words", "command"),
     [
-        ({"port": "/dev/ttyUSB0", "exists": False}, Level.FAILED, "there is no /dev/ttyUSB0", f"line 2: write one that there is ({BY_ID})"),
+        (
+            {"port": "/dev/ttyUSB0", "exists": False},
+            Level.FAILED,
+            "there is no /dev/ttyUSB0",
+            f"line 2: write one that there is ({BY_ID})",
+        ),
         ({"number": None}, Level.FAILED, "is no serial port", BY_ID),
         ({"port": "/dev/ttyUSB0", "lasting": BY_ID}, Level.WARNING, "came first", f"line 2: write {BY_ID} instead"),
         ({"group": "uucp"}, Level.FAILED, "for the group uucp, and edged is not in it", "usermod -aG uucp edged"),
@@ -46,7 +51,7 @@ def test_a_site_without_serial_lines_is_all_right():
         ({"number": (189, 0), "driver": "odd"}, Level.FAILED, "the unit's sandbox", "DeviceAllow=char-189 rw"),
         ({"number": (240, 0), "driver": "ttyXRUSB"}, Level.FAILED, "driver ttyXRUSB", "DeviceAllow=char-ttyXRUSB rw"),
         ({"holders": ((71, "minicom"),)}, Level.FAILED, "held by minicom (process 71)", "sudo kill 71"),
-        ({"latency_ms": 16}, Level.NOTE, "up to 16 ms; edged asks for 1 ms", "latency_timer"),
+        ({"latency_ms": 16}, Level.NOTE, "up to 16 ms; a rule of udev", "latency_timer"),
     ],
 )
 def test_each_trouble_of_a_port_has_its_command(change, level, words, command):

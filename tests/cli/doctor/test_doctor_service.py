@@ -58,7 +58,12 @@ def test_a_service_that_runs_is_all_right():
         ({"ActiveState": "activating", "SubState": "start"}, Level.NOTE, "on its way", "systemctl status edged"),
         ({"ActiveState": "reloading", "SubState": "reload"}, Level.NOTE, "on its way", "systemctl status edged"),
         ({"NRestarts": "1"}, Level.NOTE, "again 1 time since", "journalctl"),
-        ({"NRestarts": "5", "Result": "watchdog"}, Level.WARNING, "5 times since it was first started; last: it hung", ""),
+        (
+            {"NRestarts": "5", "Result": "watchdog"},
+            Level.WARNING,
+            "5 times since it was first started; last: it hung",
+            "",
+        ),
         ({"ActiveState": "failed", "Result": "watchdog"}, Level.FAILED, "killed by the watchdog", "journalctl"),
         (
             {"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "78"},
@@ -118,7 +123,9 @@ def test_a_hard_reset_of_the_computer_needs_its_path_unit():
     assert bad(judge(replace(facts, units=units))) == []
 
 
-@pytest.mark.parametrize(("fed", "is_there", "notes"), [("0", True, 1), ("1min", True, 0), ("0", False, 0), (None, True, 0)])
+@pytest.mark.parametrize(
+    ("fed", "is_there", "notes"), [("0", True, 1), ("1min", True, 0), ("0", False, 0), (None, True, 0)]
+)
 def test_a_hardware_watchdog_that_nobody_feeds_is_a_note(fed, is_there, notes):
     found = bad(judge(replace(FACTS, watchdog=fed, has_watchdog=is_there)))
     assert [(each.level, "RuntimeWatchdogSec=1min" in each.command) for each in found] == [(Level.NOTE, True)] * notes
