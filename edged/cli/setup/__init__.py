@@ -143,10 +143,13 @@ class _Scripted:
             return output.BAD_CONFIGURATION
         there = self.existing.content
         if there is not None and there != worded(tree).encode() and not self.args.force:
-            output.complain(
+            sentence = (
                 f"{self.site.config} is there and says something else: nothing was changed; --force replaces it and "
                 f"keeps it as {self.site.config.name}.old-DATE"
             )
+            output.complain(sentence)
+            if self.args.json:
+                output.say_json({"ok": False, "changed": False, "error": sentence})
             return output.FAILED
         written = _write(self.site, self.passwords, tree)
         if self.args.json:

@@ -33,6 +33,7 @@ class Chargers:
         """At least one charger, and as many more as there are."""
         talk = self.form.talk
         talk.heading("Chargers")
+        self.form.choose_station()
         self._tell()
         while True:
             names = self._names()
@@ -272,6 +273,8 @@ def without(tree: Node, name: str) -> Node:
         for seat in reversed(range(len(draft.items_at(tree, place)))):
             if draft.text_at(tree, (*place, seat, "charger")) == name:
                 tree = draft.drop(tree, (*place, seat))
+        if not draft.items_at(tree, place):
+            tree = draft.drop(tree, place)
     others = draft.names_at(tree, ("chargers",))
     if bus is not None and not any(draft.text_at(tree, ("chargers", other, "bus")) == bus for other in others):
         tree = draft.drop(tree, ("buses", bus))

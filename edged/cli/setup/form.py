@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edged.cli.setup import draft
-from edged.cli.setup.dialogue import Dialogue
+from edged.cli.setup.dialogue import Check, Dialogue
 from edged.cli.setup.draft import Place
 from edged.cli.setup.judgement import Site
 from edged.cli.setup.passwords import Passwords
@@ -47,24 +47,41 @@ class Form:
 
     def ask(self, place: Place, question: str, *, default: str = "", help: str = "", wrap: Wrap = draft.text) -> str:
         """A key that must be there. What it says now goes before the default."""
-        answer = self.talk.ask(
-            question,
-            default=self.text(place) or default,
-            help=help,
-            check=lambda each: self.problem(place, wrap(each)),
-        )
-        self.put(place, wrap(answer))
+        check = self._check(place, wrap)
+        answer = self.talk.ask(question, default=self.text(place) or default, help=help, check=check)
+        self._take(place, answer, wrap)
         return answer
 
     def ask_optional(
         self, place: Place, question: str, *, default: str = "", help: str = "", wrap: Wrap = draft.text
     ) -> str | None:
         """A key that may be missing."""
-        answer = self.talk.ask_optional(
-            question,
-            default=self.text(place) or default,
-            help=help,
-            check=lambda each: self.problem(place, wrap(each)),
-        )
-        self.put(place, None if answer is None else wrap(answer))
+        check = self._check(place, wrap)
+        answer = self.talk.ask_optional(question, default=self.text(place) or default, help=help, check=check)
+        self._take(place, answer, wrap)
         return answer
+
+    def choose_station(self) -> None:
+        """Of several the one that is meant."""
+        stations = draft.items_at(self.tree, ("stations",))
+        if len(stations) > 1:
+            names = [draft.text_at(each, ("id",)) or "without an id" for each in stations]
+            self.station = self.talk.choose("Which station", names, default=min(self.station, len(names) - 1) + 1)
+
+    def _check(self, place: Place, wrap: Wrap) -> Check:
+        now = self.text(place)
+
+        def check(answer: str) -> str | None:
+            if answer == now:
+                return None if (node := draft.at(self.tree, place)) is None else self.problem(place, node)
+            value = wrap(answer)
+            if "${" in answer and value == draft.text(answer):
+                return "cannot hold ${, which begins a reference: those are for an editor"
+            return self.problem(place, value)
+
+        return check
+
+    def _take(self, place: Place, answer: str | None, wrap: Wrap) -> None:
+        """What is left as it was stays as it was written."""
+        if answer is None or answer != self.text(place):
+            self.put(place, None if answer is None else wrap(answer))

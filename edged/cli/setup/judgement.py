@@ -7,6 +7,7 @@ Invariant: there is no second set of rules; what is wrong is what the loader say
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +23,6 @@ from edged.settings import ProfileFacts, ProfileLookup, Settings, SettingsError,
 from edged.settings.document import Node, Scalar
 from edged.settings.secret import ReferenceProblem, References
 
-STANDING_IN = "EDGED_SETUP_PENDING_"
-"""Names of variables that a judgement alone sees: passwords that nobody has written down yet."""
 SYSTEMD_DIRECTORY = "CREDENTIALS_DIRECTORY"
 
 
@@ -46,12 +45,15 @@ class Site:
     config: Path
     credentials: Path
     lookup: ProfileLookup = field(init=False)
+    _standing_in: str = field(init=False)
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         folder = site.profiles_dir(self.config)
         self.lookup = site.lookup(folder)
         self.names = profile_names(folder)
+        # Of variables that a judgement alone sees, for passwords that are not written yet: no answer can name them.
+        self._standing_in = f"EDGED_SETUP_{secrets.token_hex(8).upper()}_"
 
     @property
     def folder(self) -> Path:
@@ -100,7 +102,7 @@ class Site:
 
     def judge(self, tree: Node, pending: Mapping[str, str]) -> Judgement:
         """The whole draft. `pending`: credentials that will be written, by name."""
-        numbers = {name: f"{STANDING_IN}{number}" for number, name in enumerate(pending)}
+        numbers = {name: f"{self._standing_in}{number}" for number, name in enumerate(pending)}
 
         def stand_in(scalar: Scalar) -> Scalar:
             name = draft.credential_name(scalar.text)

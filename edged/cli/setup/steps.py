@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import quote, unquote
 
 from edged.cli.setup import draft
@@ -30,12 +31,8 @@ def ask_gateway(form: Form) -> None:
 
 def ask_station(form: Form) -> None:
     """Who it says it is; of several stations the one that is meant."""
-    talk = form.talk
-    talk.heading("Station")
-    stations = draft.items_at(form.tree, ("stations",))
-    if len(stations) > 1:
-        names = [draft.text_at(each, ("id",)) or "without an id" for each in stations]
-        form.station = talk.choose("Which station", names, default=form.station + 1)
+    form.talk.heading("Station")
+    form.choose_station()
     place = form.of_station
     identity = "The identity under which the CSMS knows this station; also the user name of its password."
     form.ask(place("id"), "Identity of the station", default=form.text(("gateway", "id")), help=identity)
@@ -114,8 +111,10 @@ def _ask_certificate(form: Form, place: Place) -> None:
 
     def wrapped(answer: str) -> Node:
         path = form.site.credentials / answer
-        inside = path.parent.absolute() == form.site.credentials.absolute() and "${" not in answer
-        return draft.credential(path.name) if inside and path.is_file() else draft.text(answer)
+        if draft.credential_name(answer) is not None:
+            return draft.plain(answer)
+        inside = path.parent.absolute() == form.site.credentials.absolute() and os.path.isfile(path)
+        return draft.credential(path.name) if inside else draft.text(answer)
 
     form.ask((*place, "key"), "Its private key", wrap=wrapped)
 

@@ -14,7 +14,7 @@ from edged.settings.document import Mapping, Node, Scalar, Sequence
 
 HEAD = (
     "# Written by edged setup; every key is explained in /usr/share/edged/edged.yaml.",
-    "# After a change: edged check, then systemctl reload edged.",
+    "# After a change: edged check, then systemctl reload edged; after that of a password systemctl restart edged.",
 )
 ABOVE = {
     "buses": "Lines that chargers share.",

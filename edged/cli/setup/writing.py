@@ -194,7 +194,7 @@ def obstacle(config: Path, credentials: Path) -> str | None:
     if config.is_symlink():
         return f"{config} is a link: name the file itself with -c {os.path.realpath(config)}"
     for folder in (config.parent, credentials):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
         if not there.is_dir():
             return f"{there} is no folder: name another with -c or --credentials"
         if os.access(there, os.W_OK | os.X_OK):
@@ -208,7 +208,7 @@ def obstacle(config: Path, credentials: Path) -> str | None:
 @contextmanager
 def only_one(config: Path) -> Iterator[None]:
     """Two at a time would undo each other's work. Raises `EdgedError`."""
-    folder = next(path for path in (config.parent, *config.parent.parents) if path.is_dir())
+    folder = next(path for path in (config.parent, *config.parent.parents) if os.path.isdir(path))
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,15 +23,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PROGRAM = """\
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from edged.chargers import inquiry, scan
+from edged.chargers import scan
 from edged.chargers.serial_ports import SerialPorts
-scan.SERIAL_FIRST_S = scan.NETWORK_FIRST_S = 0.15
-scan.GAP_S, scan.LISTEN_S, inquiry.LATE_LIMIT_S = 0, 0.05, 0.05
+scan.LISTEN_S = 0.05
 SerialPorts.holders = lambda self, port: ()
 from edged.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
-"""What a login shell does for a program, and nobody waits long for who is not there. Terminals of containers
+"""What a login shell does for a program, and a search that does not listen for long. Terminals of containers
 have the names of our own, so nobody is asked who holds one."""
 
 
