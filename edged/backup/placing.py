@@ -194,8 +194,7 @@ class Stage:
         _make_folder(self._site.folder, 0o755, None)
         self.clear()
         for place, folder in self._places.items():
-            os.mkdir(folder, 0o700)
-            _give(folder, self._owner if place == "state" else None)
+            _mkdir(folder, 0o700, self._owner if place == "state" else None)
 
     def clear(self) -> None:
         for folder in self.folders:
@@ -257,8 +256,14 @@ def _make_folder(folder: Path, mode: int, owner: Owner | None) -> None:
         return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
-        os.mkdir(each, mode if each == folder else 0o755)
+        _mkdir(each, mode if each == folder else 0o755, owner if each == folder else None)
         sync_directory(each.parent)
+
+
+def _mkdir(folder: Path, mode: int, owner: Owner | None) -> None:
+    """Whatever the caller's umask is: a folder that the daemon cannot enter keeps it from starting."""
+    os.mkdir(folder, 0o700)
+    os.chmod(folder, mode)
     _give(folder, owner)
 
 
@@ -366,8 +371,7 @@ def _set_aside(target: Path, aside: Path, site: Site, owner: Owner | None) -> No
     in_state = aside.is_relative_to(site.state)
     for folder in sorted(_parents(aside, site)):
         if not folder.is_dir():
-            os.mkdir(folder, 0o700)
-            _give(folder, owner if in_state else None)
+            _mkdir(folder, 0o700, owner if in_state else None)
     free, number = aside, 1
     while os.path.lexists(free):
         number += 1
@@ -379,8 +383,8 @@ def _folder_for(target: Path, site: Site, owner: Owner | None) -> None:
     for folder in sorted(_parents(target, site)):
         if not folder.is_dir():
             private = folder.name in (CREDENTIALS_FOLDER, KEYS_FOLDER)
-            os.mkdir(folder, 0o700 if private else 0o755)
-            _give(folder, owner if folder.is_relative_to(site.state) and folder.name == KEYS_FOLDER else None)
+            in_state = folder.is_relative_to(site.state) and folder.name == KEYS_FOLDER
+            _mkdir(folder, 0o700 if private else 0o755, owner if in_state else None)
 
 
 def sentence(error: OSError) -> str:

@@ -70,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
     if args.file == STDOUT and (args.json or sys.stdout.isatty()):
         output.complain("the backup itself goes to standard output: send it into a file or a pipe, without --json")
         return output.USAGE
-    os.umask(0o077)
     from edged.backup import contents
 
     found = contents.find(args.config, secrets=not args.without_secrets)

@@ -55,7 +55,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from edged.backup import placing, putting_back
 
-    os.umask(0o022)
     site = placing.Site(config=args.config.absolute(), state=state_dir(args.state).absolute())
     try:
         if args.dry_run:

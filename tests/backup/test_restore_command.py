@@ -31,8 +31,15 @@ def _tell_wall(path: Path, moment: str) -> None:
 # --- onto a new controller
 
 
-def test_a_new_controller_gets_everything_with_the_right_modes(backup: Path, empty: Controller, edged: Edged) -> None:
-    status, out, err = edged("restore", backup, *_words(empty))
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
+def test_a_new_controller_gets_everything_with_the_right_modes(
+    backup: Path, empty: Controller, edged: Edged, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        status, out, err = edged("restore", backup, *_words(empty))
+    finally:
+        os.umask(before)
     assert (status, err) == (0, "")
     folder = empty.config.parent
     modes = {
