@@ -57,10 +57,12 @@ def look_at_broker(site: Site, daemon: Daemon, resolver: Resolver, *, offline: b
     broker = replace(options.broker, client_id=client_id, connect_timeout_s=STEP_S, connack_timeout_s=STEP_S)
     has_secret = mqtt.password is not None or mqtt.client_certificate is not None
     hidden = "this user may not read the password" if site.stand_ins and has_secret else ""
-    return replace(facts, visit=_visit(broker, options.names, resolver, hidden))
+    read = facts.daemon_connected is True
+    return replace(facts, visit=_visit(broker, options.names, resolver, hidden, read=read))
 
 
-def _visit(options: BrokerOptions, names: Names, resolver: Resolver, hidden: str) -> BrokerVisit:
+def _visit(options: BrokerOptions, names: Names, resolver: Resolver, hidden: str, *, read: bool) -> BrokerVisit:
+    """`read`: also what edged keeps at the broker, which is only there while it is connected."""
     resolved = resolver.resolve(options.host)
     if resolved.trouble is not None:
         return BrokerVisit(trouble=resolved.trouble, reason=resolved.reason)
@@ -82,7 +84,7 @@ def _visit(options: BrokerOptions, names: Names, resolver: Resolver, hidden: str
         if secured.line is None:
             return visit
         secured.line.close()
-    return visit if hidden else asyncio.run(_ask(options, names, visit))
+    return visit if hidden else asyncio.run(_ask(options, names, visit, read=read))
 
 
 class _Unusable(Exception):
@@ -109,12 +111,12 @@ def _context(tls: TlsOptions) -> ssl.SSLContext:
     return context
 
 
-async def _ask(options: BrokerOptions, names: Names, visit: BrokerVisit) -> BrokerVisit:
+async def _ask(options: BrokerOptions, names: Names, visit: BrokerVisit, *, read: bool) -> BrokerVisit:
     try:
         async with Visit(options) as there:
             visit = replace(visit, version=there.version)
             async with asyncio.timeout(RIGHTS_S):
-                return await _rights(there, names, visit)
+                return await _rights(there, names, visit, read=read)
     except BrokerRefused as error:
         return replace(visit, refused=error.code, reason=_reason(str(error)))
     except MqttError as error:
@@ -123,7 +125,7 @@ async def _ask(options: BrokerOptions, names: Names, visit: BrokerVisit) -> Brok
         return replace(visit, lost=f"no answer within {RIGHTS_S:g} s")
 
 
-async def _rights(there: Visit, names: Names, visit: BrokerVisit) -> BrokerVisit:
+async def _rights(there: Visit, names: Names, visit: BrokerVisit, *, read: bool) -> BrokerVisit:
     may_not = []
     try:
         await there.listen((names.requests,))
@@ -133,6 +135,8 @@ async def _rights(there: Visit, names: Names, visit: BrokerVisit) -> BrokerVisit
     refused = await there.delete((empty,))
     if empty in refused:
         may_not.append((f"say anything at {names.prefix}", _reason(refused[empty])))
+    if not read:
+        return replace(visit, may_not=tuple(may_not))
     status = None
     try:
         await there.listen((names.status,))
