@@ -244,5 +244,5 @@ def _dates(look: TlsLook, peer: Peer) -> tuple[str, str]:
     if ended is None or ended.ends is None:
         return f"{peer.who}'s certificate, or that of its authority, has expired: {clock}", mend
     whose = f"{peer.who}'s certificate" if ended is look.chain[0] else f"the certificate of {ended.subject} behind it"
-    renew = "its operator has to renew it; " if peer.clock_known else ""
+    renew = "its operator has to renew it; " if peer.clock_known else "its operator has to renew it, if that is so; "
     return f"{whose} has expired on {ended.ends:%Y-%m-%d}: {renew}{clock}", mend
