@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 EXIT_OK = 0
 
 
-def run(settings: Settings, state_dir: Path, control_path: Path) -> int:
+def run(settings: Settings, state_dir: Path, control_path: Path, *, last_words: str = "") -> int:
     """The daemon in the foreground, until a signal, a reset or a bug ends it. Returns the exit status.
 
     SIGTERM and SIGINT end it, SIGHUP reads the configuration again: a wrong one is refused and the old one stays.
-    Raises `EdgedError` where it cannot start.
+    `last_words`: what the last run left when it crashed. Raises `EdgedError` where it cannot start.
     """
     os.umask(0o027)  # what is kept here is nobody else's business
     notifier = Notifier()
@@ -38,17 +38,18 @@ def run(settings: Settings, state_dir: Path, control_path: Path) -> int:
             wire=current.log.wire,
             secrets=[secret.reveal() for secret in current.secrets],
         )
-        status, current = asyncio.run(_run_once(current, state_dir, control_path, notifier, reloaded=reloaded))
-        reloaded = True
+        life = _run_once(current, state_dir, control_path, notifier, reloaded=reloaded, last_words=last_words)
+        status, current = asyncio.run(life)
+        reloaded, last_words = True, ""
     notifier.close()
     return status
 
 
 async def _run_once(
-    settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier, *, reloaded: bool
+    settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier, *, reloaded: bool, last_words: str
 ) -> tuple[int, Settings | None]:
     """One configuration's life: its exit status, and the configuration to go on with, if any."""
-    gateway = Gateway(settings, state_dir, control_path, notifier)
+    gateway = Gateway(settings, state_dir, control_path, notifier, last_words=last_words)
     gateway.reloaded = reloaded
     profiles = profiles_of(settings)
     following: list[Settings] = []

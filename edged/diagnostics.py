@@ -29,6 +29,7 @@ from edged.domain.journal import Journal, SecurityEntry
 from edged.domain.station import Station
 from edged.settings import Settings
 from edged.store.port import JOURNAL_MAX, Store
+from edged.system.crash import read as crash_text
 from edged.system.logs import recent
 from edged.threads import in_thread
 from edged.transfer.redaction import redact
@@ -49,12 +50,13 @@ _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostics:
     """Where the parts come from. `status`: the gateway's own state as `edged status` shows it, asked in the loop;
-    `journalctl`: None where nobody keeps a journal of the unit."""
+    `journalctl`: None where nobody keeps a journal of the unit; `last_crash`: the file of what the last crash left."""
 
     settings: Settings
     store: Store
     status: Callable[[], Mapping[str, Any]]
     journalctl: str | None
+    last_crash: Path | None = None
 
     async def write(self, order: LogOrder, station: Station, target: Path) -> None:
         """The file that an order asks for. Raises `EdgedError` or `OSError`, and then leaves nothing."""
@@ -65,10 +67,13 @@ class Diagnostics:
         told = self.status()
         status = json.dumps(told, indent=2, default=str)
         buses = json.dumps(told.get("buses", {}), indent=2, default=str)
+        history = json.dumps(told.get("history", {}), indent=2, default=str)
         journal = target.with_name(target.name + ".journal")
         try:
             found = await self._journal(order, journal)
-            await in_thread(self._build, order, station, target, (status, buses), journal if found else None, secrets)
+            await in_thread(
+                self._build, order, station, target, (status, buses, history), journal if found else None, secrets
+            )
         finally:
             journal.unlink(missing_ok=True)
 
@@ -99,7 +104,7 @@ class Diagnostics:
         order: LogOrder,
         station: Station,
         target: Path,
-        states: tuple[str, str],
+        states: tuple[str, str, str],
         journal: Path | None,
         secrets: Sequence[str],
     ) -> None:
@@ -111,11 +116,14 @@ class Diagnostics:
         parts = [
             Part("status.json", clean(states[0])),
             Part("buses.json", clean(states[1])),
+            Part("history.json", clean(states[2])),
             Part("versions.json", clean(json.dumps(versions(), indent=2))),
             Part("keys.json", clean(json.dumps(_keys(station), indent=2))),
             Part("edged.yaml", clean(self._configuration())),
             Part("security.log", clean(self._security_log(order, station))),
         ]
+        if self.last_crash is not None and (crash := crash_text(self.last_crash)):
+            parts.append(Part("last_crash.txt", clean(crash)))
         if journal is not None:
             parts.append(Part("journal.log", _blocks(journal, clean)))
         else:

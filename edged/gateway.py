@@ -27,12 +27,16 @@ from edged.csms.backoff import BackOff
 from edged.csms.connection import Connection
 from edged.csms.link import Link
 from edged.desks import DatabaseCopies, LocalDesk, MirrorDesk, StationsView, TransferHistory
+from edged.domain import restarts
 from edged.domain.events import Started, SuspicionRaised
 from edged.domain.security_event import SecurityEvent
 from edged.domain.station import Boot, Station
 from edged.domain.types import Now
 from edged.engine import Engine
 from edged.happenings import TellingStore, open_spool
+from edged.history import HOST_BOOT as HOST_BOOT
+from edged.history import RUNNING as RUNNING
+from edged.history import History
 from edged.local.control import ControlServer
 from edged.log_fields import always, fields, only
 from edged.mirroring import build_mirror, frame_tap
@@ -62,8 +66,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DATABASE = "edged.db"
-HOST_BOOT = "host_boot"
-RUNNING = "running"
 VERSION = "version/"
 """And the station's id: what its CSMS agreed on last."""
 STOP_S = 4.5
@@ -74,7 +76,10 @@ HEALTH_EVERY_S = 2.0
 class Gateway:
     """One daemon. `run` returns the exit status that somebody asked for by `leave`."""
 
-    def __init__(self, settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier) -> None:
+    def __init__(
+        self, settings: Settings, state_dir: Path, control_path: Path, notifier: Notifier, *, last_words: str = ""
+    ) -> None:
+        """`last_words`: what the last run left when it crashed."""
         self.settings = settings
         self._state_dir = state_dir
         self._control_path = control_path
@@ -94,6 +99,14 @@ class Gateway:
             floor=self._opened.store.last_wall(),
             trust_csms=settings.gateway.time_source.value == "csms",
         )
+        self._boot_id = boot_id(self._run_id, self._clock.now().utc)
+        self._history = History(
+            self._opened.store,
+            self._clock,
+            here=host_boot(control_path.parent),
+            run_id=self._run_id,
+            last_words=last_words,
+        )
         self._yard = Yard(settings, self._clock)
         self._outlook = Outlook(
             settings=settings,
@@ -103,6 +116,7 @@ class Gateway:
             opened=self._opened,
             yard=self._yard,
             units=self._units,
+            history=self._history,
         )
         self._names = Names(settings.mqtt.root if settings.mqtt else "edged", settings.gateway.id)
         history = TransferHistory(self._opened.store, self._executor, self._clock)
@@ -152,37 +166,25 @@ class Gateway:
         self._outlook.mirror = self._mirror
         used = [evse.charger for station in self.settings.stations for evse in station.evses]
         drivers = {name: self._yard.driver(name) for name in used}
-        continued, unexpected = self._continued(), self._ended_unexpectedly()
+        continued, unexpected = self._history.continued, self._history.unexpected
         if self._keeper is not None:
             self._keeper.began(self._outlook.gateway(), unexpected=unexpected, reloaded=self.reloaded)
         for station in self.settings.stations:
             self._units[station.id] = self._build_station(station, drivers)
-        self._workshop.clean_up(unit.engine.station for unit in self._units.values())
+        stations = [unit.engine.station for unit in self._units.values()]
+        self._workshop.clean_up(stations)
+        self._history.began(stations, reloaded=self.reloaded, lost=self._opened.lost)
         for unit in self._units.values():
-            unit.engine.post(Started(continued=continued, unexpected=unexpected))
+            others = restarts.elsewhere(unit.engine.station, stations)
+            unit.engine.post(Started(continued=continued, unexpected=unexpected, resets_elsewhere=others))
             if self._opened.lost is not None:  # the security log was in it
                 unit.engine.post(SuspicionRaised(SecurityEvent.LOG_CLEARED.value, self._opened.lost))
-
-    def _continued(self) -> bool:
-        """Whether the computer has run since the last time, and charging with it."""
-        store, here = self._opened.store, host_boot(self._control_path.parent)
-        before = store.value(HOST_BOOT)
-        if before != here:
-            store.set_value(HOST_BOOT, here)
-        return before == here
-
-    def _ended_unexpectedly(self) -> bool:
-        """Whether the last run ended without a word. From here on this one is the last."""
-        store = self._opened.store
-        before = store.value(RUNNING)
-        store.set_value(RUNNING, self._run_id)
-        return before is not None
 
     def _build_station(self, settings: StationSettings, drivers: Mapping[str, ChargerDriver]) -> Unit:
         dialect, *others = versions_of(settings, self._opened.store.value(VERSION + settings.id))
         now = self._clock.now()
         floor = self._opened.store.last_wall() or now.utc
-        boot = Boot(id=boot_id(self._run_id, now.utc), floor=floor, started_s=now.monotonic_s)
+        boot = Boot(id=self._boot_id, floor=floor, started_s=now.monotonic_s)
         fresh = fresh_station(
             settings,
             self.settings.gateway,
@@ -297,7 +299,7 @@ class Gateway:
             for unit in self._units.values():
                 unit.engine.keep_now()
             if self._leaving is not None and self._leaving.done():
-                store.set_value(RUNNING, None)
+                self._history.ended()
         except StoreError as error:
             _log.warning("the end of this run was not kept: %s", error)
         store.close()
@@ -357,6 +359,8 @@ class Gateway:
         loop = asyncio.get_running_loop()
         while True:
             self._local.tick()
+            if self._history.learn():
+                loop.run_in_executor(self._executor, self._history.keep)
             if self._mirror is not None:
                 self._mirror.tell(self._outlook.gateway())
                 self._mirror.tell_health(self._outlook.health())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged import __version__
 from edged.chargers.bus_report import brief
+from edged.history import History
 from edged.mqtt.gateway_documents import GatewayView, HealthView
 from edged.ports import Clock
 from edged.settings import Settings
@@ -36,6 +37,7 @@ class Outlook:
     opened: Opened
     yard: Yard
     units: Mapping[str, Unit]
+    history: History
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     mirror: MqttMirror | None = None
 
@@ -73,5 +75,6 @@ class Outlook:
             "store": self.store_condition(),
             "mqtt": None if self.mirror is None else {"connected": self.mirror.link.connected},
             "buses": self.yard.reports(),
+            "history": self.history.document(),
             "stations": [unit.status() for unit in self.units.values()],
         }

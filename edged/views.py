@@ -13,10 +13,12 @@ from edged.domain.access import security_profile
 from edged.domain.display import shown, to_begin
 from edged.domain.displays import Bill
 from edged.domain.events import Event
+from edged.domain.fault_memory import last_of
 from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.limits import current_ma
+from edged.domain.past import PastReset
 from edged.domain.pending import PendingReset
-from edged.domain.station import Station, Transaction
+from edged.domain.station import Connector, Station, Transaction
 from edged.domain.status import connector_status, station_status, unbelievable
 from edged.domain.types import Now
 
@@ -91,6 +93,7 @@ def status_document(station: Station, *, degraded: str, link: Mapping[str, Any])
         "upload": _upload(station.upload),
         "degraded": degraded or None,
         "reset": _reset(station.reset),
+        "resets": [_past_reset(station, one) for one in station.resets.resets],
         "connectors": [_connector(station, number) for number in station.connectors],
         "reservations": [
             {
@@ -109,6 +112,25 @@ def status_document(station: Station, *, degraded: str, link: Mapping[str, Any])
 
 def _reset(pending: PendingReset | None) -> str | None:
     return None if pending is None else pending.kind.value
+
+
+def _past_reset(station: Station, one: PastReset) -> dict[str, Any]:
+    at = station.true_time(one.at).isoformat(timespec="seconds")
+    return {"at": at, "type": one.kind.value, "evse": one.evse, "ordered_by": one.source or None}
+
+
+def _last_fault(station: Station, connector: Connector) -> dict[str, Any] | None:
+    last = last_of(connector)
+    if last is None:
+        return None
+    cleared = None if last.cleared is None else station.true_time(last.cleared).isoformat(timespec="seconds")
+    return {
+        "code": last.code.value,
+        "vendor_code": last.vendor_code or None,
+        "info": last.info or None,
+        "since": station.true_time(last.since).isoformat(timespec="seconds"),
+        "cleared": cleared,
+    }
 
 
 def _firmware(update: FirmwareUpdate | None) -> dict[str, Any] | None:
@@ -137,6 +159,7 @@ def _connector(station: Station, number: int) -> dict[str, Any]:
         "power_w": connector.meter.power_w,
         "energy_wh": connector.energy_wh,
         "faults": [fault.info or fault.code.value for fault in connector.faults],
+        "last_fault": _last_fault(station, connector),
         "display": [message.id for message in shown(station, number, station.clock)],
         "bill": _bill(station.bills.get(number)),
     }

@@ -15,6 +15,7 @@ from edged.jobs import FOLDER, StationJobs, Tools, clean_up, kept_name
 from edged.ports import Clock
 from edged.settings import Settings, StationSettings
 from edged.store.port import Store
+from edged.system.crash import LAST_NAME
 from edged.system.installer import SYSTEMD, site_installer
 from edged.transfer import FileTransfer, TransferRules
 
@@ -47,7 +48,13 @@ class Workshop:
             config=settings.path,
             under_systemd=bool(found.get("RUNTIME_DIRECTORY")) and SYSTEMD.exists(),
         )
-        self._logs = Diagnostics(settings=settings, store=store, status=status, journalctl=journalctl_of(found))
+        self._logs = Diagnostics(
+            settings=settings,
+            store=store,
+            status=status,
+            journalctl=journalctl_of(found),
+            last_crash=state_dir / LAST_NAME,
+        )
 
     def clean_up(self, stations: Iterable[Station]) -> None:
         """Before the first job: what former runs left behind goes, but for what their stations go on with.

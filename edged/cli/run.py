@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import logging
+import os
 from pathlib import Path
 
 from edged.cli import output
 from edged.cli.options import SOCKET_NAME, add_config, directory
 from edged.system import logs
+from edged.system.crash import CrashBox
 
 SUMMARY = "run the daemon in the foreground"
 DETAILS = """\
@@ -45,9 +46,10 @@ def run(args: argparse.Namespace) -> int:
         return output.USAGE
     control_path = args.control or (directory("RUNTIME_DIRECTORY") or state_dir) / SOCKET_NAME
     settings = load_site(args.config)
-    faulthandler.enable()
-    secrets = [secret.reveal() for secret in settings.secrets]
-    logs.set_up(str(settings.log.level), wire=settings.log.wire, secrets=secrets)
-    for warning in settings.warnings:
-        log.warning("%s", warning)
-    return app.run(settings, state_dir, control_path)
+    with CrashBox(state_dir, os.environ) as box:
+        secrets = [secret.reveal() for secret in settings.secrets]
+        logs.set_up(str(settings.log.level), wire=settings.log.wire, secrets=secrets)
+        box.tell()
+        for warning in settings.warnings:
+            log.warning("%s", warning)
+        return app.run(settings, state_dir, control_path, last_words=box.previous)

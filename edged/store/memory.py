@@ -7,7 +7,7 @@ full disk would, and leave nothing behind.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -152,6 +152,10 @@ class MemoryStore:
             self._values.pop(name, None)
         else:
             self._values[name] = value
+
+    def set_values(self, values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            self.set_value(name, value)
 
     def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
         self._open()

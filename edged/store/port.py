@@ -263,4 +263,7 @@ class Store(Protocol):
     def set_value(self, name: str, value: str | None) -> None:
         """Keep a small value of the gateway; None forgets it."""
 
+    def set_values(self, values: Mapping[str, str | None]) -> None:
+        """Several of them, all or none."""
+
     def close(self) -> None: ...

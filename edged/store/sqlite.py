@@ -15,7 +15,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -286,11 +286,15 @@ class SqliteStore:
         return None if found is None else str(found[0])
 
     def set_value(self, name: str, value: str | None) -> None:
+        self.set_values({name: value})
+
+    def set_values(self, values: Mapping[str, str | None]) -> None:
         with self._writing("keep a value") as db:
-            if value is None:
-                db.execute("DELETE FROM gateway WHERE name = ?", (name,))
-            else:
-                db.execute("INSERT OR REPLACE INTO gateway (name, value) VALUES (?, ?)", (name, storable(value)))
+            for name, value in values.items():
+                if value is None:
+                    db.execute("DELETE FROM gateway WHERE name = ?", (name,))
+                else:
+                    db.execute("INSERT OR REPLACE INTO gateway (name, value) VALUES (?, ?)", (name, storable(value)))
 
     # --- what watchers are told
 

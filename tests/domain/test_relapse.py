@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.domain.hardware import Fault, FaultCode
+from edged.domain.hardware import ChargerState, Fault, FaultCode
 from edged.domain.relapse import LONGEST_S, SOON_S, held
 from edged.domain.station import Connector
 from tests.fakes.site import Site
@@ -60,3 +60,15 @@ def test_nothing_is_held_once_the_vehicle_has_gone() -> None:
 def test_a_charger_that_answers_again_is_not_held_for_its_silence() -> None:
     one = replace(connector(), faults=(SILENT,), relapses=5)
     assert not seen(one, 1.0).blocked
+
+
+def test_a_charger_that_has_booted_is_believed_at_once() -> None:
+    site = Site.build(1)
+    for _ in range(8):  # it jams whenever energy is offered, and is held for it by now
+        site.look(1, ChargerState.FAULTED, plugged=True, faults=(JAM,))
+        site.advance(1)
+        site.look(1, ChargerState.CONNECTED, plugged=True)
+        site.advance(1)
+    assert site.connector(1).blocked
+    site.look(1, ChargerState.CONNECTED, plugged=True, booted=True)
+    assert not site.connector(1).blocked

@@ -91,7 +91,8 @@ async def test_an_archive_says_what_there_is(tmp_path: Path, log: logging.Logger
     keep(one.store, ("StartupOfTheDevice", 0, f"with {FORMER}"))
     log.info("it went %s and %s", "well", CSMS)
     found = await archive(one, tmp_path / "a")
-    parts = {"status.json", "buses.json", "versions.json", "keys.json", "edged.yaml", "security.log", "log.txt"}
+    parts = {"status.json", "buses.json", "history.json", "versions.json", "keys.json", "edged.yaml", "security.log"}
+    parts |= {"log.txt"}
     assert set(found) == parts
     assert '"gateway": "g"' in found["status.json"] and "mqtt://h" in found["edged.yaml"]
     assert "HeartbeatInterval" in found["keys.json"] and "AuthorizationKey" not in found["keys.json"]
@@ -100,6 +101,16 @@ async def test_an_archive_says_what_there_is(tmp_path: Path, log: logging.Logger
     for secret in (SITE, BROKER, CSMS, FORMER):
         assert secret not in everything
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "edged.yaml"]
+
+
+async def test_what_outlived_reboots_goes_along_without_a_secret(tmp_path: Path) -> None:
+    crash = tmp_path / "last_crash.txt"
+    one = replace(bench(status={"history": {"starts": 7, "runs": []}}), last_crash=crash)
+    assert "last_crash.txt" not in await archive(one, tmp_path / "a")
+    crash.write_text(f"ValueError: {SITE}\n")
+    found = await archive(one, tmp_path / "b")
+    assert json.loads(found["history.json"])["starts"] == 7
+    assert found["last_crash.txt"] == "ValueError: ***\n"
 
 
 async def test_what_the_lines_say_of_themselves_is_a_part_of_its_own(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_the_tests_find_a_unit_with_a_flaw(off: Machine, lines: str, judge: Call
 
 
 def test_the_tests_find_a_hang_without_its_stack(off: Machine):
-    broken(off, path="/usr/lib/edged/edged/cli/run.py", old="faulthandler.enable()", new="pass")
+    broken(off, path="/usr/lib/edged/edged/system/crash.py", old="faulthandler.enable(self._file)", new="pass")
     off.boot()
     off.until(off.is_active)
     with pytest.raises(AssertionError):

@@ -153,6 +153,9 @@ def test_values_of_the_gateway_are_kept_replaced_and_forgotten(store: Store) -> 
     assert store.value("boots") == "2"
     store.set_value("boots", None)
     assert store.value("boots") is None
+    store.set_values({"boots": "3", "running": "r3"})
+    store.set_values({"running": None, "boots": "4"})
+    assert (store.value("boots"), store.value("running")) == ("4", None)
 
 
 def _security(at: datetime, number: int = 0) -> SecurityEntry:
