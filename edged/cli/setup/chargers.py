@@ -154,7 +154,7 @@ class Chargers:
             if finding is not None and finding.unit_id is not None:
                 form.put((*place, "unit_id"), draft.plain(finding.unit_id))
             else:
-                form.ask((*place, "unit_id"), "Its unit id", default=str(facts.unit_id), wrap=draft.plain)
+                form.ask((*place, "unit_id"), "Its unit id", default=self._free_unit(name, facts), wrap=draft.plain)
         help = "What the wiring to it carries; edged never allows more. Without an answer what its profile says counts."
         form.ask_optional((*place, "max_current_a"), "At most how many ampere", help=help, wrap=draft.plain)
         names = [name] if facts.points == 1 else self._points(name, facts.points)
@@ -214,12 +214,12 @@ class Chargers:
 
         def check(answer: str) -> str | None:
             facts = form.site.facts(answer)
+            if facts is not None and not facts.charges:
+                return f"{answer} is no charger: relay boards are written with an editor"
             if facts is None or answer not in form.site.names:
                 return f"there is no profile {answer}, or it is wrong; {hint(answer, form.site.names)}"
             if _TRANSPORT[wire.spec.kind] not in facts.transports:
                 return f"{answer} does not speak {_TRANSPORT[wire.spec.kind]}: {', '.join(sorted(facts.transports))}"
-            if not facts.charges:
-                return f"{answer} is no charger: relay boards are written with an editor"
             return None
 
         return form.talk.ask("Its profile", default=fitting[0] if fitting else "", help=help, check=check)
@@ -244,6 +244,18 @@ class Chargers:
             form.tree = put_line(form.tree, (*place, "serial"), spec, "port")
         else:
             form.put((*place, "rtu_over_tcp"), draft.text(addresses(spec)[0]))
+
+    def _free_unit(self, name: str, facts: ProfileFacts) -> str:
+        """The profile's unit id, or the next that nobody has on the same line."""
+        tree, where = self.form.tree, self._where(name)
+        units = {
+            draft.text_at(tree, ("chargers", other, "unit_id"))
+            for other in self._names()
+            if other != name and self._where(other) == where
+        }
+        low, high = facts.unit_ids
+        free = (str(unit) for unit in (facts.unit_id, *range(low, high + 1)) if str(unit) not in units)
+        return next(free, str(facts.unit_id))
 
     def _free_bus(self) -> str:
         names = draft.names_at(self.form.tree, ("buses",))

@@ -16,7 +16,6 @@ from edged.cli.setup.existing import Existing
 from edged.cli.setup.form import Form
 from edged.cli.setup.steps import ask_csms, ask_gateway, ask_station
 from edged.cli.setup.wording import worded
-from edged.settings import SettingsError, SettingsWarning
 
 
 class Wish(Enum):
@@ -71,9 +70,10 @@ class Interview:
                 talk.show(line)
             judged = form.site.judge(form.tree, form.passwords.pending)
             talk.heading("What the daemon makes of it")
-            problems: tuple[SettingsError | SettingsWarning, ...] = (*judged.errors, *judged.warnings)
-            for problem in problems:
-                talk.wrong(f"{problem.path}: {problem.sentence}" if problem.path else problem.sentence)
+            for error in judged.errors:
+                talk.wrong(f"{error.path}: {error.sentence}" if error.path else error.sentence)
+            for warning in judged.warnings:
+                talk.say(f"  warning: {warning.path}: {warning.sentence}")
             if judged.settings is not None:
                 for line in connectors_told(judged.settings):
                     talk.show(line)

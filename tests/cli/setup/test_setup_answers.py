@@ -336,7 +336,7 @@ def all_fields(values: dict[str, str]) -> str:
     )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(sorted(FIELDS)), value=HOSTILE)
 def test_no_answer_breaks_the_file_or_becomes_a_key(setup, site, field, value):
     for path in [*site.glob("edged.yaml*"), *site.glob("credentials/*")]:
