@@ -167,7 +167,7 @@ def test_a_secret_is_hidden_in_the_text_and_in_every_field(journald, logging_to)
     assert b"***" in sent
 
 
-@pytest.mark.parametrize("hostile", ["a\nPRIORITY=0\nMESSAGE=FAKE", "a\x00b", "\x1b[2J", "\ud800", "a\u2028b\r"])
+@pytest.mark.parametrize("hostile", ["a\nPRIORITY=0\nMESSAGE=FAKE", "a\x00b", "\x1b[2J", "a\u2028b\r"])
 def test_what_a_peer_sends_makes_no_field_and_controls_no_terminal(journald, logging_to, hostile):
     logging_to()
     log.warning("peer said %s", hostile, extra=fields(message_id=hostile))
@@ -176,6 +176,14 @@ def test_what_a_peer_sends_makes_no_field_and_controls_no_terminal(journald, log
     for name in ("MESSAGE", "EDGED_MESSAGE_ID"):
         assert entry[name].isprintable()
         assert "a" in entry[name] or "\\" in entry[name]
+
+
+def test_half_a_character_is_written_out(journald, logging_to):
+    logging_to()
+    half = {"msg": "half \ud800", "name": "edged.x", "levelno": logging.INFO, **fields(message_id="\ud800")}
+    output().handle(logging.makeLogRecord(half))  # nobody else: what pytest shows of a test must be whole
+    (entry,) = journald.entries()
+    assert (entry["MESSAGE"], entry["EDGED_MESSAGE_ID"]) == ("edged.x: half \\ud800", "\\ud800")
 
 
 def test_a_field_has_a_length_that_the_journal_can_index(journald, logging_to):
