@@ -18,7 +18,7 @@ tools/need.sh dpkg-dev dpkg-buildpackage dpkg-parsechangelog
 tools/need.sh debhelper dh dh_installsysusers
 tools/need.sh dh-python dh_python3
 tools/need.sh python3 "$PYTHON" python:tomllib
-tools/need.sh build-essential make gcc
+tools/need.sh build-essential make g++
 
 version=$(dpkg-parsechangelog -S Version)
 own=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' edged/__init__.py)
