@@ -90,9 +90,12 @@ class Computer:
         found = []
         for pid, name in self._running():
             if name in names:
-                words = self._pseudo(f"/proc/{pid}/cmdline").split("\0")
-                found.append(tuple(words[:64]))
+                found.append(self.words_of(pid))
         return tuple(found[:MOST_NAMES])
+
+    def words_of(self, pid: int | str) -> tuple[str, ...]:
+        """How a process was started."""
+        return tuple(self._pseudo(f"/proc/{pid}/cmdline").split("\0")[:64])
 
     def _running(self) -> list[tuple[str, str]]:
         pids = [name for name in self.names("/proc") or () if name.isascii() and name.isdecimal()]

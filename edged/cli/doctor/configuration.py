@@ -23,6 +23,7 @@ STAND_IN: Final = "0" * 32
 MAX_LINES: Final = 20_000
 MAX_BYTES: Final = 1024 * 1024
 MOST_NAMES: Final = 64
+_CHMOD = re.compile(r"(chmod 0?[0-7]{3} /[\w./-]+)$")
 _REFERENCE = re.compile(r"\$\{credential:([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\}")
 
 
@@ -45,7 +46,10 @@ def judge(site: Site) -> tuple[Finding, ...]:
     check = f"edged check -c {quote(str(path))}"
     for error in site.errors:
         mend = f"{quote(os.environ.get('EDITOR') or 'nano')} +{error.line} {quote(error.file)} && {check}"
-        if not path.exists() and error.line == 0:
+        asked = _CHMOD.search(error.sentence)
+        if asked:
+            mend = f"sudo {asked[1]} && sudo {check}"
+        elif not path.exists() and error.line == 0:
             mend = "sudo edged setup"
         elif site.mode is None or not site.page.lines:
             mend = f"sudo {check}"

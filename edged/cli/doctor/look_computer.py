@@ -84,7 +84,7 @@ def look_at_clock(site: Site, daemon: Daemon, computer: Computer) -> clock.Clock
     flag = computer.has(NTP_FLAG)
     if told is not None and told[1] and not flag and daemon.asked_at is not None:
         ahead_s = (daemon.asked_at - told[0]).total_seconds()
-        comparisons = (clock.Comparison(whose="the CSMS, by which edged goes", ahead_s=ahead_s),)
+        comparisons = (clock.Comparison(whose="the CSMS that edged asks", ahead_s=ahead_s),)
     active, knows = _active(clock.CLIENTS, computer)
     settings = site.settings
     return clock.ClockFacts(

@@ -118,8 +118,16 @@ def _port(name: str, port: str, computer: Computer, ports: SerialPorts, drivers:
         all_may=about.st_mode & both_all == both_all,
         lasting=ports.lasting_name(port),
         latency_ms=ports.latency_timer_ms(port),
-        holders=tuple((holder.pid, holder.name) for holder in ports.holders(port)),
+        holders=tuple(
+            (holder.pid, "edged" if _is_edged(holder.pid, computer) else holder.name) for holder in ports.holders(port)
+        ),
     )
+
+
+def _is_edged(pid: int, computer: Computer) -> bool:
+    """Also where an interpreter with options of its own runs it."""
+    words = computer.words_of(pid)
+    return any(word.rpartition("/")[2] == "edged" for word in words[:6])
 
 
 def _gettys(computer: Computer, processes: Collection[str]) -> set[str]:

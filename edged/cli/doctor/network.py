@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from shlex import quote
@@ -77,6 +79,17 @@ class NetworkFacts:
     offline: bool = False
 
 
+def is_public(addresses: Iterable[str]) -> bool:
+    """Whether one of them lies outside of the site; what is no address is taken for that."""
+    for text in addresses:
+        try:
+            if ipaddress.ip_address(text.partition("%")[0]).is_global:
+                return True
+        except ValueError:
+            return True
+    return False
+
+
 def has_default_route(ipv4: str, ipv6: str) -> bool:
     """Of /proc/net/route and /proc/net/ipv6_route."""
     for line in ipv4.splitlines()[1:4096]:
@@ -143,7 +156,10 @@ def _route(found: Findings, facts: NetworkFacts) -> None:
     up = (
         "sudo nmcli networking on && nmcli device" if facts.has_nmcli else "sudo systemctl restart networking; ip route"
     )
-    if facts.unplugged:
+    addresses = [address for named in facts.named for address in named.resolved.addresses]
+    if addresses and not is_public(addresses) and not any(named.resolved.trouble for named in facts.named):
+        found.note("route", "there is no way out of this network; all that edged talks to lies in it", up)
+    elif facts.unplugged:
         names = ", ".join(facts.unplugged[:MAX_SHOWN])
         found.failed(
             "route", f"there is no way out (no default route), and no cable in {names}", f"plug it in, then: {up}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from shlex import quote
 
 from edged.cli.doctor.finding import Finding, Findings
+from edged.cli.doctor.network import is_public
 from edged.cli.doctor.places import Page
 
 _PASSWORD = re.compile(r"(?:^|[\s{,])[\"']?password[\"']?\s*:\s*(?P<value>[^\s,}#]+)")
@@ -44,17 +44,6 @@ def literal_passwords(lines: Iterable[str]) -> tuple[int, ...]:
         if match is not None and "${" not in match["value"] and match["value"] not in ("~", "null", '""', "''"):
             found.append(number)
     return tuple(found)
-
-
-def is_public(addresses: Iterable[str]) -> bool:
-    """Whether one of them lies outside of the site; what is no address is taken for that."""
-    for text in addresses:
-        try:
-            if ipaddress.ip_address(text.partition("%")[0]).is_global:
-                return True
-        except ValueError:
-            return True
-    return False
 
 
 def judge(facts: SecurityFacts) -> tuple[Finding, ...]:

@@ -18,6 +18,8 @@ LATENCY_RULE = "/etc/udev/rules.d/61-ftdi.rules"
 RIGHTS_RULE = "/etc/udev/rules.d/60-edged-serial.rules"
 RELOAD_RULES = "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=tty"
 _CONSOLE = re.compile(r"\bconsole=([A-Za-z]+[0-9]+)")
+_PSEUDO_TERMINALS = range(136, 144)
+"""systemd lets them through to every service but under DevicePolicy=strict."""
 THIEVES = {
     "ModemManager": (
         "asks each serial adapter whether it is a modem",
@@ -75,6 +77,8 @@ class Unit:
 
     def lets_through(self, driver: str, number: tuple[int, int], device: str) -> bool:
         if self.policy in ("", "auto") and not self.rules:
+            return True
+        if self.policy != "strict" and number[0] in _PSEUDO_TERMINALS:
             return True
         names = {rule.partition(" ")[0] for rule in self.rules if "r" in rule.partition(" ")[2]}
         kinds = [name.removeprefix("char-") for name in names if name.startswith("char-")]

@@ -180,14 +180,14 @@ def _activity(found: Findings, unit: Properties) -> None:
         found.note(UNIT, f"the service is on its way ({active}, {sub})", "systemctl status edged")
     elif active == "activating":
         found.failed(UNIT, f"the service is started again and again: {why}", command)
-    elif active == "failed":
-        found.failed(UNIT, f"the service has failed and is not tried again: {why}", command)
-    elif one(unit, "ConditionResult") == "no" and active == "inactive":
+    elif one(unit, "ConditionResult") == "no" and active in ("inactive", "failed"):
         found.failed(
             UNIT,
             "the service was not started, for a condition of its unit is not met (mostly: there is no configuration)",
             "sudo edged setup",
         )
+    elif active == "failed":
+        found.failed(UNIT, f"the service has failed and is not tried again: {why}", command)
     else:
         found.failed(UNIT, f"the service does not run ({active or 'state unknown'})", "sudo systemctl start edged")
 

@@ -198,7 +198,7 @@ def test_a_clock_that_differs_from_the_running_edgeds_is_told(tmp_path: Path, co
     told = {"stations": [{"clock": {"utc": "2026-08-22T10:00:00+00:00", "synchronized": True}}]}
     daemon = Daemon(presence=Presence.RUNNING, status=told, asked_at=now)
     found = clock.judge(look_at_clock(site_of(tmp_path), daemon, computer))
-    assert has(found, Level.FAILED, "behind that of the CSMS, by which edged goes")
+    assert has(found, Level.FAILED, "behind that of the CSMS that edged asks")
 
 
 # --- the disk
@@ -297,6 +297,25 @@ def test_a_port_that_is_a_file_or_is_missing_is_told(tmp_path: Path, root: Path,
         from edged.cli.doctor.serial_lines import judge as judge_serial
 
         assert has(judge_serial(facts), Level.FAILED, words)
+
+
+def test_edged_is_known_as_who_holds_a_port_however_it_was_started(tmp_path: Path, root: Path, computer: Computer):
+    put(root, "/dev/ttyUSB0")
+    for pid, words in ((71, "/usr/bin/python3\0-I\0/usr/bin/edged\0run\0"), (72, "/usr/bin/minicom\0edged.cfg\0")):
+        put(root, f"/proc/{pid}/cmdline", words)
+        (root / f"proc/{pid}/fd").mkdir()
+        (root / f"proc/{pid}/fd/5").symlink_to("/dev/ttyUSB0")
+    facts = look_at_serial(site_of(tmp_path), Daemon(), computer, Unit())
+    assert facts is not None
+    assert facts.ports[0].holders == ((71, "edged"), (72, "minicom"))
+
+
+def test_a_secret_that_others_may_read_is_closed_by_the_command(tmp_path: Path):
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0o644)
+    path = tmp_path / "edged.yaml"
+    path.write_text(SITE.replace('ocpp"}', 'ocpp", password: "${credential:secret}"}'))
+    only(judge(read_site(path)), Level.FAILED, "others may read", command=f"sudo chmod 0600 {tmp_path}/secret && sudo")
 
 
 def test_without_a_unit_the_user_is_whoever_asks():

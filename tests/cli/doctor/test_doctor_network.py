@@ -24,7 +24,7 @@ from tests.cli.doctor.judged import PAGE, bad, only
 
 CSMS = Named(
     subject="csms of DEPOT-7",
-    resolved=Resolved(host="csms.example.com", addresses=("192.0.2.1",), took_s=0.1),
+    resolved=Resolved(host="csms.example.com", addresses=("93.184.216.34",), took_s=0.1),
     key="csms.example.com",
 )
 KNOCK = Knock(charger="right", host="10.0.0.21", port=502)
@@ -52,6 +52,11 @@ def test_offline_says_that_nothing_was_looked_at():
 )
 def test_each_trouble_of_the_network_has_its_command(change, words, command):
     only(judge(replace(WELL, **change)), Level.FAILED, words, command=command)
+
+
+def test_a_site_that_talks_only_within_its_network_needs_no_way_out_of_it():
+    near = replace(CSMS, resolved=replace(CSMS.resolved, addresses=("10.0.0.5",)))
+    only(judge(replace(WELL, has_route=False, named=(near,))), Level.NOTE, "all that edged talks to lies in it")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edged.cli.doctor.finding import Level
+from edged.cli.doctor.network import is_public
 from edged.cli.doctor.places import Page
-from edged.cli.doctor.security import Line, SecurityFacts, is_public, judge, literal_passwords
+from edged.cli.doctor.security import Line, SecurityFacts, judge, literal_passwords
 from tests.cli.doctor.judged import PAGE, bad, only
 
 SECRET = "correct-horse-battery"

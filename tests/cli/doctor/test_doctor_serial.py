@@ -149,3 +149,8 @@ def test_the_drivers_of_proc_devices_are_read_up_to_the_block_devices():
 
 def test_consoles_are_found_in_a_command_line():
     assert parse_consoles("console=serial0,115200 console=tty1 root=x", "") == {"/dev/serial0", "/dev/tty1"}
+
+
+def test_a_pseudo_terminal_is_let_through_as_systemd_does():
+    assert Unit(policy="closed").lets_through("pts", (136, 4), "/dev/pts/4")
+    assert not Unit(policy="strict").lets_through("pts", (136, 4), "/dev/pts/4")

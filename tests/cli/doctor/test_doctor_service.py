@@ -55,6 +55,7 @@ def test_a_service_that_runs_is_all_right():
             "a condition of its unit is not met",
             "edged setup",
         ),
+        ({"ActiveState": "failed", "ConditionResult": "no"}, Level.FAILED, "a condition of its unit", "edged setup"),
         ({"ActiveState": "activating", "SubState": "start"}, Level.NOTE, "on its way", "systemctl status edged"),
         ({"ActiveState": "reloading", "SubState": "reload"}, Level.NOTE, "on its way", "systemctl status edged"),
         ({"NRestarts": "1"}, Level.NOTE, "again 1 time since", "journalctl"),
