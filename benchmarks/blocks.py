@@ -9,7 +9,7 @@ devices, qemu-utils and e2fsprogs.
 Everything lies in a tmpfs in a mount namespace of this process's own, and the storage daemon dies with its parent:
 whatever ends this process, nothing is left behind but an empty folder.
 
-    python -m benchmarks.blocks [--at FOLDER] CMD ARG...     what CMD writes (its working directory, and FOLDER: the disk)
+    python -m benchmarks.blocks [--at FOLDER] CMD ARG...     what CMD writes to its working directory, and to FOLDER
 """
 
 from __future__ import annotations
@@ -53,12 +53,14 @@ class BlocksError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request as it reached the disk. `at` is a byte offset. `data` is empty for a flush and for a discard of
-    `length` bytes; `mark` is the number of a mark, which is no write of the file system."""
+    """One request as it reached the disk. `at` is a byte offset. `flush`: all that came before is durable with it;
+    `durable`: it is itself. `data` is empty for a mere flush and for a discard of `length` bytes; `mark` is the number
+    of a mark, which is no write of the file system."""
 
     at: int
     length: int
     flush: bool
+    durable: bool
     discard: bool
     data: bytes
     mark: int | None = None
@@ -217,6 +219,12 @@ class Disk:
         finally:
             os.close(fd)
 
+    @property
+    def requests(self) -> int:
+        """How many requests have reached the disk since it was mounted, of every kind."""
+        with self.log.open("rb") as file:
+            return int(struct.unpack("<QQQL", file.read(28))[2])
+
     def count(self) -> Count:
         """What has reached the disk since it was mounted, marks not counted."""
         return count(entries(self.log, self.size, data=False))
@@ -242,7 +250,8 @@ def entries(log: Path, size: int, *, data: bool = True) -> Iterator[Entry]:
             if length and at >= size:
                 word, mark = MARK.unpack_from(content)
                 assert word == MARK_WORD, "only marks lie behind the file system"
-            yield Entry(at, length, bool(flags & (FLUSH | FUA)), bool(flags & DISCARD), content, mark)
+            flush, durable, discard = (bool(flags & flag) for flag in (FLUSH, FUA, DISCARD))
+            yield Entry(at, length, flush, durable, discard, content, mark)
 
 
 def count(found: Iterator[Entry]) -> Count:
@@ -277,6 +286,7 @@ def main() -> int:
             run("mount", "--bind", disk.folder, chosen.at)
         disk.settle()
         before = disk.count()
+        command = ["setpriv", "--pdeathsig", "KILL", *command]
         status = subprocess.run(command, cwd=disk.folder, env=environment, check=False).returncode
         disk.settle()
         spent = disk.count() - before
