@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from edged.chronicle import handling, tell
+from edged.domain.answers import AvailabilityStatus
 from edged.domain.commands import ClearCache
-from edged.domain.effects import Announce
+from edged.domain.effects import Announce, Reply
 from edged.domain.events import ChargerLost, Tick
 from edged.domain.hardware import Fault, FaultCode
 from edged.domain.station import Station
@@ -84,6 +85,17 @@ def test_while_a_request_is_handled_entries_name_it_as_its_sender_does(request_r
     with handling(ClearCache(request_ref)):
         assert current() == about
     assert current() == {}
+
+
+def test_what_answers_a_request_of_long_ago_names_it(caplog):
+    sound = station()
+    change = Announce("connector.availability", 2, {"operative": False})
+    tell(
+        sound,
+        sound,
+        (change, Reply(RequestRef("local", "r-1", "change_availability", "order-7"), AvailabilityStatus.ACCEPTED)),
+    )
+    assert told(caplog)[0][2] == {"connector": "2", "command": "order-7"}
 
 
 def test_while_a_report_is_handled_entries_name_its_connector():
