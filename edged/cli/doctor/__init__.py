@@ -16,6 +16,16 @@ from edged.cli.doctor.finding import PARTS
 from edged.cli.options import add_config, add_control, add_json, control_path, directory
 
 SUMMARY = "look at the whole site, and say with which command each fault is mended"
+DETAILS = (
+    "Looks at the configuration, the service, the clock, the disk, serial lines, the network, the way to each CSMS, "
+    "the broker, the bus and at secrets that lie about, within half a minute. A running edged is not disturbed: it is "
+    "asked for what it knows, and its serial lines, its OCPP identity and its MQTT session are left alone."
+)
+EXAMPLES = (
+    ("sudo edged doctor", "looks at everything"),
+    ("sudo edged doctor --only csms --only network", "looks at the way to the CSMS alone"),
+    ("sudo edged doctor --json | jq '.findings[] | select(.level == \"failed\")'", "what a script makes of it"),
+)
 STATE_DIR = Path("/var/lib/edged")
 
 

@@ -291,7 +291,10 @@ def _credentials(found: Findings, credentials: Credentials) -> None:
                 "credentials", f"{file.path} belongs to {file.owner}", f"sudo chown root:root {quote(file.path)}"
             )
     if not any(each.subject == "credentials" for each in found.made):
-        found.ok("credentials", f"{len(credentials.files)} in {credentials.path}, shown to nobody but {folder.owner}")
+        found.ok(
+            "credentials",
+            f"the secrets in {credentials.path} ({len(credentials.files)}) are shown to nobody but {folder.owner}",
+        )
 
 
 def beside(config: Path) -> str:
