@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from edged.domain.commands import ReserveNow
+from edged.domain.commands import ReserveNow, ResetKind, ResetStation
 from edged.domain.events import Event, Tick
 from edged.domain.journal import Journal, SecurityEntry
 from edged.domain.provisioning import MAX_CORRECTIONS
+from edged.domain.station import Station
 from edged.domain.step import step
+from edged.domain.types import RequestRef
 from edged.engine import Engine
 from edged.gateway import DATABASE, Gateway
 from edged.local.control import ControlServer, ControlSocketError
@@ -27,6 +29,7 @@ from edged.site import load_site
 from edged.store import loading, records
 from edged.store.opening import open_store
 from edged.store.port import Table, Writes
+from edged.system.host import EXIT_RESTART
 from edged.system.notify import Notifier
 from edged.unit import boot_id
 from tests.fakes.site import START, station
@@ -205,6 +208,29 @@ def log(house: House, station: str) -> list[str]:
     entries = house.gateway._opened.store.journal_load(station, Journal.SECURITY, limit=10)
     found = [entry.event_type for entry in entries if isinstance(entry, SecurityEntry)]
     return found if len(found) > 1 else []
+
+
+async def test_resets_of_one_station_count_for_the_others_whom_they_restart_too(house: House):
+    for number in range(3):
+        running = await house.up()
+        name = ("CP-left", "CP-right", "CP-right")[number]
+        engine = house.gateway._units[name].engine
+        engine.post(ResetStation(RequestRef("csms", f"r{number}", "Reset"), ResetKind.HARD))
+        if number < 2:
+            assert await asyncio.wait_for(running, 30) == EXIT_RESTART
+            house.ear.is_ready.clear()
+            house.gateway = house.build()
+    async with asyncio.timeout(30):
+        while engine.station.refusal_told_s is None:
+            await asyncio.sleep(0.02)
+    assert [len(each.resets) for each in (engine.station.resets, other(house, "CP-left").resets)] == [1, 1]
+    house.gateway.leave(0)
+    assert await asyncio.wait_for(running, 30) == 0
+    assert house.gateway._history.document()["runs"][0]["detail"] == "Hard reset of CP-right, ordered by its CSMS"
+
+
+def other(house: House, name: str) -> Station:
+    return house.gateway._units[name].engine.station
 
 
 async def test_it_does_not_begin_where_another_listens(house: House):
