@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_a_fresh_installation_says_what_comes_next(chroot: Chroot, deb: Path):
     wanted = chroot.sh("ls /etc/systemd/system/multi-user.target.wants").split()
     assert {"edged.service", "edged-reboot.path", "edged-firmware.path"} <= set(wanted)
     assert "edged-reboot.service" not in wanted
+
+
+def test_plain_apt_installs_it_on_a_fresh_image_without_a_network(chroot: Chroot, deb: Path):
+    chroot.run("apt-get", "install", "-y", "--no-install-recommends", "python3")  # which every image has
+    chroot.sh("rm -r /var/lib/apt/lists /var/cache/apt/archives/*.deb")
+    shutil.copy(deb, chroot.root / "edged.deb")
+    chroot.run("unshare", "--net", "apt", "install", "-y", "/edged.deb")
+    assert chroot.sh("edged --version").startswith("edged ")
 
 
 @pytest.mark.parametrize(
