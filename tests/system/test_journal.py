@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -306,6 +307,11 @@ def test_where_no_file_can_be_sealed_a_long_entry_goes_to_standard_error(journal
     monkeypatch.setattr(journal_module.os, "memfd_create", refused)
     log.info("%s", "x" * 700_000)
     assert stderr_of(tmp_path) == f"<6>edged.engine: {'x' * 700_000}\n"
+
+
+def test_the_guide_names_every_field_and_none_that_there_is_not():
+    guide = (Path(__file__).parents[2] / "docs" / "logs.md").read_text()
+    assert set(re.findall(r"EDGED_[A-Z_]+", guide)) == {journal_name(name) for name in FIELDS}
 
 
 @given(st.lists(st.tuples(st.sampled_from(["MESSAGE", "EDGED_BUS", "X"]), st.text(max_size=50)), max_size=6))
