@@ -170,6 +170,15 @@ def in_order(node: Node) -> Node:
     return Mapping(tuple(node.entries[number] for number in order), node.line)
 
 
+def files(node: Node) -> Iterator[Place]:
+    """Where a path stands of a file that the loader reads."""
+    stations = (("stations", number, "csms") for number in range(len(items_at(node, ("stations",)))))
+    for place in (*stations, ("mqtt",)):
+        for name in (("ca_file",), ("client_certificate", "cert"), ("client_certificate", "key")):
+            if text_at(node, (*place, *name)) is not None:
+                yield (*place, *name)
+
+
 def passwords(node: Node) -> Iterator[Place]:
     """Where a password may stand: at each station's CSMS, and at the broker."""
     for number in range(len(items_at(node, ("stations",)))):

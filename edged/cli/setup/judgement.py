@@ -21,6 +21,7 @@ from edged.cli.setup.wording import worded
 from edged.mqtt.arguments import SHAPES
 from edged.settings import ProfileFacts, ProfileLookup, Settings, SettingsError, SettingsErrors, SettingsWarning
 from edged.settings.document import Node, Scalar
+from edged.settings.errors import shown
 from edged.settings.secret import ReferenceProblem, References
 
 SYSTEMD_DIRECTORY = "CREDENTIALS_DIRECTORY"
@@ -102,6 +103,9 @@ class Site:
 
     def judge(self, tree: Node, pending: Mapping[str, str]) -> Judgement:
         """The whole draft. `pending`: credentials that will be written, by name."""
+        endless = tuple(self._endless(tree))
+        if endless:
+            return Judgement(endless)
         numbers = {name: f"{self._standing_in}{number}" for number, name in enumerate(pending)}
 
         def stand_in(scalar: Scalar) -> Scalar:
@@ -123,6 +127,19 @@ class Site:
         except SettingsErrors as wrong:
             return Judgement(wrong.errors)
         return Judgement((), found)
+
+    def _endless(self, tree: Node) -> Iterator[SettingsError]:
+        """Paths of what is no plain file: the loader would wait for the first byte of a serial port for ever."""
+        references = References(self.environ(), self.folder)
+        for place in draft.files(tree):
+            try:
+                path = self.folder / references.expand(draft.text_at(tree, place) or "")
+                is_strange = os.path.exists(path) and not os.path.isfile(path)
+            except ReferenceProblem:
+                continue
+            if is_strange and draft.credential_name(draft.text_at(tree, place)) is None:
+                sentence = f"names {shown(str(path), limit=200)}, which is no plain file"
+                yield SettingsError(str(self.config), 0, named(place), sentence)
 
     def problem(self, tree: Node, pending: Mapping[str, str], place: Place) -> str | None:
         """What is wrong at one place of a draft that need not be whole, as a sentence without its place."""

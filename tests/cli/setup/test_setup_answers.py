@@ -215,6 +215,11 @@ def test_a_script_reads_what_is_wrong(setup, tmp_path, site):
             "${env:NOBODY_SET_THIS}",
             "8: stations[0].csms.password: wants the environment variable",
         ),
+        (
+            '"correct horse 42"',
+            "x\n      ca_file: /dev/ptmx",
+            "9: stations[0].csms.ca_file: names /dev/ptmx, which is no plain",
+        ),
         ("  - id", "\t- id", "5: is indented with a tab: use spaces"),
         ("stations:", "chargers:", "4: chargers: stands there twice, first in line 1: delete one"),
         ("stations:", "gateway: {id: A b}\nstations:", "4: gateway.id: cannot be 'A b'"),

@@ -141,6 +141,7 @@ BAD = [
     ("Which OCPP", ["1.6", "0", "4"], "write a number from 1 to 3"),
     ("Which security profile", ["1", "4", "-"], "write 2, 3, 0"),
     ("Certificates of the CSMS's", ["/nowhere/ca.pem"], "cannot be read"),
+    ("Certificates of the CSMS's", ["/dev/ptmx", "/dev"], "is no plain file"),
     ("Connect to a broker", ["maybe", "1"], "answer yes or no"),
 ]
 

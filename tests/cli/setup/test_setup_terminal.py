@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -125,3 +126,54 @@ def test_bytes_that_are_no_text_are_asked_for_again(terminal: Start, tmp_path: P
         at.wait_for("  ! ")
     at.answer("Name of this gateway", "depot-7")
     at.wait_for("Chargers")
+
+
+def test_ctrl_c_ends_a_search_and_not_the_dialogue(terminal: Start, tmp_path: Path):
+    ours, theirs = os.openpty()
+    at = terminal("-c", tmp_path / "edged.yaml")
+    at.answer("Name of this gateway", "depot-7")
+    find_the_charger(at, Path(os.ttyname(theirs)))
+    at.answer("Look who is on it?")
+    at.answer("Unit ids to ask", "1-247")
+    at.wait_for("asking unit 2")
+    at.interrupt()
+    at.wait_for("! stopped before everything was asked")
+    at.answer("Its name", "left")
+    at.wait_for("Its profile")
+    at.interrupt()
+    assert at.ended() == 1
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_configuration_with_somebody_s_comments_is_not_touched(terminal: Start, tmp_path: Path):
+    config = tmp_path / "edged.yaml"
+    config.write_text("log: {level: debug}  # until the fault is found\n")
+    at = terminal("-c", config)
+    at.wait_for(f"edged: {config}:1 has a comment that edged setup cannot keep (# until the fault is found)")
+    at.wait_for("edged setup --force writes it anew and keeps this one as edged.yaml.old-DATE")
+    assert at.ended() == 1
+    assert config.read_text() == "log: {level: debug}  # until the fault is found\n"
+
+
+def test_with_force_it_is_kept_under_another_name(terminal: Start, tmp_path: Path):
+    config = tmp_path / "edged.yaml"
+    before = (
+        'chargers: {left: {profile: keba-p30, tcp: "10.0.0.21"}}  # mine\n'
+        'stations: [{id: A, csms: {url: "ws://10.0.0.5", security_profile: 0}, evses: [{charger: left}]}]\n'
+    )
+    config.write_text(before)
+    at = terminal("-c", config, "--force", "--no-scan")
+    at.answer("What shall be done", "3")
+    at.answer("What next", "4")
+    at.answer("Identity of the station", "B")
+    for question in ("Vendor", "Model", "Serial number"):
+        at.answer(question)
+    at.answer("What next", "1")
+    at.answer("replace it? It is kept as edged.yaml.old-DATE.")
+    at.wait_for(f"wrote {config}")
+    assert at.ended() == 0
+    (kept,) = tmp_path.glob("edged.yaml.old-*")
+    assert kept.read_text() == before
+    assert load_site(config).stations[0].id == "B"
+    assert load_site(config).chargers["left"].profile == "keba-p30"

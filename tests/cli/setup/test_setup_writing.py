@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -298,3 +299,14 @@ def test_who_may_not_write_is_told_so_before_the_first_question(tmp_path):
         f"edged: you may not write into {tmp_path}: sudo edged setup -c {tmp_path}/edged.yaml "
         f"--answers {tmp_path}/answers.yaml\n"
     )
+
+
+def test_ctrl_c_in_the_middle_comes_when_all_is_written(tmp_path):
+    class Interrupting(Disk):
+        def write_new(self, path, content, mode, owner):
+            os.kill(os.getpid(), signal.SIGINT)
+            super().write_new(path, content, mode, owner)
+
+    with pytest.raises(KeyboardInterrupt):
+        writer(tmp_path, Interrupting()).write(OLD.encode(), {"csms-password": OLD_PASSWORD})
+    assert what_is_there(tmp_path) == ("OLD", OLD_PASSWORD)
