@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from benchmarks.process import STATE_ROOT, written_bytes
 from benchmarks.thin_csms import answer_to
 from edged.csms.link import Link
 from edged.dialects.v16 import Ocpp16
-from edged.domain.effects import Effect, Lane, Record, RestartScope
+from edged.domain.effects import RestartScope
 from edged.domain.events import ConnectorObserved, Event, LinkUp, PresentToken, Started, Tick
 from edged.domain.hardware import Capability, ChargerState, Measurand, Meter, Observation, Phases
 from edged.domain.station import Boot, Station
@@ -35,7 +34,6 @@ from edged.ocpp.dialect import Dialect
 from edged.ports import StationStore as StationStorePort
 from edged.settings.model import ConnectorSettings, CsmsSettings, EvseSettings, GatewaySettings, StationSettings
 from edged.shape import ChargerFacts, fresh_station
-from edged.store import records
 from edged.store.memory import MemoryStore
 from edged.store.opening import backup_path, open_store
 from edged.store.port import Writes
@@ -55,30 +53,29 @@ FACTS = ChargerFacts(
 )
 
 
-class JsonFileStore:
-    """The baseline: all rows of the station in one JSON file, written anew and flushed at each commit."""
+class _JsonFile(MemoryStore):
+    """All rows of the station in one JSON file, written anew and flushed at each commit."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
-        self._rows: dict[str, Any] = {}
-        self._memory = MemoryStore()  # serves the outbox
-        self._inner = StationStore(self._memory, ID)
 
-    def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Writes:
-        return records.writes(before, after, effects)
-
-    def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
-        return self._inner.outbox(lane, after_seq, limit)
-
-    def commit(self, difference: Writes, wall: datetime) -> None:
-        self._inner.commit(difference, wall)
-        found = self._memory.load(ID)
+    def commit(self, station_id: str, writes: Writes, wall: datetime) -> None:
+        super().commit(station_id, writes, wall)
+        found = self.load(station_id)
         draft = self._path.with_suffix(".new")
         with draft.open("w") as file:
             json.dump({"facts": {k: dict(v) for k, v in found.facts.items()}, "outbox": dict(found.outbox)}, file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path)
+
+
+class JsonFileStore(StationStore):
+    """The baseline: the same commits into a JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(_JsonFile(path), ID)
 
 
 class VirtualClock:

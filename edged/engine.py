@@ -109,6 +109,7 @@ class Engine:
         self._steered: tuple[object, ...] = ()
         self._again: deque[Event] = deque()
         self._ticks = 0
+        self._keep_soon = False
 
     def attach(self, link: CsmsLink) -> None:
         """The line to the CSMS; without one the station runs by itself."""
@@ -159,7 +160,7 @@ class Engine:
         before = self.station
         transition = step(before, event, now)
         writes = self._store.difference(before, transition.station, transition.effects, event)
-        if writes:
+        if writes and not self._store.defer(writes, now):
             try:
                 await self._commit(writes, now)
             except StoreError as error:
@@ -172,31 +173,61 @@ class Engine:
         return True
 
     async def _commit(self, writes: Any, now: Now) -> None:
-        if self._executor is None:
-            self._store.commit(writes, now.utc)
-        else:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._executor, self._store.commit, writes, now.utc)
+        await self._call(self._store.commit, writes, now.utc)
         self.commits += 1
 
+    async def _call(self, do: Callable[..., Any], *what: Any) -> Any:
+        """Where the disk may be waited for."""
+        if self._executor is None:
+            return do(*what)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, do, *what)
+
     async def _after_tick(self) -> None:
-        """Feed the watchdog; try again what was not kept, in its order."""
+        """Feed the watchdog; bring to the disk what has waited long enough; try again what was not kept, in its
+        order."""
         self._ticks += 1
         self._alive()
         if self.degraded and self._ticks % RETRY_AFTER_TICKS:
             return
+        await self._keep_what_waits()
         while self._again and await self._carry_out(self._again[0]):
             self._again.popleft()
 
+    # --- what waits for the disk
+
+    def keep_soon(self) -> None:
+        """Bring what waits to the disk with the next tick: it is about to be copied."""
+        self._keep_soon = True
+
+    async def _keep_what_waits(self) -> None:
+        """A disk that is tried again is given all that waits: then it is known whether it keeps data again."""
+        now = self._clock.now()
+        if not (self._keep_soon or self.degraded or self._store.overdue(now)):
+            return
+        self._keep_soon = False
+        try:
+            if await self._call(self._store.keep, now.utc):
+                self.commits += 1
+                self._kept()
+        except StoreError as error:
+            self._refused(error)
+
+    def keep_now(self) -> None:
+        """The last of all, when nothing is handled any more. Raises `StoreError`: what waits is lost."""
+        self._store.keep(self._clock.now().utc)
+
     # --- what was not kept
 
-    def _not_kept(self, transition: Transition, error: StoreError) -> None:
-        """The step did not happen, save that energy which it would have stopped or lowered is."""
+    def _refused(self, error: StoreError) -> None:
         if not self.degraded:
             _log.error("%s: the disk keeps nothing: %s", self.station.identity.id, error)
             if isinstance(error, StoreDamaged):
                 self._host.restart(RestartScope.SERVICE)  # the next start sets the database aside
         self.degraded = str(error)
+
+    def _not_kept(self, transition: Transition, error: StoreError) -> None:
+        """The step did not happen, save that energy which it would have stopped or lowered is."""
+        self._refused(error)
         for number in self.station.connectors:
             before, after = desired(self.station, number), desired(transition.station, number)
             if before.permit_charging and not after.permit_charging:

@@ -20,6 +20,7 @@ from typing import Any
 from edged.domain.effects import Effect, Lane, Record
 from edged.domain.events import Event
 from edged.domain.station import Station
+from edged.domain.types import Now
 from edged.mqtt.event_log import EventLog, EventReader, Gap, LoggedEvent, Tell
 from edged.mqtt.events import Happening, Rank, happenings
 from edged.mqtt.gateway_documents import GatewayView
@@ -73,15 +74,25 @@ class TellingStore:
     def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> _Step:
         writes: Writes = self._inner.difference(before, after, effects, event)
         if self._replies is not None and (replies := self._replies(event, effects, after.clock.utc)):
-            writes = replace(writes, replies=replies)
+            writes = replace(writes, replies=replies, waits=False)
         found = happenings(before, after, effects, slug=self._slug, source=source_of(event))
         events = self._log.number(found)
         self._log.stepped(after, events)
-        if not writes and all(one.rank is not Rank.HIGH for one in events):
+        if (not writes or writes.waits) and all(one.rank is not Rank.HIGH for one in events):
             self._log.defer(events)
             return _Step(writes, (), ())
         deferred = self._log.take_deferred()
-        return _Step(replace(writes, events=tuple(map(spooled, (*deferred, *events)))), events, deferred)
+        told = tuple(map(spooled, (*deferred, *events)))
+        return _Step(replace(writes, events=told, waits=False), events, deferred)
+
+    def defer(self, difference: Any, now: Now) -> bool:
+        return self._inner.defer(difference.writes, now)
+
+    def overdue(self, now: Now) -> bool:
+        return self._inner.overdue(now)
+
+    def keep(self, wall: datetime) -> bool:
+        return self._inner.keep(wall)
 
     def commit(self, difference: Any, wall: datetime) -> None:
         try:

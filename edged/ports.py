@@ -116,13 +116,24 @@ class StationStore(Protocol):
     """Where one station's kept facts are durable. `commit` blocks and is called from a worker thread."""
 
     def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Any:
-        """What a step wants written; falsy when nothing kept has changed. Pure and fast."""
+        """What a step wants written; falsy when nothing kept has changed. Fast."""
+
+    def defer(self, difference: Any, now: Now) -> bool:
+        """Keep it in memory for the next commit, if there is nothing in it that must not wait: then the step may be
+        seen. False: it must be committed first."""
+
+    def overdue(self, now: Now) -> bool:
+        """Whether something has waited for a commit for as long as it may."""
 
     def commit(self, difference: Any, wall: datetime) -> None:
-        """All of it or nothing, durable on return. Raises `StoreError`; the next commit may succeed."""
+        """All of it and all that waits, or nothing; durable on return. Raises `StoreError`; the next commit may
+        succeed."""
+
+    def keep(self, wall: datetime) -> bool:
+        """Commit what waits; False: nothing does. Raises `StoreError`: then it goes on waiting."""
 
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
-        """The lane's oldest records after that number, in order."""
+        """The lane's oldest records after that number, in order; also such as wait for the disk."""
 
 
 class CsmsLink(Protocol):

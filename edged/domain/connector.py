@@ -180,6 +180,7 @@ def begin_and_end(draft: Draft) -> None:
     """Who has waited for too long goes; whose energy is over ends; who may start starts. Then it is known who shares
     the station's limit."""
     for number in draft.station.connectors:
+        transaction.end_interrupted(draft, number)
         _time_out(draft, number)
         phase = phase_of(draft.station, draft.station.connectors[number], draft.now)
         transaction.follow_energy(draft, number, phase)

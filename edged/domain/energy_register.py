@@ -70,6 +70,13 @@ def read(connector: Connector, meter: Meter, at: Now) -> tuple[dict[str, Any], T
     return _settled(connector, last_wh, doubt, meter, at)
 
 
+def in_time_wh(connector: Connector, seconds: float) -> float:
+    """The most that can have flowed in a time."""
+    layout = connector.layout
+    wired_w = layout.max_current_ma / 1000 * layout.phases * layout.voltage_v
+    return max(POSSIBLE_W, 2 * wired_w) * seconds / 3600
+
+
 def _jitters(grown_wh: float, raw_wh: float) -> bool:
     """Whether it fell by little, as a sum of floats does or after one reading too high: then it is waited for."""
     return -ONE_READING_WH <= grown_wh < 0 and raw_wh * BEGUN_ANEW > raw_wh - grown_wh
@@ -119,7 +126,4 @@ def _possible_wh(connector: Connector, since: Now | None, at: Now) -> float:
     the latter."""
     if since is None:
         return ONE_READING_WH
-    layout = connector.layout
-    wired_w = layout.max_current_ma / 1000 * layout.phases * layout.voltage_v
-    hours = max(0.0, at.monotonic_s - since.monotonic_s) / 3600
-    return ONE_READING_WH + max(POSSIBLE_W, 2 * wired_w) * hours
+    return ONE_READING_WH + in_time_wh(connector, max(0.0, at.monotonic_s - since.monotonic_s))

@@ -2,7 +2,8 @@
 
 Invariants: a stale reading is never sampled, and none gets a newer time than it has · one aligned slot is
 sampled once · Transaction.Begin and Transaction.End are never thinned out · the numbers of a transaction's records
-have no gap: what is given up for want of room has never had one.
+have no gap (what is given up for want of room has never had one) but where a run has ended without a word: none is
+ever given twice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from edged.domain.hardware import Measurand, Meter, Phases
 from edged.domain.policy import Trigger
 from edged.domain.station import Connector, Station, Transaction
 from edged.domain.transition import Draft
-from edged.domain.types import Now
+from edged.domain.types import Now, Stamp
 
 STALE_AFTER_S = 15.0
 KEEP_ENERGY_WH = 250.0
@@ -24,6 +25,11 @@ KEEP_TIME_S = 60.0
 DAY_S = 86_400
 ALIGNED_LATE_S = 10
 MAX_QUEUED = 5_000
+UNKEPT_MAX = 100
+"""How many records may have got their numbers and wait for the disk (`store.deferral`). What ends without a word may
+have told them: so many numbers are then left out."""
+UNKEPT_S = 3600.0
+"""How long what was told may wait for the disk: so much older than the cut is what a power cut leaves of a register."""
 KNOWN = frozenset(Measurand)
 ENDED_SAMPLES = "TxEndedSampleInterval"
 ENDED_ALIGNED = "TxEndedAlignedInterval"
@@ -289,12 +295,11 @@ def begin(draft: Draft, number: int) -> tuple[Sample, ...]:
     return edge_samples(draft.station, number, SampleContext.BEGIN, draft.now, "TxStartedMeasurands")
 
 
-def lost_end(station: Station, transaction: Transaction) -> tuple[Sample, ...]:
+def lost_end(station: Station, meter_wh: float, at: Stamp) -> tuple[Sample, ...]:
     """What is known of the end of a transaction that was interrupted, where an end has no register of its own."""
     if not station.policy.begin_in_start or Measurand.ENERGY not in _named(station, *IN_END):
         return ()
-    values = _single(Measurand.ENERGY, transaction.kept_meter_wh)
-    return (Sample(transaction.kept_at, SampleContext.END, values),)
+    return (Sample(at, SampleContext.END, _single(Measurand.ENERGY, meter_wh)),)
 
 
 def edge_samples(station: Station, number: int, context: SampleContext, now: Now, *keys: str) -> tuple[Sample, ...]:

@@ -39,6 +39,8 @@ def started(draft: Draft, event: Started) -> None:
     if event.continued and draft.station.next_boot_reason is None:
         cause = "ApplicationReset" if event.unexpected else "LocalReset"
         draft.update(boot=replace(draft.station.boot, reason=cause))
+    if event.unexpected:
+        transaction.leave_numbers_out(draft)
     reason = "unexpected" if event.unexpected else draft.station.next_boot_reason
     if reason is not None:
         note(draft, SecurityEvent.RESET_OR_REBOOT, reason)

@@ -7,10 +7,10 @@ authorization is over gets no energy, however long the transaction goes on.
 
 from __future__ import annotations
 
-from edged.domain import charging_profile, metering, reservation
+from edged.domain import charging_profile, energy_register, metering, reservation
 from edged.domain.charging import ChargingProfile
 from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
-from edged.domain.hardware import WITHOUT_WORD, Capability, LockState
+from edged.domain.hardware import WITHOUT_WORD, Capability, LockState, Measurand
 from edged.domain.places import in_order
 from edged.domain.policy import StartPoint, StopPoint, Trigger
 from edged.domain.station import Authorization, Connector, Ending, Halt, Station, Transaction
@@ -20,6 +20,8 @@ from edged.domain.types import IdToken, Phase, same_group
 SETTLE_S = 10.0
 """How long a charger may take to offer energy before it is said to withhold it."""
 LOCK_PROOF_S = 1.0
+FIND_S = 60.0
+"""How long after a start the register is looked for of a charger whose transaction the power has ended."""
 EV_SIDE = "EV side disconnected"
 WITH_AUTHORIZATION = frozenset({StopPoint.AUTHORIZED, StopPoint.POWER_PATH_CLOSED, StopPoint.ENERGY_TRANSFER})
 """The stop points that are reached when nobody is authorized any more (C15.FR.04): no energy, no path for it."""
@@ -279,6 +281,9 @@ def end(
     transaction = draft.station.running(number)
     if transaction is None:
         return
+    if interrupted(transaction):
+        end_lost(draft, transaction, StopReason.POWER_LOSS)
+        return
     if transaction.halted is not None and reason in LEAVING:
         reason = transaction.halted.reason
     connector = draft.station.connectors[number]
@@ -299,17 +304,45 @@ def end(
 
 
 def end_lost(draft: Draft, transaction: Transaction, reason: StopReason) -> None:
-    """End a transaction that a power cut interrupted, with what was kept of it (16-TX-11): not before what was told of
-    it last."""
+    """End a transaction that a power cut interrupted, with what is known of it (16-TX-11): not before what was kept of
+    it last, and with the register as it was found, where that can be its own."""
     at = transaction.kept_at
     if transaction.told_at is not None and draft.station.true_time(transaction.told_at) > draft.station.true_time(at):
         at = transaction.told_at
-    ending = Ending(at=at, meter_wh=transaction.kept_meter_wh, reason=reason)
     connector = draft.station.connectors.get(transaction.connector)
+    meter_wh = transaction.kept_meter_wh
     if connector is not None and connector.transaction_id == transaction.id:
-        draft.change(transaction.connector, transaction_id=None, spent=transaction.connected)
-    samples = (*transaction.samples, *metering.lost_end(draft.station, transaction))
+        meter_wh = _found_wh(connector, transaction)
+        kept_wh = connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh
+        draft.change(transaction.connector, transaction_id=None, spent=transaction.connected, energy_kept_wh=kept_wh)
+    ending = Ending(at=at, meter_wh=meter_wh, reason=reason)
+    samples = (*transaction.samples, *metering.lost_end(draft.station, meter_wh, at))
     _close(draft, transaction, ending, Trigger.ABNORMAL_CONDITION, samples)
+
+
+def _found_wh(connector: Connector, transaction: Transaction) -> float:
+    """The register behind a power cut: what has flowed since the disk saw it last belongs to the transaction; what
+    cannot have flowed in that time does not, for the charger may have charged others without us."""
+    kept_wh = transaction.kept_meter_wh
+    if connector.energy_wh is None:
+        return kept_wh
+    most_wh = kept_wh + energy_register.in_time_wh(connector, metering.UNKEPT_S)
+    return connector.energy_wh if kept_wh <= connector.energy_wh <= most_wh else kept_wh
+
+
+def interrupted(transaction: Transaction) -> bool:
+    """Whether a power cut has ended it and its charger's register is still looked for."""
+    return transaction.halted is not None and transaction.halted.reason is StopReason.POWER_LOSS
+
+
+def end_interrupted(draft: Draft, number: int) -> None:
+    """Its register is found, or looked for in vain."""
+    running = draft.station.running(number)
+    if running is None or not interrupted(running):
+        return
+    waited_s = draft.now.monotonic_s - draft.station.boot.started_s
+    if draft.station.connectors[number].energy_wh is not None or waited_s >= FIND_S:
+        end_lost(draft, running, StopReason.POWER_LOSS)
 
 
 def _close(
@@ -373,8 +406,23 @@ def belongs(transaction: Transaction, token: IdToken, group: IdToken | None) -> 
     return transaction.id_token.matches(token) or same_group(transaction.group, group)
 
 
+def _has_register(station: Station, transaction: Transaction) -> bool:
+    """Whether energy can have flowed into it that its charger knows of."""
+    return transaction.connected and Measurand.ENERGY in station.connectors[transaction.connector].layout.measurands
+
+
+def leave_numbers_out(draft: Draft) -> None:
+    """The last run ended without a word: it may have told records whose numbers the disk never saw. None of them is
+    given again, for a CSMS takes the second for a repetition of the first."""
+    draft.update(next_seq=draft.station.next_seq + metering.UNKEPT_MAX)
+    for transaction in tuple(draft.station.transactions.values()):
+        if transaction.active:
+            draft.transact(transaction.id, seq_no=transaction.seq_no + metering.UNKEPT_MAX)
+
+
 def recover(draft: Draft, *, continued: bool) -> None:
-    """After a start of the daemon: what the power interrupted ends now; what only the daemon missed goes on.
+    """After a start of the daemon: what the power interrupted gets no more energy and ends, with the first look at its
+    charger's register where it has one; what only the daemon missed goes on.
 
     A connector with a transaction or a finished session had its plug in: the first look at the charger tells whether
     it still has.
@@ -388,9 +436,12 @@ def recover(draft: Draft, *, continued: bool) -> None:
     for transaction in tuple(draft.station.transactions.values()):
         if not transaction.active:
             continue
+        running = draft.station.running(transaction.connector)
+        if not continued and running is transaction and _has_register(draft.station, transaction):
+            draft.transact(transaction.id, halted=Halt(reason=StopReason.POWER_LOSS))
+            continue
         if not continued:
             end_lost(draft, transaction, StopReason.POWER_LOSS)
             continue
-        running = draft.station.running(transaction.connector)
         if running is None or running.id != transaction.id:  # its connector is gone, or another one's
             end_lost(draft, transaction, StopReason.OTHER)

@@ -146,7 +146,8 @@ class Writes:
     """One step's difference, for one commit. Falsy when there is nothing to write.
 
     `put` and `delete` never name the same row, nor do `enqueue` and `dequeue`. `events` come in the order of their
-    numbers; `replies` are answers to local commands that this step has carried out.
+    numbers; `replies` are answers to local commands that this step has carried out. `waits`: there is nothing in it
+    but what may wait for the next commit (`deferral`).
     """
 
     put: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
@@ -157,6 +158,7 @@ class Writes:
     journal: tuple[Journaled, ...] = ()
     events: tuple[SpooledEvent, ...] = ()
     replies: tuple[SavedReply, ...] = ()
+    waits: bool = False
 
     def __bool__(self) -> bool:
         facts = self.put or self.delete or self.enqueue or self.dequeue

@@ -9,7 +9,8 @@ import pytest
 from edged.domain.commands import ResetKind, ResetStation
 from edged.domain.desired import desired
 from edged.domain.effects import Announce, Dequeue, RecordKind, StopReason
-from edged.domain.events import BootAnswered, LinkUp, RecordDelivered, RecordGivenUp, Registration
+from edged.domain.energy_register import POSSIBLE_W
+from edged.domain.events import BootAnswered, LinkUp, RecordDelivered, RecordGivenUp, Registration, Tick
 from edged.domain.hardware import Capability, ChargerState, LockState, Meter
 from edged.domain.policy import StartPoint, Trigger
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Phase
@@ -351,7 +352,7 @@ def test_the_group_that_the_start_was_answered_with_may_stop() -> None:
 
 
 @pytest.mark.req("TC_032_2_CS", "16-TX-11", "16-BOOT-10")
-def test_after_a_power_cut_it_ends_with_the_register_that_was_kept() -> None:
+def test_after_a_power_cut_it_ends_with_the_register_as_it_is_found() -> None:
     site = Site.build(1)
     site.start(1, "ALICE")
     site.energy_wh[1] = 1500.0
@@ -361,13 +362,72 @@ def test_after_a_power_cut_it_ends_with_the_register_that_was_kept() -> None:
     site.wait(5)
     site.restart(off_s=300)
     record = site.records(RecordKind.ENDED)[-1]
-    assert (record.reason, record.meter_wh) == (StopReason.POWER_LOSS, 1500.0)
+    assert (record.reason, record.meter_wh) == (StopReason.POWER_LOSS, 1550.0)
     assert record.at.utc <= kept_at
     site.plug(1)
     assert site.status(1) == "Finishing"
     site.unplug(1)
     site.unplug(1)
     assert site.status(1) == "Available"
+
+
+def charged_until_a_cut(kept_wh: float = 1500.0) -> Site:
+    """A site whose power was cut while it charged; no charger has been heard since."""
+    site = Site.build(1)
+    site.start(1, "ALICE")
+    site.energy_wh[1] = kept_wh
+    site.wait(10)
+    site.restart(found=False)
+    return site
+
+
+def test_an_interrupted_transaction_gets_no_energy_while_its_register_is_looked_for() -> None:
+    site = charged_until_a_cut()
+    site.do(Tick())
+    assert not site.records(RecordKind.ENDED)
+    assert not desired(site.station, 1).permit_charging
+
+
+@pytest.mark.req("16-TX-11")
+def test_a_charger_that_stays_away_after_a_power_cut_leaves_what_was_kept() -> None:
+    site = charged_until_a_cut()
+    site.energy_wh[1] = 1550.0
+    site.wait(59, looks=False)
+    assert not site.records(RecordKind.ENDED)
+    site.wait(1, looks=False)
+    assert site.records(RecordKind.ENDED)[-1].meter_wh == 1500.0
+
+
+def test_a_register_that_has_begun_anew_with_the_power_takes_nothing_from_the_transaction() -> None:
+    site = charged_until_a_cut()
+    site.energy_wh[1] = 0.0
+    site.wait(1, looks=False)
+    for _ in range(3):
+        site.look(1, ChargerState.CONNECTED)
+    assert site.records(RecordKind.ENDED)[-1].meter_wh == 1500.0
+
+
+def test_more_than_can_have_flowed_since_the_disk_saw_it_is_not_the_transactions() -> None:
+    site = charged_until_a_cut()
+    site.energy_wh[1] = 1500.0 + 2 * POSSIBLE_W
+    for _ in range(3):
+        site.look(1, ChargerState.CONNECTED)
+    assert site.records(RecordKind.ENDED)[-1].meter_wh == 1500.0
+    assert site.connector(1).energy_wh == 1500.0 + 2 * POSSIBLE_W
+
+
+def test_an_interrupted_transaction_whose_car_has_left_ends_with_the_power() -> None:
+    site = charged_until_a_cut()
+    site.unplug(1)
+    assert ended(site) is StopReason.POWER_LOSS
+    assert site.records(RecordKind.ENDED)[-1].meter_wh == 1500.0
+
+
+def test_a_second_cut_while_the_register_is_looked_for_ends_it_once() -> None:
+    site = charged_until_a_cut()
+    site.restart()
+    assert len(site.records(RecordKind.ENDED)) == 1
+    assert ended(site) is StopReason.POWER_LOSS
 
 
 @pytest.mark.req("16-MV-07")

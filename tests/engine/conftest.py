@@ -61,6 +61,21 @@ class FakeStore:
         self.commits += 1
         self.journal.append(("commit",))
 
+    def defer(self, difference: Any, now: Now) -> bool:
+        return self.rows.defer(difference, now)
+
+    def overdue(self, now: Now) -> bool:
+        return self.rows.overdue(now)
+
+    def keep(self, wall: datetime) -> bool:
+        if self.rows.waiting and self.broken is not None:
+            raise self.broken
+        kept = self.rows.keep(wall)
+        if kept:
+            self.commits += 1
+            self.journal.append(("commit",))
+        return kept
+
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
         return self.rows.outbox(lane, after_seq, limit)
 

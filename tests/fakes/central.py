@@ -11,6 +11,7 @@ from edged.domain.events import Registration
 from tests.fakes.central201 import REPORTS, Books, token, triggered201
 
 if TYPE_CHECKING:
+    from edged.domain.station import Station
     from tests.fakes.world import World
 
 NOTICES = (
@@ -315,6 +316,16 @@ class Central:
         if wh < last - 1.0:
             self.sins.append(f"{action}: the register of connector {connector} ran backwards from {last} to {wh}")
         self.registers[connector] = max(last, wh)
+
+    def forgives(self, disk: Station) -> None:
+        """The station has ended without a word: it may have forgotten what it told behind its last commit."""
+        for number, connector in disk.connectors.items():
+            self.registers[number] = min(self.registers.get(number, 0.0), connector.energy_kept_wh or 0.0)
+        for one in disk.transactions.values():
+            if one.active and one.external_ref in self.sessions:
+                session = self.sessions[one.external_ref]
+                session.energy_wh = min(session.energy_wh, one.kept_meter_wh)
+        self.books.forgives(disk)
 
     # --- what it asks
 

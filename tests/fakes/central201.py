@@ -5,10 +5,12 @@ A part of `Central`, which owns the line, the moods and what every version share
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edged.domain.station import Station
     from tests.fakes.central import Central
 
 FAMILY = ("ALICE", "BOB")
@@ -52,7 +54,8 @@ class Course:
 
 @dataclass
 class Books:
-    """`pages`: which page of a report is due next."""
+    """`pages`: which page of a report is due next; `forgiven`: how often a transaction may leave numbers out: as
+    often as its station has ended without a word."""
 
     central: Central
     courses: dict[str, Course] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Books:
     ended_reservations: list[dict[str, Any]] = field(default_factory=list)
     pages: dict[tuple[str, int], int] = field(default_factory=dict)
     limits: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    forgiven: Counter[str] = field(default_factory=Counter)
 
     def connected(self) -> None:
         """A report does not outlive its line."""
@@ -159,7 +163,10 @@ class Books:
         if kind == "Started":
             self.sin(f"{course.id} starts twice")
         expected = course.last["seqNo"] + 1
-        if payload["seqNo"] < expected or (payload["seqNo"] > expected and not self.central.forgiving):
+        leaves_out = payload["seqNo"] > expected and not self.forgiven[course.id]
+        if payload["seqNo"] > expected:
+            self.forgiven[course.id] -= 1
+        if payload["seqNo"] < expected or (leaves_out and not self.central.forgiving):
             self.sin(f"{course.id}: number {payload['seqNo']} where {expected} is due")
 
     def _learn(self, course: Course, payload: dict[str, Any]) -> None:
@@ -193,6 +200,15 @@ class Books:
         if wh < last - 1.0:
             self.sin(f"{what}: the register of EVSE {evse} ran backwards from {last} to {wh}")
         self.central.registers[numbers[0]] = max(last, wh)
+
+    def forgives(self, disk: Station) -> None:
+        for one in disk.transactions.values():
+            if not one.active:
+                continue
+            self.forgiven[one.id] += 1
+            if one.id in self.courses:
+                course = self.courses[one.id]
+                course.energy_wh = min(course.energy_wh, one.kept_meter_wh)
 
     # --- reports
 

@@ -16,6 +16,7 @@ from edged.domain.pending import PendingEvseReset, PendingReport
 from edged.domain.places import connectors_of, counted, free_places, guaranteed, pinned_places
 from edged.domain.policy import ReservationUse, StopPoint
 from edged.domain.station import Connector, Station
+from edged.domain.transaction import interrupted
 from edged.domain.types import Phase
 
 MAX_MONITORS = 256
@@ -94,7 +95,7 @@ def check_points(before: Station, event: Event, after: Station) -> None:
         points = _stop_points(before) & _stop_points(after)
         number = transaction.connector
         was, is_now = before.connectors[number], after.connectors[number]
-        halts = there.halted is not None and transaction.halted is None
+        halts = there.halted is not None and transaction.halted is None and not interrupted(there)
         assert not (halts and points & AUTHORIZATION_OVER), "nobody is authorized any more, and it goes on"
         gone = was.plugged and not is_now.plugged
         assert not (gone and points & CABLE_GONE), "the cable was pulled, and it goes on"

@@ -7,6 +7,7 @@ of them knows how the station came to be: pure tests and whole-site simulations 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ from edged.domain.effects import (
 )
 from edged.domain.events import Event, PresentToken, RecordDelivered, RecordGivenUp, Started, Tick
 from edged.domain.hardware import Action, ChargerState, Measurand
+from edged.domain.metering import UNKEPT_MAX
 from edged.domain.pending import PendingAvailability, PendingToken, PendingUnlock
 from edged.domain.places import capable_places, counted, free_places, guaranteed, pinned_on
 from edged.domain.station import Reservation, Station
@@ -208,6 +210,7 @@ class _Told:
 
     seq_no: int
     energy_wh: float
+    next_no: int = 1
     ended: bool = False
     start_delivered: bool = False
 
@@ -245,10 +248,24 @@ class Witness:
         self._judge_reservations(before, event, transition)
         assert transition.station.queued == len(self.outbox), "the count of queued records is wrong"
 
-    def restarted(self) -> None:
-        """The process is gone; what it had not answered is answered by nobody."""
+    def restarted(self, disk: Station | None = None, lost: Collection[int] = ()) -> None:
+        """The process is gone; what it had not answered is answered by nobody. `disk`: it ended without a word, and
+        this is what the disk has; `lost`: the records that it does not have any more."""
         self.waiting.clear()
         self.orders.restarted()
+        if disk is None:
+            return
+        for seq in lost:
+            del self.outbox[seq]
+            self.gone.add(seq)
+        for number, connector in disk.connectors.items():
+            self.registers[number] = min(self.registers.get(number, 0.0), connector.energy_kept_wh or 0.0)
+        for name, transaction in disk.transactions.items():
+            if transaction.active:
+                told = self.told[name]
+                told.energy_wh = min(told.energy_wh, transaction.kept_meter_wh)
+                told.next_no = transaction.seq_no + UNKEPT_MAX + 1
+                assert told.next_no > told.seq_no, "a number may be given twice"
 
     def _effect(self, effect: Any) -> None:
         match effect:
@@ -287,8 +304,8 @@ class Witness:
             return
         assert told is not None, "a transaction that never started"
         assert not told.ended, "a record after the end"
-        assert record.seq_no == told.seq_no + 1, "a gap in a transaction's numbers"
-        told.seq_no = record.seq_no
+        assert record.seq_no == told.next_no, "a gap in a transaction's numbers"
+        told.seq_no, told.next_no = record.seq_no, record.seq_no + 1
         if record.kind is RecordKind.ENDED:
             told.ended = True
             assert record.reason is not None, "an end without a cause"

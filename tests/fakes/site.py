@@ -50,6 +50,7 @@ from edged.domain.policy import Policy, ReservationUse, StartPoint, Trigger
 from edged.domain.station import Boot, Connector, ConnectorLayout, Identity, SiteRules, Station
 from edged.domain.status import connector_status
 from edged.domain.step import step
+from edged.domain.transaction import interrupted
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, Now, RequestRef
 from edged.store import loading, records
 from edged.store.memory import MemoryStore
@@ -166,10 +167,13 @@ class Site:
                 del self.outbox[effect.seq]
         return self.effects
 
-    def restart(self, *, continued: bool = False, off_s: float = 5.0, synchronized: bool = True) -> tuple[Effect, ...]:
+    def restart(
+        self, *, continued: bool = False, off_s: float = 5.0, synchronized: bool = True, found: bool = True
+    ) -> tuple[Effect, ...]:
         """The daemon is gone for a while and comes back from its disk; without `continued` the power was gone as well.
 
-        Without `synchronized` the clock comes back at the last time that the disk has seen.
+        Without `synchronized` the clock comes back at the last time that the disk has seen. `found`: a charger whose
+        transaction the power has ended is looked at, and tells its register.
         """
         assert self.fresh is not None
         self.advance(off_s)
@@ -183,7 +187,12 @@ class Site:
         self.disk.commit(self.station.identity.id, loaded.repairs, self.now.utc)
         self.witness.restarted()
         self.station = loaded.station
-        self.do(Started(continued=continued))
+        effects = self.do(Started(continued=continued))
+        for transaction in tuple(self.station.transactions.values()) if found else ():
+            if transaction.active and interrupted(transaction):
+                there = ChargerState.CONNECTED if transaction.connected else ChargerState.AVAILABLE
+                effects += self.look(transaction.connector, there)
+        self.effects = effects
         self.tell_security_events()
         return self.effects
 

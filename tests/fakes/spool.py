@@ -10,6 +10,7 @@ from edged.desks import MirrorDesk
 from edged.domain.effects import Effect, Lane, Record
 from edged.domain.events import Event
 from edged.domain.station import Station
+from edged.domain.types import Now
 from edged.happenings import SpoolKeeper, TellingStore, spooled
 from edged.mqtt.event_log import EventLog, LoggedEvent, Tell
 from edged.mqtt.events import Rank
@@ -94,6 +95,17 @@ class _Platter:
         if self._world.refuses():
             raise StoreError("disk full (played)")
         self._inner.commit(difference, wall)
+
+    def defer(self, difference: Any, now: Now) -> bool:
+        return self._inner.defer(difference, now)
+
+    def overdue(self, now: Now) -> bool:
+        return self._inner.overdue(now)
+
+    def keep(self, wall: datetime) -> bool:
+        if self._world.stored.waiting and self._world.refuses():
+            raise StoreError("disk full (played)")
+        return self._inner.keep(wall)
 
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
         return self._inner.outbox(lane, after_seq, limit)

@@ -11,6 +11,7 @@ import heapq
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -35,6 +36,7 @@ from edged.ports import StationStore, StoreError
 from edged.settings import StationSettings
 from edged.settings.model import CsmsSettings, Secret
 from edged.store import loading
+from edged.store.deferral import Patience
 from edged.store.memory import MemoryStore
 from edged.store.station_store import StationStore as StoredStation
 from edged.system.clock import SystemClock
@@ -54,6 +56,8 @@ POLL_EVERY_S = 2
 TOKENS = ("ALICE", "BOB", "CARLA", "DAN")
 IDENTITY = "TEST"
 ATTEMPTS_S = (4.0, 30.0)
+PATIENCE = Patience(untold_s=60.0, told_s=150.0)
+"""Shorter than a real one's, for a virtual life is short, too."""
 VERSIONS: Mapping[str, Dialect] = {V16: Ocpp16(), V201: Ocpp201()}
 
 
@@ -66,6 +70,9 @@ class Watch(Protocol):
 
     def kept(self, before: Station, event: Event, after: Station, effects: tuple[Effect, ...], now: Now) -> None:
         """A step can no longer be undone: it was committed, or there was nothing to commit."""
+
+    def committed(self) -> None:
+        """The disk has all that was kept until now."""
 
     def handled(self, before: Station, after: Station) -> None:
         """The engine is through with an event."""
@@ -286,6 +293,7 @@ class World:
         self.crash_at = set(crash_at)
         self.crash_power: bool | None = None
         self.crashes = 0
+        self.unexpected = False
         self.disk_full = False
         self.commits = 0
         self.refuse_at: set[int] = set()
@@ -356,6 +364,7 @@ class World:
     def boot(self) -> None:
         """Start the daemon from what the disk holds, as the composition root does."""
         self.boots += 1
+        unexpected, self.unexpected = self.unexpected, True
         floor = self.store.last_wall()
         self.clock = SystemClock(
             floor=floor,
@@ -378,7 +387,8 @@ class World:
         self.spool = Spool(self, self.clock, run_id=run_id)
         events = (self.spool.log, self.spool)
         self.mirror = MqttMirror(OPTIONS, view, self.clock, gateway, run_id=run_id, events=events)
-        self.disk = Disk(self.spool.store(StoredStation(self.store, IDENTITY), self.mirror, IDENTITY), self)
+        self.stored = StoredStation(self.store, IDENTITY, PATIENCE)
+        self.disk = Disk(self.spool.store(self.stored, self.mirror, IDENTITY), self)
         self.spool.began(gateway)
         self.engine = Engine(
             station,
@@ -412,7 +422,7 @@ class World:
         self.watch.booted(station)
         self.broker.daemon_started(self.mirror)
         continued, self.continued = self.continued, True
-        self.engine.post(Started(continued=continued))
+        self.engine.post(Started(continued=continued, unexpected=unexpected))
         self.settle()
 
     def settings_for(self, station: Station) -> ConnectionSettings:
@@ -514,7 +524,20 @@ class World:
             self.crash()
             return
         if self.restarting is not None and self.alive():  # it may have come to its end meanwhile
-            self.die(power=self.restarting is RestartScope.HOST)
+            self._leave(self.restarting)
+
+    def _leave(self, scope: RestartScope) -> None:
+        """The process ends in good order: what waits goes to the disk, if it is taken there."""
+        try:
+            self.engine.keep_now()
+        except StoreError:
+            pass
+        except Crash:
+            self.crash()
+            return
+        else:
+            self.unexpected = False
+        self.die(power=scope is RestartScope.HOST)
 
     def alive(self) -> bool:
         return self.boxes[1].listener is not None
@@ -623,10 +646,13 @@ class World:
     def show_token(self, token: str, connector: int | None) -> None:
         self.guard(lambda: self.engine.post(PresentToken(IdToken(token), connector)))
 
-    def reload(self) -> Station:
-        """The station as a restart would find it now."""
-        fresh = self.fresh(self.engine.station.boot, self.clock.now())
-        return loading.load(self.store.load(IDENTITY), fresh).station
+    def reload(self, *, waiting: bool = False) -> Station:
+        """The station as a restart would find it now; with `waiting`, as it would if what waits had been written."""
+        now = self.clock.now()
+        disk = deepcopy(self.store)
+        if waiting:
+            disk.commit(IDENTITY, self.stored.waiting, now.utc)
+        return loading.load(disk.load(IDENTITY), self.fresh(self.engine.station.boot, now)).station
 
 
 class _Ear:
@@ -688,7 +714,27 @@ class Disk:
         self.refused.clear()
         self.commits = True
         self._kept()
+        world.watch.committed()
         world.instruction()
+
+    def defer(self, difference: Any, now: Now) -> bool:
+        if not self.inner.defer(difference, now):
+            return False
+        self.commits = False
+        self._kept()
+        return True
+
+    def overdue(self, now: Now) -> bool:
+        return self.inner.overdue(now)
+
+    def keep(self, wall: datetime) -> bool:
+        self.world.instruction()
+        if not self.inner.keep(wall):
+            return False
+        self.refused.clear()
+        self.world.watch.committed()
+        self.world.instruction()
+        return True
 
     def _kept(self) -> None:
         assert self._step is not None

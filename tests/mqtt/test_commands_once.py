@@ -107,6 +107,15 @@ class Watched:
         if self.power.commits == self.power.crash_at:
             raise Crash
 
+    def defer(self, difference: Any, now: Now) -> bool:
+        return self.inner.defer(difference, now)
+
+    def overdue(self, now: Now) -> bool:
+        return self.inner.overdue(now)
+
+    def keep(self, wall: datetime) -> bool:
+        return self.inner.keep(wall)
+
     def outbox(self, lane: Any, after_seq: int, limit: int) -> Any:
         return self.inner.outbox(lane, after_seq, limit)
 

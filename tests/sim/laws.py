@@ -32,17 +32,19 @@ from edged.domain.effects import (
 )
 from edged.domain.events import Event, RecordDelivered, RecordGivenUp
 from edged.domain.hardware import Measurand
+from edged.domain.metering import UNKEPT_MAX
 from edged.domain.station import Station
 from edged.domain.transition import Transition
-from edged.domain.types import Now
+from edged.domain.types import Now, Stamp
 from edged.mqtt.documents import Document, carry
 from edged.mqtt.topics import topics
+from edged.ocpp.message_id import record_message_id
 from tests.fakes import site as builder
 from tests.fakes.broker import NAMES
 from tests.fakes.central import FAMILY, Message, energies
 from tests.fakes.invariants import Witness
 from tests.fakes.kept import kept
-from tests.fakes.world import IDENTITY, TRUTH, World
+from tests.fakes.world import IDENTITY, PATIENCE, TRUTH, World
 from tests.sim.orders import Orders
 from tests.sim.promises import Promises
 from tests.sim.standing import (
@@ -60,6 +62,9 @@ CLOCK_MARGIN_S = 10.0
 SWITCH_S = 5.0
 CALM_S = 15.0
 RELOADED = 0.01
+REFUSALS_MAX = 8
+LATE_S = 40.0
+"""Of what waits for the disk: records that are under way just then, and a commit that takes its time."""
 ANY: dict[str, int] = {}
 """The CSMS's names for transactions, where a start may have been told twice and so has got two."""
 REASONS_16 = {StopReason.MASTER_PASS: "Local", StopReason.TIMEOUT: "Other", StopReason.STOPPED_BY_EV: "Other"}
@@ -86,7 +91,10 @@ class Held:
 
 @dataclass
 class Laws:
-    """Implements `Watch`. `records` is every durable record that was ever kept, by number."""
+    """Implements `Watch`. `records` is every record that was ever kept, by number. `memory` is the station behind its
+    last step, `durable` behind its last commit, `young` what was recorded since; `lost`: what cuts have taken of that.
+    `told_wh`: the highest register that was told of each transaction; `offsets_wh`: how the chargers' registers
+    stood against what they had counted when the last run ended."""
 
     world: World
     witness: Witness = field(default_factory=Witness)
@@ -101,6 +109,12 @@ class Laws:
     entitled_s: dict[int, float] = field(default_factory=dict)
     asked_s: dict[int, float] = field(default_factory=dict)
     memory: Station | None = None
+    durable: Station | None = None
+    young: set[int] = field(default_factory=set)
+    lost: set[int] = field(default_factory=set)
+    told_wh: dict[str, float] = field(default_factory=dict)
+    offsets_wh: dict[int, float] = field(default_factory=dict)
+    waits_since_s: float | None = None
     steps: int = 0
     statuses_since_s: float = 0.0
     statuses: Mapping[int, str] = field(default_factory=dict)
@@ -124,7 +138,7 @@ class Laws:
         used = [e for e in effects if isinstance(e, Announce) and e.kind == "reservation.used"]
         for effect in effects:
             if isinstance(effect, Enqueue):
-                self._recorded(effect)
+                self._recorded(effect, after)
             elif isinstance(effect, Dequeue):
                 crowded = isinstance(self.records[effect.seq], EventRecord)
                 assert crowded or isinstance(event, RecordDelivered | RecordGivenUp), (
@@ -142,12 +156,22 @@ class Laws:
         self.orders.kept(before, event, after, effects)
         self.told.kept(before, event, after, effects)
         self.memory = after
+        if not self.world.disk.commits and self.waits_since_s is None and self.world.stored.waiting:
+            self.waits_since_s = self.world.elapsed_s
 
-    def _recorded(self, effect: Enqueue) -> None:
+    def committed(self) -> None:
+        self.durable = self.memory
+        self.young.clear()
+        self.waits_since_s = None
+
+    def _recorded(self, effect: Enqueue, after: Station) -> None:
+        assert effect.seq not in self.records, f"the number {effect.seq} is given twice"
         self.records[effect.seq] = effect.record
+        self.young.add(effect.seq)
         world = self.world
         self.arose[effect.seq] = Arose(world.line_no, world.elapsed_s, world.wire.connected)
         if isinstance(effect.record, TransactionRecord):
+            an_end_with_the_power_says_what_the_register_says(self, effect.record, after)
             each_transaction_ends_exactly_once_with_a_cause(self, effect.record)
             a_transaction_starts_for_the_holder(self, effect.record)
 
@@ -191,14 +215,26 @@ class Laws:
             self.statuses, self.statuses_since_s = ours, self.world.elapsed_s
 
     def booted(self, station: Station) -> None:
-        if self.memory is not None:
-            disk_equals_memory(self, self.memory)
-            assert _kept(self, station) == _kept(self, self.memory), "the restart forgot or invented something"
+        if self.durable is not None:
+            assert _kept(self, station) == _kept(self, self.durable), "the restart forgot or invented something"
+        self.memory = self.durable = station
         self.promises.check()
         self.statuses_since_s = self.world.elapsed_s
 
     def died(self) -> None:
-        self.witness.restarted()
+        if self.world.unexpected and self.memory is not None and self.durable is not None:
+            what_a_cut_takes_are_samples(self, self.durable, self.memory)
+            lost = self.young - self.dequeued
+            self.lost |= lost
+            self.witness.restarted(self.durable, lost)
+            self.world.central.forgives(self.durable)
+        else:
+            if self.memory is not None and self.durable is not None:
+                _equal(_kept(self, self.durable), _kept(self, self.memory))
+            self.witness.restarted()
+        self.young.clear()
+        self.waits_since_s = None
+        self.offsets_wh = {number: box.register_offset_wh for number, box in self.world.boxes.items()}
         self.standing.died()
         self.orders.died()
         self.told.died()
@@ -208,6 +244,7 @@ class Laws:
         no_energy_for_a_token_that_does_not_match_a_reservation(self)
         contactor_open_before_unlock(self)
         every_call_is_answered_exactly_once(self)
+        what_waits_for_the_disk_waits_no_longer_than_it_may(self)
         self.orders.second()
         self.standing.second()
         if self.world.seconds % 5 == 0:
@@ -238,7 +275,7 @@ class Laws:
         assert station.queued == 0, f"{station.queued} records were never delivered"
         assert not station.transactions, "a transaction was never finished with"
         assert self.started.keys() == self.ended.keys(), "a transaction never ended"
-        assert self.records.keys() == self.dequeued, "a record was never delivered"
+        assert self.records.keys() - self.lost == self.dequeued - self.lost, "a record was never delivered"
         messages_leave_in_order_none_lost_none_invented(self)
         for number, ours in statuses(world.version_kept, station).items():
             theirs = world.central.statuses.get(number)
@@ -390,7 +427,67 @@ def _untouched(before: Station, after: Station, number: int) -> bool:
 
 
 def disk_equals_memory(laws: Laws, memory: Station) -> None:
-    ours, theirs = _kept(laws, memory), _kept(laws, laws.world.reload())
+    """The disk and what waits for it are memory; the disk alone is memory as it was behind the last commit."""
+    _equal(_kept(laws, memory), _kept(laws, laws.world.reload(waiting=True)))
+    if laws.durable is not None:
+        _equal(_kept(laws, laws.durable), _kept(laws, laws.world.reload()))
+
+
+def what_a_cut_takes_are_samples(laws: Laws, disk: Station, memory: Station) -> None:
+    """Of the station nothing but how far registers and numbers are; of the records nothing but samples and how a
+    transaction stands."""
+    _equal(_without_samples(_kept(laws, disk)), _without_samples(_kept(laws, memory)))
+    for seq in laws.young:
+        record = laws.records[seq]
+        sample = isinstance(record, TransactionRecord) and record.kind is RecordKind.UPDATED and record.id_token is None
+        assert sample or isinstance(record, MeterRecord), f"a cut takes {record}"
+    assert len(laws.young) <= UNKEPT_MAX, "more numbers were given out than a restart leaves out"
+
+
+def _without_samples(station: Station) -> Station:
+    stamp = Stamp(TRUTH, True, "")
+    return replace(
+        station,
+        next_seq=0,
+        queued=0,
+        wall_kept=TRUTH,
+        ran_kept_s=0.0,
+        boot=replace(station.boot, floor=TRUTH),
+        clock=Now(TRUTH, 0.0, False),
+        connectors={
+            number: replace(one, energy_kept_wh=None, spent=one.spent and one.plugged)
+            for number, one in station.connectors.items()
+        },
+        transactions={
+            name: replace(one, seq_no=0, told_at=None, kept_meter_wh=0.0, kept_at=stamp, samples=(), queued=0)
+            for name, one in station.transactions.items()
+        },
+    )
+
+
+def what_waits_for_the_disk_waits_no_longer_than_it_may(laws: Laws) -> None:
+    world = laws.world
+    if not world.alive() or world.disk_full or world.commit_fails or world.engine.degraded or world.stalled:
+        laws.waits_since_s = None if laws.waits_since_s is None else world.elapsed_s
+    elif laws.waits_since_s is not None and not world.committing:
+        waited_s = world.elapsed_s - laws.waits_since_s
+        assert waited_s <= PATIENCE.told_s + LATE_S, f"samples have waited {waited_s:.0f} s for the disk"
+
+
+def an_end_with_the_power_says_what_the_register_says(laws: Laws, record: TransactionRecord, after: Station) -> None:
+    """Whatever the disk had of it: with a charger that was asked since, and tells what it told before."""
+    told = [v.value for s in record.samples for v in s.values if v.measurand is Measurand.ENERGY]
+    if record.kind is RecordKind.ENDED and record.reason is StopReason.POWER_LOSS:
+        box = laws.world.boxes[record.connector]
+        same = box.register_offset_wh == laws.offsets_wh.get(record.connector) and not box.noise
+        if same and after.connectors[record.connector].energy_wh is not None:
+            told_wh = laws.told_wh.get(record.transaction_id, 0.0)
+            assert record.meter_wh is not None and record.meter_wh >= told_wh, "the end is below what was told"
+    elif told:
+        laws.told_wh[record.transaction_id] = max(laws.told_wh.get(record.transaction_id, 0.0), *told)
+
+
+def _equal(ours: Station, theirs: Station) -> None:
     differing = [f.name for f in fields(ours) if getattr(ours, f.name) != getattr(theirs, f.name)]
     both = [_differing(getattr(ours, name), getattr(theirs, name)) for name in differing]
     assert not differing, f"the disk differs from memory: {dict(zip(differing, both, strict=True))}"
@@ -477,6 +574,8 @@ def messages_leave_in_order_none_lost_none_invented(laws: Laws) -> None:
         if lane_of(record) is not Lane.TRANSACTION:
             continue
         found = position < len(received) and _tells(received[position], record, names)
+        if found and seq in laws.lost:  # one that was recorded later may say the same
+            found = received[position].ident in _idents(seq, record)
         if found:
             it_says_that_it_was_late(laws, received[position], record, laws.arose[seq])
             begun = isinstance(record, TransactionRecord) and record.kind is RecordKind.STARTED
@@ -485,15 +584,21 @@ def messages_leave_in_order_none_lost_none_invented(laws: Laws) -> None:
             position += 1
         else:
             there = received[position] if position < len(received) else None
-            assert seq in laws.given_up, f"record {seq} is lost or out of order: {record} where there is {there}"
+            excused = seq in laws.given_up or seq in laws.lost
+            assert excused, f"record {seq} is lost or out of order: {record} where there is {there}"
     assert position == len(received), f"invented: {received[position]}"
+
+
+def _idents(seq: int, record: Record) -> set[str]:
+    """The message ids under which a record may have been told."""
+    return {record_message_id(IDENTITY, seq, record, refusals=refusals) for refusals in range(REFUSALS_MAX)}
 
 
 def nothing_is_lost_between_versions(laws: Laws, received: list[Message]) -> None:
     """A record whose answer was lost is told once more in the words of the next version, and a transaction may have two
     names then: so each record is told at least once."""
     for seq, record in laws.records.items():
-        if lane_of(record) is Lane.TRANSACTION and seq not in laws.given_up:
+        if lane_of(record) is Lane.TRANSACTION and seq not in laws.given_up and seq not in laws.lost:
             assert any(_tells(message, record, ANY) for message in received), f"record {seq} is lost: {record}"
 
 
