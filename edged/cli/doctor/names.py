@@ -23,13 +23,17 @@ class Resolver:
         self._lock = threading.Lock()
         self._asked: dict[str, _Question] = {}
 
-    def resolve(self, host: str) -> Resolved:
-        """Blocks as long as the look-up lasts, at most `patience_s` from its beginning."""
+    def begin(self, host: str) -> _Question:
+        """Ask, and wait for nothing."""
         with self._lock:
             question = self._asked.get(host)
             if question is None:
                 question = self._asked[host] = _Question(host)
-        return question.answer(self._patience_s)
+        return question
+
+    def resolve(self, host: str) -> Resolved:
+        """Blocks as long as the look-up lasts, at most `patience_s` from its beginning."""
+        return self.begin(host).answer(self._patience_s)
 
 
 class _Question:

@@ -149,13 +149,19 @@ def _by_cryptography(der: bytes | None) -> tuple[tuple[Certificate, ...], str]:
         return (), ""
     try:
         found = x509.load_der_x509_certificate(der)
-        begins, ends = found.not_valid_before, found.not_valid_after
         subject, issuer = found.subject.rfc4514_string(), found.issuer.rfc4514_string()
+        return (
+            Certificate(subject=subject, issuer=issuer, begins=_utc(found, "before"), ends=_utc(found, "after")),
+        ), ""
     except (ValueError, TypeError):
         return (), "it cannot be read"
-    zone = {"tzinfo": UTC}
-    read = Certificate(subject=subject, issuer=issuer, begins=begins.replace(**zone), ends=ends.replace(**zone))  # type: ignore[arg-type]
-    return (read,), ""
+
+
+def _utc(found: Any, which: str) -> datetime:
+    """Older releases tell dates without a zone, newer ones no other than with it."""
+    told = getattr(found, f"not_valid_{which}_utc", None)
+    moment: datetime = told if told is not None else getattr(found, f"not_valid_{which}").replace(tzinfo=UTC)
+    return moment
 
 
 def end_of(path: Path) -> datetime | None:

@@ -31,6 +31,7 @@ TOGETHER_S: Final = 22.0
 STORE_S: Final = 8.0
 LOOK_S: Final = 0.05
 MOST_STATIONS: Final = 64
+_OF_HOSTS: Final = ("network", "csms", "clock", "broker", "security")
 Progress = Callable[[int, int, str], None]
 
 
@@ -77,7 +78,8 @@ class Visit:
             at_broker = looks.result("broker")
             found += broker.judge(None if at_broker is None else replace(at_broker, clock_known=known))
         found += bus.judge(_bus_facts(daemon, site))
-        found += security.judge(_security_facts(site, daemon, looks.resolver, offline=self.offline))
+        if "security" in self.parts:
+            found += security.judge(_security_facts(site, daemon, looks.resolver, offline=self.offline))
         return found
 
 
@@ -98,6 +100,10 @@ class _Looks:
         computer, offline, resolver = visit.computer, visit.offline, self.resolver
         self.stations: tuple[Task[csms.StationFacts], ...] = ()
         wanted = _Wanted(visit.parts)
+        hosts = hosts_of(site, daemon) if wanted(*_OF_HOSTS) else {}
+        if not offline:
+            for host in hosts:
+                resolver.begin(host)  # all at once: none of them waits for another's time-out
         store = Task(
             lambda: (
                 look_at_store(visit.state_dir, site, computer, folder, may_run=daemon.may_run)
@@ -133,7 +139,7 @@ class _Looks:
             ),
             "network": Task(
                 lambda: (
-                    look_at_network(site, daemon, computer, resolver, hosts_of(site, daemon), offline=offline)
+                    look_at_network(site, daemon, computer, resolver, hosts, offline=offline)
                     if wanted("network")
                     else None
                 ),

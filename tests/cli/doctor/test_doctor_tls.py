@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 from edged.cli.doctor.csms import HttpAnswer
 from edged.cli.doctor.names import Resolver
 from edged.cli.doctor.network import Trouble
-from edged.cli.doctor.peer import end_of, reach, secure
+from edged.cli.doctor.peer import chain_of, end_of, reach, secure
 from edged.cli.doctor.trust import TlsLook
 from edged.cli.doctor.upgrade import MAX_HEAD_BYTES, ask
 from edged.csms.endpoint import ConnectionSettings
@@ -135,6 +136,38 @@ def test_a_server_that_says_nothing_is_given_up(root: Authority):
         assert context is not None
         found = secure(first, "localhost", context, again=lambda: None, within_s=0.2)
     assert found.look.kind is FailureKind.TIMEOUT
+
+
+class Opaque:
+    """A line of a Python that shows an unchecked certificate as bytes alone."""
+
+    def __init__(self, der: bytes | None) -> None:
+        self._der = der
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        return self._der if binary_form else {}
+
+
+def test_a_certificate_that_is_only_bytes_is_read_with_the_package_for_it(root: Authority):
+    chain, unread = chain_of(Opaque(root.server().der))  # type: ignore[arg-type]
+    assert unread == ""
+    assert "CN=localhost" in chain[0].subject
+    assert "CN=Test Root" in chain[0].issuer
+    assert chain[0].ends is not None
+    assert 363 <= (chain[0].ends - NOW).days <= 365
+
+
+@pytest.mark.parametrize("der", [b"nonsense", None])
+def test_bytes_that_are_no_certificate_are_not_read(der: bytes | None):
+    assert chain_of(Opaque(der))[0] == ()  # type: ignore[arg-type]
+
+
+def test_without_the_package_it_is_told_what_would_read_it(monkeypatch: pytest.MonkeyPatch, root: Authority):
+    der = root.server().der
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    chain, unread = chain_of(Opaque(der))  # type: ignore[arg-type]
+    assert chain == ()
+    assert "python3-cryptography" in unread
 
 
 # --- the handshake of the WebSocket
