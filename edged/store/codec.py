@@ -1,7 +1,7 @@
 """Value types to JSON-able data and back, driven by the types' own annotations.
 
 Owns the wording of stored values. Knows no table and no rule. Invariants: `decode(type(v), encode(v)) == v` for every
-value type of the domain; whatever else `decode` is given, it gives a value of the type or raises `Unreadable`.
+value type of the domain that can be; whatever else `decode` is given, it gives one of the type or raises `Unreadable`.
 
 A field that equals its empty default (None, no items) is not written; a field that is missing takes its default, so a
 row of an older version stays readable. A field or a member that this version does not know is an error: it may say
@@ -18,6 +18,11 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from edged.domain.types import Stamp
+
+LARGEST = 1.7e308
+EARLIEST_YEAR, LATEST_YEAR = 1970, 2300
+"""Between them lies what a clock of ours may have shown. A row that says otherwise was written by somebody else."""
 Decoder = Callable[[Any], Any]
 
 
@@ -146,7 +151,16 @@ def _member(kind: type[StrEnum]) -> Decoder:
 
 def _record(kind: type) -> Decoder:
     names = tuple(f.name for f in fields(kind))
+    if kind is Stamp:
+        return lambda data: _possible(Stamp(**unpack(kind, names, data)))
     return lambda data: kind(**unpack(kind, names, data))
+
+
+def _possible(stamp: Stamp) -> Stamp:
+    """A moment that our own clock may have shown; corrected, it is still one."""
+    if not EARLIEST_YEAR <= stamp.utc.year < LATEST_YEAR:
+        raise Unreadable("not a time of this clock")
+    return stamp
 
 
 def _text(data: Any) -> str:
@@ -168,8 +182,8 @@ def _integer(data: Any) -> int:
 
 
 def _number(data: Any) -> float:
-    if not isinstance(data, int | float) or isinstance(data, bool):
-        raise Unreadable("not a number")
+    if not isinstance(data, int | float) or isinstance(data, bool) or not -LARGEST <= data <= LARGEST:
+        raise Unreadable("not a number")  # nor is what Python's JSON calls NaN and Infinity
     return data
 
 

@@ -13,11 +13,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edged.ports import StoreDamaged, StoreError
+from edged.store.codec import EARLIEST_YEAR, LATEST_YEAR
 from edged.store.files import sync_file
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.opening import Damaged, backup_path, expected_schema, schema_of, version_of
@@ -157,11 +158,13 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime | None:
+    """None also for one that no clock has shown."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        told = moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo is not None else None
+    return told if told is not None and EARLIEST_YEAR <= told.year < LATEST_YEAR else None
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

@@ -41,6 +41,8 @@ from edged.store.records import (
     to_key,
 )
 
+CORRECTION_MAX_S = 200 * 366 * 86_400.0
+
 K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T", CachedToken, ListedToken)
@@ -392,4 +394,7 @@ def _watched(key: str, row: Any) -> tuple[str, str]:
 
 
 def _correction(key: str, row: Any) -> tuple[str, float]:
-    return from_key(key), _single(row, float)
+    offset_s: float = _single(row, float)
+    if abs(offset_s) > CORRECTION_MAX_S:
+        raise Unreadable("no error of any clock")
+    return from_key(key), offset_s

@@ -6,6 +6,7 @@ crash at any point of a replacement is continued by the next start; a database o
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -43,6 +44,7 @@ REFUSALS = frozenset(
     }
 )
 """Errors that say nothing about the file's content."""
+NO_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENOTDIR})
 UNREADABLE_SECTORS = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 )
@@ -119,10 +121,18 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
     try:
         missing = _missing(path, backup)
         if missing is None:
-            created = not path.exists() or path.stat().st_size == 0
+            emptied = path.exists() and path.stat().st_size == 0
+            created = emptied or not path.exists()
             try:
                 connection, migrated_from = _connect(path, migrations)
-                return _opened(connection, path, lock_fd, created=created, migrated_from=migrated_from)
+                return _opened(
+                    connection,
+                    path,
+                    lock_fd,
+                    created=created,
+                    migrated_from=migrated_from,
+                    damage="the file was empty" if emptied else None,
+                )
             except Damaged as error:
                 missing = str(error)
         damage, aside = missing, _set_aside(path, wall)
@@ -148,7 +158,25 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
     except Damaged as error:
         raise StoreError(f"a new database at {path} does not hold: {error}") from error
     except OSError as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        raise _refused(error, path) from error
+
+
+def _refused(error: OSError, path: Path) -> StoreError:
+    """What the operating system has against it, and what helps."""
+    if error.errno in NO_FILE:
+        return StoreWithheld(f"{path} is no file ({error.strerror}): move it away, edged starts with an empty database")
+    strangers = _not_ours(path)
+    return StoreError(strangers or f"{path} cannot be opened: {error.strerror or error}")
+
+
+def _not_ours(path: Path) -> str | None:
+    """The sentence for a file that this user may not use: root has worked on it, or somebody has changed its mode."""
+    for end in ("", *COMPANIONS):
+        one = path.with_name(f"{path.name}{end}")
+        if os.path.lexists(one) and not os.access(one, os.R_OK | os.W_OK):
+            owner = f"sudo chown --reference={path.absolute().parent} {one} && sudo chmod 600 {one}"
+            return f"{one} is not this user's to read and write: {owner}"
+    return None
 
 
 def _opened(
@@ -339,6 +367,9 @@ def _verdict(error: sqlite3.Error, path: Path) -> Exception:
     extended: int = getattr(error, "sqlite_errorcode", 0)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(f"{path} is in use by another program: only one edged may have it open")
+    strangers = _not_ours(path)
+    if code in (*REFUSALS, sqlite3.SQLITE_READONLY) and strangers is not None:
+        return StoreError(strangers)
     if code in REFUSALS or (code == sqlite3.SQLITE_READONLY and not os.access(path, os.W_OK)):
         return store_error(error, f"open {path}")
     if code == sqlite3.SQLITE_IOERR and extended not in UNREADABLE_SECTORS:

@@ -55,7 +55,9 @@ class SystemClock:
         self._by_ntp = False
         self._learned: tuple[datetime, float] | None = None
         self._floor = (wall(), monotonic_s())
-        if floor is not None:
+        if floor is not None and floor > LATEST:
+            log.warning("the time that was kept last cannot be: %s", floor.isoformat())
+        elif floor is not None:
             self.raise_floor(floor)
 
     def now(self) -> Now:

@@ -25,7 +25,7 @@ PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     str: ANY_TEXT,
     int: st.integers(-(2**70), 2**70),
     bool: st.booleans(),
-    float: st.floats(allow_nan=False),
+    float: st.floats(-1e308, 1e308),
     datetime: st.datetimes(
         datetime(1970, 1, 2),  # noqa: DTZ001 - Hypothesis adds the zone
         datetime(2200, 1, 1),  # noqa: DTZ001
@@ -123,6 +123,18 @@ def test_a_field_that_an_older_version_did_not_have_takes_its_default() -> None:
 
 def test_empty_fields_are_not_written() -> None:
     assert encode(IdToken("A")) == {"value": "A"}
+
+
+@pytest.mark.parametrize("year", ["1969", "2300", "9999"])
+def test_a_time_that_no_clock_of_ours_has_shown_is_unreadable(year: str) -> None:
+    with pytest.raises(Unreadable, match="not a time of this clock"):
+        decode(Stamp, {"utc": f"{year}-12-31T23:59:59+00:00", "synchronized": True, "boot": "b"})
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + 400 * "0"])
+def test_a_number_beyond_all_bounds_is_unreadable(number: str) -> None:
+    with pytest.raises(Unreadable, match="not a number"):
+        decode(float, json.loads(number))
 
 
 def test_times_without_a_zone_are_unreadable() -> None:

@@ -20,7 +20,7 @@ from edged.domain.effects import Enqueue, Keep, Lane, TransactionRecord
 from edged.domain.journal import Journal, SecurityEntry
 from edged.domain.station import Station
 from edged.domain.types import Stamp
-from edged.ports import StoreError
+from edged.ports import StoreError, StoreWithheld
 from edged.store import records
 from edged.store.loading import load
 from edged.store.migrations import MIGRATIONS
@@ -86,6 +86,72 @@ def test_the_database_of_version_one_opens_and_gives_its_station(
     opened.store.close()
 
 
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_the_database_of_every_version_that_there_was_opens_with_everything_in_it(
+    path: Path, fresh: Station, busy: Station, wall: datetime, version: int
+) -> None:
+    """databases/vN.sql is what version N left. Whoever adds a migration adds the file of its version."""
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((DATABASES / f"v{version}.sql").read_text())
+    opened = open_store(path, wall=wall)
+    assert (opened.damage, opened.migrated_from) == (None, version if version < VERSION else None)
+    assert kept(load(opened.store.load("CP1"), fresh).station) == kept(busy)
+    assert [seq for seq, _ in opened.store.outbox("CP1", Lane.TRANSACTION)] == [8]
+    assert opened.store.value("boots") == "3"
+    entries = opened.store.journal_load("CP1", Journal.SECURITY, limit=10)
+    assert [entry.event_type for entry in entries if isinstance(entry, SecurityEntry)] == (
+        ["StartupOfTheDevice"] if version >= 2 else []
+    )
+    events = opened.store.events_state()
+    assert (events.last, events.delivered) == ((41, 40) if version >= 3 else (0, 0))
+    opened.store.close()
+    again = open_store(path, wall=wall)
+    assert (again.migrated_from, again.sentences) == (None, ())
+    again.store.close()
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop"])
+def test_what_is_no_file_is_refused_with_what_to_do_and_left_alone(path: Path, wall: datetime, kind: str) -> None:
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path.name)
+    with pytest.raises(StoreWithheld, match=r"is no file .*: move it away, edged starts with an empty database"):
+        open_store(path, wall=wall)
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize("spoiled", ["edged.db", "edged.db-wal"])
+def test_a_file_that_root_has_taken_away_is_named_with_the_command_that_gives_it_back(
+    filled: Path, wall: datetime, spoiled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root may read everything, another user's view is pretended."""
+    stranger = filled.with_name(spoiled)
+    stranger.touch()
+    access, opening = os.access, os.open
+
+    def may(one: Path, mode: int) -> bool:
+        return Path(one) != stranger and access(one, mode)
+
+    def refuse(one: Path, *more: int, **options: int) -> int:
+        if Path(one) == filled:
+            raise PermissionError(13, "Permission denied", str(one))
+        return opening(one, *more, **options)
+
+    monkeypatch.setattr(os, "access", may)
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreError, match=f"{spoiled} is not this user's to read and write: sudo chown --reference="):
+        open_store(filled, wall=wall)
+
+
+def test_a_file_that_somebody_emptied_is_said(filled: Path, wall: datetime) -> None:
+    filled.write_bytes(b"")
+    opened = open_store(filled, wall=wall)
+    assert opened.created
+    assert opened.sentences[0] == "the database was damaged (the file was empty)"
+    opened.store.close()
+
+
 def test_an_older_database_is_migrated_and_says_from_which_version(filled: Path, wall: datetime) -> None:
     opened = open_store(filled, wall=wall, migrations=NEXT)
     assert opened.migrated_from == VERSION
@@ -98,7 +164,7 @@ def test_a_newer_database_is_refused_with_both_versions_and_left_as_it_is(filled
     open_store(filled, wall=wall, migrations=NEXT).store.close()
     before = filled.read_bytes()
     with pytest.raises(
-        StoreError, match=f"has version {VERSION + 1}, but this edged knows only up to version {VERSION}"
+        StoreWithheld, match=f"has version {VERSION + 1}, but this edged knows only up to version {VERSION}"
     ):
         open_store(filled, wall=wall)
     assert filled.read_bytes() == before
