@@ -365,3 +365,16 @@ def test_the_loader_has_the_last_word(setup, site, monkeypatch):
     monkeypatch.setattr("edged.site.load_site", refuse)
     assert setup(PLAIN)[0] == 78
     assert [path.name for path in site.rglob("*") if path.is_file()] == []
+
+
+def test_the_example_of_the_documentation_works(setup, site, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "setup.md").read_text()
+    lines = page[page.index("    gateway:\n") : page.index("\n\nThe same answers twice")].splitlines()
+    (tmp_path / "broker-password.txt").write_text("correct horse 42\n")
+    status, _, err = setup("\n".join(line.removeprefix("    ") for line in lines))
+    assert (status, err) == (0, "")
+    found = load_site(site / "edged.yaml")
+    assert [evse.charger for evse in found.stations[0].evses] == ["left", "right"]
+    assert found.mqtt is not None
+    assert found.mqtt.password is not None
+    assert found.mqtt.password.reveal() == "correct horse 42"
