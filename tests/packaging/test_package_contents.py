@@ -165,20 +165,3 @@ def test_modules_are_compiled_at_installation(installed_chroot: Chroot):
     count = "find /usr/lib/edged -name '*.py' -printf 1 | wc -c; find /usr/lib/edged -name '*.pyc' -printf 1 | wc -c"
     modules, compiled = installed_chroot.sh(count).split()
     assert modules == compiled != "0"
-
-
-def test_udev_takes_the_rules(installed_chroot: Chroot, suite: str):
-    rules = "/usr/lib/udev/rules.d/61-edged.rules"
-    if suite == "bookworm":  # its udevadm cannot verify, but says what it thinks of rules when it tests a device
-        said = installed_chroot.run("udevadm", "test", "/devices/virtual/mem/null", check=False).stderr
-        assert "Reading rules file" in said
-        assert not [line for line in said.splitlines() if "61-edged.rules:" in line]
-    else:
-        installed_chroot.run("udevadm", "verify", rules)
-
-
-def test_a_broken_rule_is_noticed(installed_chroot: Chroot, suite: str):
-    rules = "/usr/lib/udev/rules.d/61-edged.rules"
-    installed_chroot.write(rules, installed_chroot.sh(f"cat {rules}") + '\nSUBSYSTEMZ=="usb"\n')
-    with pytest.raises(Exception, match=r"."):
-        test_udev_takes_the_rules(installed_chroot, suite)
