@@ -134,10 +134,24 @@ class SerialPorts:
         except OSError:
             words = [""]
         name = os.path.basename(words[0])
-        if re.fullmatch(r"python[0-9.]*", name) and len(words) > 2:
-            run = words[2] if words[1] == "-m" else os.path.basename(words[1])
-            name = name if run.startswith("-") else run
+        if re.fullmatch(r"python[0-9.]*", name):
+            name = _run_by(words[1:]) or name
         return "".join(char if char.isprintable() else "?" for char in name)[:40] or "a process without a name"
+
+
+def _run_by(words: list[str]) -> str:
+    """What an interpreter with these arguments runs: a module, or a script. Empty where that is not told."""
+    left = iter(words)
+    for word in left:
+        if word in ("-m", "-W", "-X"):
+            after = next(left, "")
+            if word == "-m":
+                return after
+        elif word in ("-c", "-"):
+            break
+        elif not word.startswith("-"):
+            return os.path.basename(word)
+    return ""
 
 
 def own_user() -> str:

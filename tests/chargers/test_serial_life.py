@@ -454,6 +454,11 @@ def test_whoever_holds_the_other_end_of_a_pty_is_plugged_in_there_and_no_master(
     [
         (b"/opt/venv/bin/python3.11\0-m\0edged\0run\0", "edged"),
         (b"/opt/venv/bin/python3\0/opt/venv/bin/edged\0run\0", "edged"),
+        (b"/usr/bin/python3\0-IS\0/usr/bin/edged\0run\0", "edged"),
+        (b"/usr/bin/python3\0-W\0error\0-X\0dev\0-m\0edged\0run\0", "edged"),
+        (b"/usr/bin/python3\0-c\0import edged\0", "python3"),
+        (b"/usr/bin/python3\0-m\0", "python3"),
+        (b"/usr/bin/python3\0", "python3"),
         (b"/usr/sbin/ModemManager\0", "ModemManager"),
         (b"a\x1b[2Jb\0", "a?[2Jb"),
         (b"", "a process without a name"),
