@@ -110,6 +110,32 @@ def test_the_database_of_every_version_that_there_was_opens_with_everything_in_i
     again.store.close()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"PRAGMA user_version = {VERSION - 1}",
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = -5",
+        "PRAGMA application_id = 7",
+        "CREATE INDEX mine ON facts (kind)",
+        "ALTER TABLE facts ADD COLUMN note TEXT",
+        "CREATE TRIGGER mine AFTER INSERT ON facts BEGIN DELETE FROM facts; END",
+        "DROP TABLE parked",
+    ],
+)
+def test_what_a_hand_has_changed_about_its_shape_is_set_aside_whole(
+    filled: Path, wall: datetime, statement: str
+) -> None:
+    with closing(sqlite3.connect(filled, isolation_level=None)) as db:
+        db.execute(statement)
+    content = filled.read_bytes()
+    opened = open_store(filled, wall=wall)
+    assert opened.damage is not None
+    assert opened.damaged_path is not None
+    assert opened.damaged_path.read_bytes() == content
+    opened.store.close()
+
+
 @pytest.mark.parametrize("kind", ["folder", "loop"])
 def test_what_is_no_file_is_refused_with_what_to_do_and_left_alone(path: Path, wall: datetime, kind: str) -> None:
     if kind == "folder":
