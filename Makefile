@@ -35,6 +35,8 @@ docs: dev ## the MQTT contract as one page: build/docs/mqtt.html
 # Four at a time on any machine: most tests wait for a line, a charger or a clock, and not for the processor.
 test: dev ## the tests
 	@tools/need.sh mosquitto mosquitto
+	@tools/need.sh groff-base groff
+	@tools/need.sh zsh zsh
 	-@tools/home_assistant.sh $(HOME_ASSISTANT)
 	$(BIN)/pytest -n 4 --ignore=tests/packaging $(PYTEST_ARGS)
 
