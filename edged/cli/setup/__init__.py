@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -155,7 +156,7 @@ class _Scripted:
         if self.args.json:
             output.say_json(ending.document(written, self.site.config))
             return output.DONE
-        _tell(written, self.site, is_running=False)
+        _tell(written, self.site, is_running=_is_running(self.site))
         return output.DONE
 
 
@@ -211,13 +212,20 @@ class _Talking:
     def _end(self, talk: Dialogue, done: Written) -> None:
         from edged.cli.setup import ending
 
-        running = self.site.config.absolute() == DEFAULT_PATH and ending.is_running(ending.run_command)
+        running = _is_running(self.site)
         _tell(done, self.site, is_running=running)
         if self.site.config.absolute() != DEFAULT_PATH or os.geteuid() != 0 or not ending.SYSTEMD.is_dir():
             return
         question = "Restart edged with it now?" if running else "Start edged now, and at every boot?"
         if talk.confirm(question, default=True) and ending.start(ending.run_command, running=running) != 0:
             output.complain("systemd did not start it: journalctl -u edged -n 20 tells why")
+
+
+def _is_running(site: Site) -> bool:
+    """Whether the service has this configuration."""
+    from edged.cli.setup import ending
+
+    return site.config.absolute() == DEFAULT_PATH and ending.is_running(ending.run_command)
 
 
 def _tell(written: Written, site: Site, *, is_running: bool) -> None:
@@ -238,7 +246,7 @@ def _terminal() -> Dialogue:
     import importlib
     from getpass import getpass
 
-    from edged.cli.setup.dialogue import Dialogue
+    from edged.cli.setup.dialogue import COLUMNS, NARROWEST, Dialogue
 
     try:
         importlib.import_module("readline")
@@ -246,4 +254,5 @@ def _terminal() -> Dialogue:
         pass
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Dialogue(read=input, read_hidden=getpass, write=print)
+    columns = max(NARROWEST, min(COLUMNS, shutil.get_terminal_size().columns - 1))
+    return Dialogue(read=input, read_hidden=getpass, write=print, columns=columns)

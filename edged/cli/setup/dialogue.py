@@ -15,7 +15,7 @@ from edged.cli import output
 from edged.ports import EdgedError
 
 MAX_CHARS = 1024
-COLUMNS = 100
+COLUMNS, NARROWEST = 100, 40
 NONE = "-"
 """The answer that takes a default away."""
 Check = Callable[[str], str | None]
@@ -33,17 +33,18 @@ def _anything(answer: str) -> str | None:
 @dataclass(slots=True)
 class Dialogue:
     """`read`: a line behind a prompt; `read_hidden`: the same without showing it; both raise `EOFError` at the end of
-    the input. `write`: shows a line."""
+    the input. `write`: shows a line. `columns`: so wide a paragraph may be."""
 
     read: Callable[[str], str]
     read_hidden: Callable[[str], str]
     write: Callable[[str], None]
+    columns: int = COLUMNS
 
     def say(self, words: str = "") -> None:
         """A paragraph, folded; lines of their own are kept."""
         for line in words.split("\n"):
             inset = " " * (len(line) - len(line.lstrip()))
-            folded = textwrap.wrap(line, COLUMNS, subsequent_indent=inset, break_on_hyphens=False)
+            folded = textwrap.wrap(line, self.columns, subsequent_indent=inset, break_on_hyphens=False)
             for each in folded or [""]:
                 self.show(each)
 
