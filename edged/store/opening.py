@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edged.ports import StoreError, StoreWithheld
-from edged.store.files import sync_directory, sync_file
+from edged.store.files import remove_quietly, sync_directory, sync_file
 from edged.store.lock import take_lock
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.restored import RESTORED, sentence_of
@@ -123,6 +123,8 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
         if missing is None:
             emptied = path.exists() and path.stat().st_size == 0
             created = emptied or not path.exists()
+            if not os.path.lexists(path):  # what a link leads to is made where it leads
+                _create(path, migrations)
             try:
                 connection, migrated_from = _connect(path, migrations)
                 return _opened(
@@ -153,6 +155,7 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
                 damage = f"{damage}; so was its backup ({error})"
                 _set_aside(path, wall)
                 _set_aside(backup, wall)
+        _create(path, migrations)
         connection, _ = _connect(path, migrations)
         return _opened(connection, path, lock_fd, created=True, damage=damage, damaged_path=aside)
     except Damaged as error:
@@ -238,6 +241,17 @@ def _set_aside(path: Path, wall: datetime) -> Path | None:
             moved = target
     sync_directory(path.parent)
     return moved
+
+
+def _create(path: Path, migrations: Sequence[Migration]) -> None:
+    """Put a new database in its place when it is whole: an empty file there is never one that was cut off here."""
+    draft = path.with_name(f"{path.name}.new")
+    remove_quietly(draft)
+    connection, _ = _connect(draft, migrations)
+    connection.close()
+    sync_file(draft)
+    draft.replace(path)
+    sync_directory(path.parent)
 
 
 def _restore(backup: Path, path: Path) -> None:

@@ -170,6 +170,28 @@ def test_a_file_that_root_has_taken_away_is_named_with_the_command_that_gives_it
         open_store(filled, wall=wall)
 
 
+def test_a_first_start_that_was_cut_off_left_no_damage(path: Path, wall: datetime) -> None:
+    path.with_name("edged.db.new").write_bytes(b"SQLite format 3\0, half")
+    path.with_name("edged.db.new-wal").write_bytes(b"half as well")
+    opened = open_store(path, wall=wall)
+    assert (opened.created, opened.sentences) == (True, ())
+    assert _names(path) == ["edged.db", "edged.db-wal"]
+
+
+def test_a_new_database_has_its_name_when_it_is_whole(
+    path: Path, wall: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off before that there is none at all: an empty file is one that somebody has emptied."""
+    monkeypatch.setattr("edged.store.opening.sync_file", _power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        open_store(path, wall=wall)
+    assert not path.exists()
+
+
+def _power_cut(path: Path) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_file_that_somebody_emptied_is_said(filled: Path, wall: datetime) -> None:
     filled.write_bytes(b"")
     opened = open_store(filled, wall=wall)
