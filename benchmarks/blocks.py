@@ -19,13 +19,16 @@ import contextlib
 import ctypes
 import mmap
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +37,8 @@ MIB = 1 << 20
 SECTOR = 512
 MAGIC, VERSION = 0x6A736677736872, 1
 FLUSH, FUA, DISCARD = 1, 2, 4
+BLOCK = 4096
+JOURNAL_INODE = 8
 MARK = struct.Struct("<8sQ")
 MARK_WORD = b"MARK\0\0\0\0"
 MARKS_BYTES = MIB
@@ -85,6 +90,7 @@ def require() -> None:
     for package, command in (
         ("qemu-utils", "qemu-storage-daemon"),
         ("e2fsprogs", "mkfs.ext4"),
+        ("e2fsprogs", "debugfs"),
         ("util-linux", "setpriv"),
         ("mount", "losetup"),
     ):
@@ -162,7 +168,7 @@ class Disk:
             with path.open("wb") as file:
                 file.truncate(size)
         # before the recording starts: a cut while a file system is made says nothing about edged
-        run("mkfs.ext4", *self._mkfs, "-b", "4096", self._image, f"{self.size // 1024}k")
+        run("mkfs.ext4", *self._mkfs, "-b", str(BLOCK), self._image, f"{self.size // 1024}k")
         run("cp", "--sparse=always", self._image, self.base)
         os.truncate(self.base, self.size)
         try:
@@ -228,6 +234,22 @@ class Disk:
     def count(self) -> Count:
         """What has reached the disk since it was mounted, marks not counted."""
         return count(entries(self.log, self.size, data=False))
+
+    def shares(self, first: int) -> dict[str, int]:
+        """Bytes by what they were written to, behind the first so many requests: the names of the files in `folder` as
+        they lie there now, "journal" and "rest" (the file system's own, and files that are gone)."""
+        names = {path.stat().st_ino: path.name for path in self.folder.iterdir()} | {JOURNAL_INODE: "journal"}
+        spent = Counter[int]()
+        for entry in islice(entries(self.log, self.size, data=False), first, None):
+            if entry.mark is None and entry.length and not entry.discard:
+                spent[entry.at // BLOCK] += entry.length
+        words: list[str | Path] = ["debugfs", "-R", f"icheck {' '.join(map(str, spent))}", self._image]
+        asked = subprocess.run(words, capture_output=True, text=True, check=True)
+        told = Counter[str]()
+        for block, inode in re.findall(r"^(\d+)\t(\d+)$", asked.stdout, re.MULTILINE):
+            told[names.get(int(inode), "rest")] += spent.pop(int(block))
+        told["rest"] += spent.total()
+        return dict(told.most_common())
 
 
 def entries(log: Path, size: int, *, data: bool = True) -> Iterator[Entry]:

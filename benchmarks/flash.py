@@ -50,8 +50,8 @@ def _idle_rows(hours: float) -> list[Row]:
     mine, scale = days["edged"], DAY_H / hours
     how = (
         f"{hours:g} virtual hours of {CONNECTORS} idle chargers polled every 10 s: {mine['commits']} commits, "
-        f"{mine['writes']} writes and {mine['flushes']} flushes at the block device; plus the daily backup of "
-        f"{mine['backup_bytes'] // KIB} KiB (as many for each)"
+        f"{mine['writes']} writes and {mine['flushes']} flushes at the block device ({_shares(mine, hours / DAY_H)}); "
+        f"plus the daily backup of {mine['backup_bytes'] // KIB} KiB (as many for each)"
     )
     return [
         Row(
@@ -73,7 +73,7 @@ def _transaction_rows(amount: int) -> list[Row]:
     how = (
         f"1 h at 11 kW, online, a sample every 60 s, {CONNECTORS} connectors: {mine['commits'] / amount:.0f} durable "
         f"commits, {mine['writes'] / amount:.0f} writes and {mine['flushes'] / amount:.0f} flushes at the block device "
-        f"a transaction; mean of {amount} behind a first one"
+        f"a transaction ({_shares(mine, amount)}); mean of {amount} behind a first one"
     )
     return [
         Row(
@@ -87,6 +87,11 @@ def _transaction_rows(amount: int) -> list[Row]:
         )
         for kind, baseline in BASELINES.items()
     ]
+
+
+def _shares(told: dict[str, Any], amount: float) -> str:
+    """What the bytes were written to."""
+    return ", ".join(f"{name} {spent / amount / KIB:.0f} KiB" for name, spent in told["shares"].items())
 
 
 def measured(kind: str, amount: float, store: str, *more: str) -> dict[str, Any]:
@@ -124,7 +129,7 @@ async def _life(kind: str, amount: float, store: StationStorePort, disk: blocks.
         await site.transaction(1)  # the file has its size, the cache its token
     await site.pass_s(60)
     disk.settle()
-    before, commits = disk.count(), site.engine.commits
+    before, first, commits = disk.count(), disk.requests, site.engine.commits
     if kind == "idle":
         await site.pass_s(int(amount * 3600))
     else:
@@ -137,6 +142,7 @@ async def _life(kind: str, amount: float, store: StationStorePort, disk: blocks.
         "bytes": spent.bytes,
         "writes": spent.writes,
         "flushes": spent.flushes,
+        "shares": disk.shares(first),
         "commits": site.engine.commits - commits,
         "unsent": site.engine.station.queued,
     }

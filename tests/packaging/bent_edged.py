@@ -14,7 +14,7 @@ from typing import Any
 
 from edged import gateway
 from edged.cli.main import main
-from edged.store import opening
+from edged.store import deferral, opening
 from edged.store.sqlite import SqliteStore
 
 BACKUP_EVERY_S = 3.0
@@ -47,6 +47,11 @@ def hasty() -> None:
     SqliteStore.commit = lambda store, *what: writer.submit(later, store, *what)  # type: ignore[method-assign]
 
 
+def idle() -> None:
+    """Everything waits for the next commit, as samples may."""
+    deferral.may_wait = lambda *step: True
+
+
 def _synchronous(mode: str) -> None:
     prepare = opening._prepare
 
@@ -58,7 +63,7 @@ def _synchronous(mode: str) -> None:
     opening._prepare = bent
 
 
-BENDS: Mapping[str, Callable[[], None]] = {bend.__name__: bend for bend in (nothing, normal, off, hasty)}
+BENDS: Mapping[str, Callable[[], None]] = {bend.__name__: bend for bend in (nothing, normal, off, hasty, idle)}
 
 if __name__ == "__main__":
     assert gateway.BACKUP_EVERY_S > BACKUP_EVERY_S

@@ -300,7 +300,7 @@ class Ordeal:
                     continue
                 if life is not None and life == self.serving_since and calm:
                     self.witness.note(station, Powered(place, since=swiped))
-                await self._within(lambda: False, dice.uniform(0.2, 2.5))
+                await self._within(lambda: False, dice.uniform(0.2, 5.0 if place == CALM else 2.0))
                 if dice.random() < 0.5:
                     self.witness.note(station, Touched(place))
                     point.swipe(dice.choice(DRIVERS))

@@ -118,6 +118,8 @@ class Book:
     powered: set[int] = field(default_factory=set)
     changed_at_s: float = 0.0
     _asked_at_s: dict[str, float] = field(default_factory=dict)
+    _new: dict[str, bool] = field(default_factory=dict)
+    """Whether the value that was asked for last was not possible before."""
     _touched: set[str] = field(default_factory=set)
     _last_touch: dict[int | None, int] = field(default_factory=dict)
     _touched_at_s: dict[str, float] = field(default_factory=dict)
@@ -126,7 +128,9 @@ class Book:
         match entered.note:
             case Asked(changes):
                 for name, value in changes.items():
-                    self.possible.setdefault(name, {None}).add(value)
+                    values = self.possible.setdefault(name, {None})
+                    self._new[name] = value not in values
+                    values.add(value)
                     self._asked_at_s[name] = entered.at_s
                     self._touched.discard(name)
             case Kept(changes):
@@ -136,7 +140,7 @@ class Book:
                     self.changed_at_s = self._asked_at_s[name]
             case Refused(changes):
                 for name, value in changes.items():
-                    if len(self.possible[name]) > 1:
+                    if self._new[name]:
                         self.possible[name].discard(value)
             case Heard() as message:
                 self._hear(message)

@@ -24,12 +24,12 @@ import pytest
 
 from benchmarks.blocks import MKFS, Disk, require, run, workplace
 from edged.simulator.site import SimulatedCharger, SimulatedSite
+from tests.integration.daemon import PATIENCE_S
 from tests.packaging import aftermath
 from tests.packaging.aftermath import Site
 from tests.packaging.cuts import Cut, Cuts
 from tests.packaging.notes import Entered, Heard, Witness
 from tests.packaging.ordeal import (
-    PATIENCE_S,
     PLACES,
     STATIONS,
     BentEdged,
@@ -212,6 +212,7 @@ async def tell_the_rest(cut: Cut, folder: Path, story: Story) -> None:
         pytest.param("normal", True, id="synchronous NORMAL"),
         pytest.param("off", True, id="synchronous OFF"),
         pytest.param("hasty", True, id="a reply before its commit"),
+        pytest.param("idle", True, id="a commit that waits for the next"),
     ],
 )
 def test_a_daemon_that_does_not_wait_for_its_disk_is_found_out(bend: str, is_found: bool):
