@@ -110,6 +110,8 @@ class References:
                 found = path.stat()
             except FileNotFoundError:
                 continue
+            except PermissionError as error:
+                raise ReferenceProblem(_not_shown(path)) from error
             except OSError as error:
                 raise ReferenceProblem(f"cannot read the credential {path}: {error.strerror}") from error
             if not stat.S_ISREG(found.st_mode):
@@ -117,7 +119,7 @@ class References:
             if not systemd and found.st_mode & 0o077:
                 raise ReferenceProblem(f"wants the credential {path}, which others may read: chmod 0600 {path}")
             if not os.access(path, os.R_OK):
-                raise ReferenceProblem(f"cannot read the credential {path}: run as its owner, or with sudo")
+                raise ReferenceProblem(_not_shown(path))
             return path
         raise ReferenceProblem(f"wants the credential {name}, which does not exist: {advice}")
 
@@ -125,3 +127,7 @@ class References:
         """NAME, where the whole text is `${credential:NAME}`."""
         found = _REFERENCE.fullmatch(text)
         return found[1].removeprefix("credential:") if found and found[1].startswith("credential:") else None
+
+
+def _not_shown(path: Path) -> str:
+    return f"cannot read the credential {path}: run as its owner, or with sudo"

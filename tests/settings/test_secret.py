@@ -57,6 +57,19 @@ def test_a_credential_that_others_may_read_is_refused(references, tmp_path, mode
     assert "hunter2" not in str(problem.value)
 
 
+def test_a_folder_that_we_may_not_look_into_is_told_with_what_helps(references, tmp_path, monkeypatch):
+    own = Path.stat
+
+    def stat(path, **more):
+        if path.parent.name == "credentials":
+            raise PermissionError(13, "Permission denied", str(path))
+        return own(path, **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(ReferenceProblem, match="csms-password: run as its owner, or with sudo"):
+        references.expand("${credential:csms-password}")
+
+
 @pytest.mark.parametrize("name", ["csms", "edged_csms"])
 def test_under_systemd_credentials_come_from_its_directory_alone(tmp_path, name):
     folder = tmp_path / "run"
