@@ -24,6 +24,7 @@ from edged.ports import EdgedError, StoreError
 from edged.store.copying import Description, check_copy, copy_stopped, describe
 from edged.store.lock import StoreInUse, take_lock
 from edged.store.migrations import MIGRATIONS
+from edged.store.restored import counted
 from edged.store.restoring import Parking, Queue, adapt
 
 FORGET: Final = ("host_boot", "running")
@@ -155,7 +156,7 @@ def _refuse(manifest: Manifest, here: Description | None, wishes: Wishes) -> Non
         )
     if _is_newer(here, manifest):
         assert here.last_change is not None
-        waiting = f", and {here.unsent} messages wait here to be sent" if here.unsent else ""
+        waiting = f", with {counted(here.unsent, 'message')} waiting here to be sent" if here.unsent else ""
         raise RestoreError(
             f"the state here is newer ({here.last_change:%Y-%m-%d %H:%M} UTC) than the backup{waiting}: write --force "
             "to go back to the backup all the same"

@@ -20,6 +20,7 @@ from edged.cli import output
 from edged.cli.options import SOCKET_NAME, add_config, add_control, add_json, add_state, control_path, state_dir
 from edged.local.client import ControlClient, ControlError, ControlUnreachable
 from edged.ports import EdgedError
+from edged.store.restored import counted
 
 if TYPE_CHECKING:
     from edged.backup.contents import Found
@@ -239,10 +240,15 @@ def _tell(args: argparse.Namespace, target: Path, manifest: Manifest, held: Desc
     stations = ", ".join(manifest.stations) or "no station"
     output.say(f"{target}: {kind} of {manifest.gateway} ({stations}), {len(manifest.members)} files, {size:,} bytes")
     if held is not None:
-        output.say(f"  in its database: {manifest.unsent} unsent messages, {manifest.running} running transactions")
+        output.say(f"  in its database: {contents_of(manifest)}")
     for each in manifest.left_out:
         output.say(f"  not in it: {each}")
     if manifest.secrets:
         output.say("  there are passwords and keys in it: keep it where nobody else reads it")
     if manifest.final:
         output.say("  edged does not start here any more: put it back with edged restore on the new controller")
+
+
+def contents_of(manifest: Manifest) -> str:
+    """What of a backup somebody has to think about."""
+    return f"{counted(manifest.unsent, 'unsent message')}, {counted(manifest.running, 'running transaction')}"

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged.cli import output
+from edged.cli.backup import contents_of
 from edged.cli.options import add_config, add_json, add_state, state_dir
 from edged.ports import EdgedError
+from edged.store.restored import counted
 
 if TYPE_CHECKING:
     from edged.backup.manifest import Manifest
@@ -156,7 +158,7 @@ def _say_what(file: Path, manifest: Manifest) -> None:
         f"{manifest.made_at:%Y-%m-%d %H:%M} UTC on {manifest.host} by edged {manifest.edged}"
     )
     if manifest.schema is not None:
-        output.say(f"  in its database: {manifest.unsent} unsent messages, {manifest.running} running transactions")
+        output.say(f"  in its database: {contents_of(manifest)}")
     for each in manifest.left_out:
         output.say(f"  not in it: {each}")
 
@@ -170,10 +172,8 @@ def _say_done(args: argparse.Namespace, done: Done) -> None:
         output.say("  what was there is kept in before-restore-... beside it")
     parked = done.parking
     if parked.messages or parked.transactions:
-        output.say(
-            f"parked, for they may be over since: {parked.messages} messages and {parked.transactions} transactions; "
-            "compare them with the CSMS:"
-        )
+        what = f"{counted(parked.messages, 'message')} and {counted(parked.transactions, 'transaction')}"
+        output.say(f"parked, for they may be over since: {what}; compare them with the CSMS:")
         for one in done.held.transactions if done.held is not None else ():
             output.say(f"  {_transaction(one)}")
     for path, where, mode in done.elsewhere:

@@ -27,4 +27,10 @@ def sentence_of(value: str) -> str:
     said = f"it was restored from a backup of {moment:%Y-%m-%d %H:%M} UTC: {missing}"
     if not messages and not transactions:
         return said
-    return f"{said}, {messages} messages and {transactions} transactions in it are parked and not sent"
+    parked = f"{counted(messages, 'message')} and {counted(transactions, 'transaction')}"
+    return f"{said}, {parked} in it are parked and not sent"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

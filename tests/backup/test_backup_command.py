@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from edged.backup import archive, making
+from edged.cli import main
 from edged.store.lock import take_lock
 from tests.backup.conftest import KEY, Controller, Edged, refused_start
 
@@ -289,3 +292,24 @@ def test_a_controller_that_never_ran_has_a_backup_without_a_database(
     assert status == 0
     assert json.loads(out)["schema"] is None
     assert any("a database" in each for each in json.loads(out)["left_out"])
+
+
+def test_every_command_on_the_page_is_one_that_there_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
+    typed = re.findall(r"^ *(?:\$ )?(?:sudo )?edged ((?:backup|restore|check|status)\b[^#|`\n]*)", page, re.MULTILINE)
+    assert len(typed) >= 7
+    for words in typed:
+        main.parser().parse_args(shlex.split(words))
+
+
+def test_what_the_page_shows_is_what_is_printed(backup: Path, empty: Controller, edged: Edged) -> None:
+    """Each line of the page's restore has its like in a real one."""
+    page = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
+    shown = page.split("$ sudo edged restore --force", 1)[1].split("```", 1)[0].splitlines()[1:]
+    _, out, _ = edged("restore", backup, "-c", empty.config, "--state", empty.state)
+    _, again, _ = edged("restore", backup, "-c", empty.config, "--state", empty.state)
+    said = {re.sub(r"\d+|message\b|transaction\b", "", line)[:24] for line in (out + again).splitlines()}
+    beginnings = ("  in its database", "  not in it: ", "  replace  ", "  what was there", "parked, for they", "now: ")
+    for beginning in beginnings:
+        assert any(line.startswith(beginning) for line in shown), beginning
+        assert any(line.startswith(beginning) for line in said), beginning

@@ -94,7 +94,7 @@ def test_the_next_start_says_what_it_starts_from_and_says_it_once(
     opened = open_store(empty.database, wall=WALL)
     assert opened.lost is not None
     assert "restored from a backup of 20" in opened.lost
-    assert "1 messages and 2 transactions in it are parked and not sent" in opened.lost
+    assert "1 message and 2 transactions in it are parked and not sent" in opened.lost
     assert opened.sentences == (opened.lost,)
     opened.store.close()
     again = open_store(empty.database, wall=WALL)
@@ -108,7 +108,7 @@ def test_the_next_start_says_what_it_starts_from_and_says_it_once(
 def test_what_waited_or_ran_in_an_old_backup_is_parked_and_told(backup: Path, empty: Controller, edged: Edged) -> None:
     status, out, _ = edged("restore", backup, *_words(empty))
     assert status == 0
-    assert "parked, for they may be over since: 1 messages and 2 transactions" in out
+    assert "parked, for they may be over since: 1 message and 2 transactions" in out
     started = "2026-03-01T12:00:00+00:00"
     assert f"CP1 connector 1: transaction tx-run, started {started}, running, meter 11 Wh" in out
     started, ended = "2026-03-01T11:00:00+00:00", "2026-03-01T11:55:00+00:00"
@@ -231,7 +231,9 @@ def test_a_newer_state_is_not_gone_back_behind_by_accident(backup: Path, control
     before = controller.files()
     status, out, err = edged("restore", backup, *_words(controller))
     assert (status, out) == (1, "")
-    assert "the state here is newer (2026-06-01 00:00 UTC) than the backup, and 1 messages wait here to be sent" in err
+    assert (
+        "the state here is newer (2026-06-01 00:00 UTC) than the backup, with 1 message waiting here to be sent" in err
+    )
     assert controller.files() == before
     assert edged("restore", backup, *_words(controller), "--force")[0] == 0
 

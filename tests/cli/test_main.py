@@ -28,7 +28,7 @@ stations:
     csms: {url: "ws://127.0.0.1:9000", versions: [ocpp2.1, ocpp1.6]}
     evses: [{charger: left}, {charger: right}]
 """
-COMMANDS = ("run", "check", "status", "ctl", "probe", "scan", "simulate", "mqtt", "demo")
+COMMANDS = ("run", "check", "status", "ctl", "probe", "scan", "simulate", "mqtt", "backup", "restore", "demo")
 
 
 @pytest.fixture

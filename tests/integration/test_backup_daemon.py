@@ -139,6 +139,7 @@ async def test_a_successor_from_an_old_backup_serves_the_station_and_doubles_not
     await csms.wait_for("BootNotification", after=mark, timeout_s=PATIENCE_S)
     await csms.wait_for("StatusNotification", lambda p: p["connectorId"] == 1, after=mark, timeout_s=PATIENCE_S)
     assert "restored from a backup of" in (await successor.status())["store"]
+    await successor.logged("SecurityLogWasCleared")
     await charging(csms, site, after=mark)
     site["box"].plug_out()
     await csms.wait_for("StopTransaction", after=mark, timeout_s=PATIENCE_S)
