@@ -89,8 +89,7 @@ def find(config: Path, *, secrets: bool) -> Found:
 
 
 def find_keys(state: Path, found: Found) -> None:
-    """The private keys that were made here, and their chains. Called before and after the database is copied: a key
-    that comes or goes meanwhile is in it either way. Raises `BackupError`."""
+    """The private keys that were made here, and their chains. Raises `BackupError`."""
     for path in _listing(state / KEYS_FOLDER):
         if _KEY_FILE.fullmatch(path.name) and not path.is_symlink():
             _take(found, path, f"state/{KEYS_FOLDER}/{path.name}")

@@ -13,7 +13,15 @@ from typing import Final
 
 from edged.backup import archive
 from edged.backup.contents import Found
-from edged.backup.manifest import DATABASE, MAX_DATABASE_BYTES, ArchiveError, BackupError, Manifest, Member
+from edged.backup.manifest import (
+    DATABASE,
+    LONGEST_LINE,
+    MAX_DATABASE_BYTES,
+    ArchiveError,
+    BackupError,
+    Manifest,
+    Member,
+)
 from edged.store.copying import Description
 from edged.store.files import sync_directory
 
@@ -71,8 +79,12 @@ def manifest_of(found: Found, occasion: Occasion, database: Path | None, held: D
         last_change=None if held is None else held.last_change,
         secrets=occasion.secrets,
         final=occasion.final,
-        left_out=tuple("".join(char if char.isprintable() else "?" for char in each) for each in found.left_out),
+        left_out=tuple(_line(each) for each in found.left_out),
     )
+
+
+def _line(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:LONGEST_LINE])
 
 
 def _member(name: str, source: archive.Source, mode: int, group: str) -> Member:

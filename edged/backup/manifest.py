@@ -16,6 +16,7 @@ NAME: Final = "manifest.json"
 DATABASE: Final = "state/edged.db"
 CONFIGURATION: Final = "config/edged.yaml"
 MAX_MEMBERS: Final = 2000
+LONGEST_LINE: Final = 1000
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_DATABASE_BYTES: Final = 512 * 1024 * 1024
 _SAFE: Final = r"[A-Za-z0-9_@+,=-][A-Za-z0-9_.@+,= -]{0,79}"
@@ -145,7 +146,7 @@ def _read(facts: Mapping[str, Any]) -> Manifest:
         last_change=None if last_change is None else _moment(last_change),
         secrets=_a(bool, facts["secrets"]),
         final=_a(bool, facts["final"]),
-        left_out=tuple(_line(each, 1000) for each in _a(list, facts["left_out"])[:MAX_MEMBERS]),
+        left_out=tuple(_line(each, LONGEST_LINE) for each in _a(list, facts["left_out"])[:MAX_MEMBERS]),
         members=members,
     )
 

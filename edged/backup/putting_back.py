@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
-from edged.backup import archive, fences, placing
+from edged.backup import archive, fences, places, placing
 from edged.backup.manifest import DATABASE, ArchiveError, Manifest, Member, to_json
-from edged.backup.placing import Plan, RestoreError, Site, Stage, Step
+from edged.backup.places import RestoreError, Site, Step
+from edged.backup.placing import Plan, Stage
 from edged.ports import EdgedError, StoreError
 from edged.store.copying import Description, check_copy, copy_stopped, describe
 from edged.store.lock import StoreInUse, take_lock
@@ -84,7 +85,7 @@ def judge(path: Path) -> Manifest:
 
 def preview(manifest: Manifest, site: Site) -> tuple[Step, ...]:
     """What would be done. Raises `RestoreError`."""
-    return tuple(placing.steps(manifest, site, frozenset(_same(manifest, site))))
+    return tuple(places.steps(manifest, site, frozenset(_same(manifest, site))))
 
 
 def queue_of(manifest: Manifest, wishes: Wishes, here: Description | None) -> Queue:
@@ -105,6 +106,7 @@ def put_back(path: Path, manifest: Manifest, site: Site, wishes: Wishes, now: da
     stage = Stage(site)
     try:
         stage.begin()
+        placing.check_file_systems(steps, stage)
         parking, held = _fill(path, manifest, stage, steps, queue, moment)
         plan = Plan(archive=path.name, identity=identity_of(manifest), config=str(site.config))
         placing.fill(plan, steps, stage, site, moment)
@@ -172,7 +174,7 @@ def _is_newer(here: Description | None, manifest: Manifest) -> bool:
 def _held_here(site: Site) -> Description | None:
     """What lies here now; None where that is nothing, or nothing that can be read: then it is set aside unread."""
     try:
-        with tempfile.TemporaryDirectory(prefix=f"{placing.STAGE}-look-", dir=site.state) as name:
+        with tempfile.TemporaryDirectory(prefix=f"{places.STAGE}-look-", dir=site.state) as name:
             copy = Path(name) / "edged.db"
             return describe(copy) if copy_stopped(site.database, copy) else None
     except (StoreError, OSError):
@@ -193,7 +195,7 @@ def _same(manifest: Manifest, site: Site) -> Iterator[str]:
     for member in manifest.members:
         if member.name.startswith("state/"):
             continue
-        target = placing.target_of(member, site)
+        target = places.target_of(member, site)
         there = member.outside is not None and _has(Path(member.outside), member)
         if there or (_has(target, member) and placing.has_mode(target, member)):
             yield member.name
@@ -211,7 +213,7 @@ def _has(path: Path, member: Member) -> bool:
 def _elsewhere(manifest: Manifest, site: Site) -> Iterator[tuple[Path, str, int]]:
     for member in manifest.members:
         if member.outside is not None and not _has(Path(member.outside), member):
-            yield placing.target_of(member, site), member.outside, 0o600 | (member.mode & 0o044)
+            yield places.target_of(member, site), member.outside, 0o600 | (member.mode & 0o044)
 
 
 def finish(site: Site) -> Plan | None:

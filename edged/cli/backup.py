@@ -20,6 +20,7 @@ from edged.cli import output
 from edged.cli.options import SOCKET_NAME, add_config, add_control, add_json, add_state, control_path, state_dir
 from edged.local.client import ControlClient, ControlError, ControlUnreachable
 from edged.ports import EdgedError
+from edged.store.files import remove_quietly
 from edged.store.restored import counted
 
 if TYPE_CHECKING:
@@ -77,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
     folder = _folder(args.file)
     if args.without_secrets:
         return _make(args, found, folder, None, None)
-    contents.find_keys(state_dir(args.state), found)
     with _database(args, folder) as (database, state):
         contents.find_keys(state, found)
         return _make(args, found, folder, database, state)
@@ -142,12 +142,12 @@ def _database(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path | N
     asked = _ask(args)
     if asked is not None:
         copy, state = asked
-        if args.final:
-            raise EdgedError("edged is running: stop it first (systemctl stop edged), a final backup is its last")
         try:
+            if args.final:
+                raise EdgedError("edged is running: stop it first (systemctl stop edged), a final backup is its last")
             yield copy, state
         finally:
-            copy.unlink(missing_ok=True)
+            remove_quietly(copy)
         return
     with _of_nobody(state_dir(args.state), folder, final=args.final) as copied:
         yield copied
@@ -178,8 +178,12 @@ def _ask(args: argparse.Namespace) -> tuple[Path, Path] | None:
         copy = state / COPY  # root takes no path from a daemon that is nobody
         if not stat.S_ISREG(copy.lstat().st_mode):
             raise ControlError(f"{copy} is no file: this is not edged's copy of its database")
+        if not os.access(copy, os.R_OK):
+            raise EdgedError(
+                f"{copy} is not this user's to read: use sudo, or leave secrets out with --without-secrets"
+            )
         if args.state is not None and state.resolve() != own.resolve():
-            copy.unlink(missing_ok=True)
+            remove_quietly(copy)
             if args.control is None:
                 continue
             raise EdgedError(f"the edged behind {path} keeps its state in {state}, not in {own}: leave --state out")

@@ -16,7 +16,7 @@ from edged.store.restored import counted
 
 if TYPE_CHECKING:
     from edged.backup.manifest import Manifest
-    from edged.backup.placing import Site
+    from edged.backup.places import Site
     from edged.backup.putting_back import Done
     from edged.store.copying import KeptTransaction
 
@@ -55,9 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from edged.backup import placing, putting_back
+    from edged.backup import places, putting_back
 
-    site = placing.Site(config=args.config.absolute(), state=state_dir(args.state).absolute())
+    site = places.Site(config=args.config.absolute(), state=state_dir(args.state).absolute())
     try:
         if args.dry_run:
             return _preview(args, site)
@@ -96,11 +96,11 @@ def _preview(args: argparse.Namespace, site: Site) -> int:
 
 def _finish(args: argparse.Namespace, site: Site) -> str | None:
     """What an earlier restore has left to do; which backup it was of."""
-    from edged.backup import placing, putting_back
+    from edged.backup import places, putting_back
 
     try:
         plan = putting_back.finish(site)
-    except placing.RestoreError:
+    except places.RestoreError:
         if args.file is None:
             raise
         return None  # it is begun again with the file

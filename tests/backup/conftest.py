@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.backup import placing
+from edged.backup import places
 from edged.cli import main as cli
 from edged.store.opening import open_store
 
@@ -44,8 +44,8 @@ class Controller:
     state: Path
 
     @property
-    def site(self) -> placing.Site:
-        return placing.Site(config=self.config, state=self.state)
+    def site(self) -> places.Site:
+        return places.Site(config=self.config, state=self.state)
 
     @property
     def database(self) -> Path:
@@ -57,7 +57,7 @@ class Controller:
         for folder in (self.config.parent, self.state):
             for path in sorted(folder.rglob("*")) if folder.exists() else ():
                 name = str(path.relative_to(folder.parent))
-                if path.is_file() and not name.endswith(".lock") and (aside or placing.ASIDE not in name):
+                if path.is_file() and not name.endswith(".lock") and (aside or places.ASIDE not in name):
                     found[name] = path.read_bytes()
         return found
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from edged.backup import placing
+from edged.backup import places
 from edged.store.lock import take_lock
 from edged.store.opening import open_store
 from edged.store.port import Table
@@ -67,7 +69,7 @@ def test_what_lay_elsewhere_is_put_where_a_person_takes_it_from(
     ca.unlink()
     status, out, _ = edged("restore", backup, *_words(empty))
     assert status == 0
-    kept = empty.config.parent / placing.ELSEWHERE / str(ca).removeprefix("/")
+    kept = empty.config.parent / places.ELSEWHERE / str(ca).removeprefix("/")
     assert kept.read_text() == "certificate of the site\n"
     assert not ca.exists(), "no archive says where root writes"
     assert f"the configuration names {ca}: sudo install -D -m 0644 {kept} {ca}" in out
@@ -332,6 +334,45 @@ def test_a_folder_in_the_place_of_a_file_is_one_sentence(backup: Path, empty: Co
     status, _, err = edged("restore", backup, *_words(empty))
     assert (status, err) == (1, f"edged: {empty.config} is a folder: move it away first\n")
     assert list(empty.state.glob(".*")) == []
+
+
+def test_a_folder_on_another_file_system_is_said_before_anything_is_touched(
+    backup: Path, controller: Controller, edged: Edged, tmp_path: Path
+) -> None:
+    """Where names cannot change from one to the other, a plan could never be finished."""
+    elsewhere = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        assert elsewhere.stat().st_dev != tmp_path.stat().st_dev
+        profiles = controller.config.parent / "profiles.d"
+        shutil.rmtree(profiles)
+        profiles.symlink_to(elsewhere)
+        before = controller.files()
+        status, _, err = edged("restore", backup, *_words(controller))
+        assert (status, len(err.splitlines())) == (1, 1)
+        assert f"{profiles} lies on another file system" in err
+        assert controller.files() == before
+        assert not (controller.state / "restore.pending").exists()
+    finally:
+        shutil.rmtree(elsewhere)
+
+
+def test_a_read_only_file_system_is_one_sentence_that_helps(
+    backup: Path, controller: Controller, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = os.mkdir
+
+    def refuse(path: Path, *more: int) -> None:
+        if places.STAGE in str(path) and "config" in str(path):
+            raise OSError(30, "Read-only file system", str(path))
+        mkdir(path, *more)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    before = controller.files()
+    status, _, err = edged("restore", backup, *_words(controller))
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "the file system is read-only" in err
+    assert "sudo mount -o remount,rw /" in err
+    assert controller.files() == before
 
 
 def test_a_start_between_the_plan_and_its_end_is_refused_in_words(controller: Controller) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edged.backup import fences, placing, putting_back
+from edged.backup import fences, places, putting_back
 from edged.ports import StoreWithheld
 from tests.backup.conftest import KEY, Controller, Edged
 
@@ -71,14 +71,14 @@ def used(controller: Controller) -> Controller:
     return controller
 
 
-def _put_back(backup: Path, site: placing.Site) -> None:
+def _put_back(backup: Path, site: places.Site) -> None:
     manifest = putting_back.judge(backup)
     putting_back.put_back(backup, manifest, site, putting_back.Wishes(), NOW)
 
 
 def _told(controller: Controller) -> dict[str, bytes]:
     """What a daemon would find."""
-    drafts = (placing.STAGE, f"{fences.RESTORING}.new")
+    drafts = (places.STAGE, f"{fences.RESTORING}.new")
     return {n: content for n, content in controller.files().items() if not any(draft in n for draft in drafts)}
 
 
@@ -86,7 +86,7 @@ def _aside(controller: Controller) -> dict[str, bytes]:
     found = {}
     for name, content in controller.files(aside=True).items():
         parts = Path(name).parts
-        if parts[1].startswith(placing.ASIDE):
+        if parts[1].startswith(places.ASIDE):
             found["/".join((parts[0], *parts[2:]))] = content
     return found
 
@@ -191,7 +191,7 @@ def test_everything_is_on_the_disk_before_the_plan_and_every_name_before_its_end
     )
     ended = next(n for n, (what, where) in enumerate(steps) if what == "unlink" and where.endswith(fences.RESTORING))
     staged = {
-        where for what, where in steps[:planned] if what == "open" and placing.STAGE in where and "look" not in where
+        where for what, where in steps[:planned] if what == "open" and places.STAGE in where and "look" not in where
     }
     flushed = {where for what, where in steps[:planned] if what == "fsync"}
     assert len(staged) == 5
