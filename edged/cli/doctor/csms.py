@@ -210,6 +210,13 @@ def _http(found: Findings, facts: StationFacts, http: HttpAnswer, where: str) ->
             "the CSMS refuses the station's client certificate, or wants one and is shown none",
             url("write client_certificate: with cert and key, and security_profile: 3", facts.url),
         )
+    elif http.kind is FailureKind.NETWORK and facts.security_profile == 2:
+        found.failed(
+            facts.id,
+            f"{where} hangs up behind the TLS handshake, without a word: it is no CSMS, or wants a certificate of the "
+            "station (security profile 3)",
+            url("write the address that its operator names, or client_certificate: and security_profile: 3", facts.url),
+        )
     elif status is None:
         found.failed(
             facts.id,

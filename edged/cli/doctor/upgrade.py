@@ -37,22 +37,28 @@ def ask(line: socket.socket, settings: ConnectionSettings, within_s: float = STE
         early = _early(line) if isinstance(line, ssl.SSLSocket) else b""
         line.settimeout(within_s)
         line.sendall(_request(settings, key))
-        answer = _answer(_head(line, early, until_s), key)
+        head = _head(line, early, until_s)
+        answer = _answer(head, key) if head else _hung_up(settings)
     except TimeoutError:
         answer = HttpAnswer(problem="it takes the connection and does not answer")
     except ssl.SSLEOFError:
-        unwanted = FailureKind.CLIENT_CERTIFICATE if settings.security_profile == 3 else None
-        answer = HttpAnswer(problem="it hangs up", kind=unwanted)
+        answer = _hung_up(settings)
     except ssl.SSLError as error:
         failure = failure_of(error)
         answer = HttpAnswer(problem=failure.reason, kind=failure.kind)
     except OSError as error:
-        answer = HttpAnswer(problem=f"it hangs up ({error.strerror or type(error).__name__})")
+        answer = _hung_up(settings, f" ({error.strerror or type(error).__name__})")
     if answer.status == 101:
         _say_goodbye(line)
     with contextlib.suppress(OSError):
         line.close()
     return answer
+
+
+def _hung_up(settings: ConnectionSettings, why: str = "") -> HttpAnswer:
+    """Without a word: a server that does not like our certificate may, and one that misses it."""
+    kind = FailureKind.CLIENT_CERTIFICATE if settings.security_profile == 3 else FailureKind.NETWORK
+    return HttpAnswer(problem=f"it hangs up{why}", kind=kind)
 
 
 def _early(line: ssl.SSLSocket) -> bytes:
@@ -115,7 +121,7 @@ def _answer(head: bytes, key: bytes) -> HttpAnswer:
     first, _, rest = head.partition(b"\r\n")
     words = first.split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not (len(words[1]) == 3 and words[1].isdigit()):
-        return HttpAnswer(problem="it hangs up" if not head else "it does not speak HTTP")
+        return HttpAnswer(problem="it does not speak HTTP")
     headers = BytesHeaderParser().parsebytes(rest)
     expected = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest()).decode()
     return HttpAnswer(

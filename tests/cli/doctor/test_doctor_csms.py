@@ -154,6 +154,16 @@ def test_a_certificate_that_ends_soon_is_a_note(days, notes):
             "ws:// is without TLS",
         ),
         (
+            answered(None, problem="it hangs up", kind=FailureKind.NETWORK),
+            ("hangs up behind the TLS handshake", "wants a certificate of the station (security profile 3)"),
+            "client_certificate: and security_profile: 3",
+        ),
+        (
+            replace(answered(None, problem="it hangs up", kind=FailureKind.NETWORK), security_profile=1),
+            ("is no CSMS: it hangs up",),
+            "ws:// is without TLS",
+        ),
+        (
             answered(None, kind=FailureKind.CLIENT_CERTIFICATE),
             ("refuses the station's client certificate",),
             "client_certificate:",

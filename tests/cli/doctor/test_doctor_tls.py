@@ -262,6 +262,27 @@ def test_a_server_that_wants_a_certificate_says_so_behind_the_handshake(
     assert told.kind is FailureKind.CLIENT_CERTIFICATE
 
 
+@pytest.mark.parametrize(("profile", "kind"), [(2, FailureKind.NETWORK), (3, FailureKind.CLIENT_CERTIFICATE)])
+def test_a_server_that_hangs_up_without_a_word_may_not_like_who_we_are(
+    root: Authority, stations: Authority, tmp_path: Path, profile: int, kind: FailureKind
+):
+    def hang_up(head: bytes) -> bytes:
+        raise ConnectionAbortedError
+
+    with server(hang_up, root.server().server_context(tmp_path)) as there:
+        own = stations.client("DEPOT 7").write(tmp_path, "own")
+        settings = settings_for(there.port, root, security_profile=profile, client_files=own if profile == 3 else None)
+        context = settings.tls()
+        first = reach(("127.0.0.1",), there.port).connection
+        assert context is not None
+        assert first is not None
+        found = secure(first, "localhost", context, again=lambda: None)
+        assert found.line is not None
+        told = ask(found.line, settings)
+    assert told.problem.startswith("it hangs up")
+    assert (told.status, told.kind) == (None, kind)
+
+
 # --- names, addresses, files
 
 
