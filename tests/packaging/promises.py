@@ -95,9 +95,16 @@ class Lore:
                 case Answered(message_id=message_id, transaction=str(number)):
                     if name := lore._starts[message_id]:
                         lore.csms_ids[name] = number
+                case Seen(transactions):
+                    lore.csms_ids |= {ours: theirs for ours, (_, theirs) in transactions.items() if theirs}
         return lore
 
     _starts: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the CSMS gives transactions numbers of its own (1.6)."""
+        return bool(self.csms_ids)
 
     def end_of(self, transaction_id: str) -> str | None:
         """The message that ends a transaction."""
@@ -211,6 +218,8 @@ class Book:
     def _transactions(self, found: Found) -> None:
         there = found.station.transactions
         for name, active in self.running.items():
+            if name not in there and self.lore.is_numbered and name not in self.lore.csms_ids:
+                continue  # seen once, in a moment in which the daemon ended: nobody can say which it was
             if name in there:
                 assert active or not there[name].active, f"{name} has ended and runs again"
             else:
