@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 HOME_ASSISTANT ?= $(CURDIR)/.venv-ha
 export PYTHON HOME_ASSISTANT
 
-.PHONY: help venv dev demo home test test-package test-arm deb check docs bench clean
+.PHONY: help venv dev demo home test test-package test-arm deb vendor-news check docs bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-arm: dev ## the package's smoke test on arm64 and armhf, under emulation
 
 deb: ## the Debian package: build/deb/edged_*_all.deb
 	tools/build_deb.sh
+
+vendor-news: dev ## newer versions of the libraries in the package
+	$(BIN)/python tools/vendor.py news
 
 home: ## Home Assistant for the tests that run it; wants Python 3.13
 	tools/home_assistant.sh $(HOME_ASSISTANT)

@@ -22,7 +22,7 @@ REFUSED = 78
 
 @pytest.fixture
 async def csms() -> AsyncIterator[Csms]:
-    async with Csms(tokens={"ALICE": Token()}) as running:
+    async with Csms(versions=("ocpp2.0.1", "ocpp1.6"), tokens={"ALICE": Token()}) as running:
         yield running
 
 
@@ -171,4 +171,42 @@ async def test_a_successor_from_a_final_backup_tells_what_waited_and_what_ran_ex
     await successor.knows(lambda station: station["queued"] == 0)
     assert (await successor.status())["store"] == "ok"
     assert [len(each) for each in told(csms).values()] == [1, 1]
+    assert csms.violations == []
+
+
+async def test_no_number_of_a_transaction_is_used_twice_by_a_successor(
+    folder: Path, successor: Edged, csms: Csms, site: SimulatedSite, said: Said
+) -> None:
+    """2.0.1: what still ran at the final backup ends once, under the next number of its transaction."""
+    (folder / "first").mkdir()
+    first = Edged(folder / "first")
+    document = site_file({"box": charger("phoenix-charx-sec", site.endpoint("box"))}, csms=csms.url)
+    document["stations"][0]["csms"]["versions"] = ["ocpp2.0.1"]
+    first.configure(document)
+    try:
+        await first.up()
+        await csms.wait_for("StatusNotification", timeout_s=PATIENCE_S)
+        site["box"].plug_in()
+        await csms.wait_for("TransactionEvent", timeout_s=PATIENCE_S)
+        site["box"].swipe("ALICE")
+
+        def is_charging(event: dict[str, Any]) -> bool:
+            return bool(event["transactionInfo"].get("chargingState") == "Charging")
+
+        await csms.wait_for("TransactionEvent", is_charging, timeout_s=PATIENCE_S)
+        await first.knows(lambda station: station["queued"] == 0)
+        await stopped(first)
+        assert (await said(first, "backup", folder / "final.tar.gz", "--final"))[0] == 0
+    finally:
+        await first.close()
+    (event, *_) = csms.received("TransactionEvent")
+    name = event["transactionInfo"]["transactionId"]
+    assert (await said(successor, "restore", folder / "final.tar.gz"))[0] == 0
+    await successor.up()
+    await csms.wait_for("TransactionEvent", lambda event: event["eventType"] == "Ended", timeout_s=PATIENCE_S)
+    await successor.knows(lambda station: station["queued"] == 0)
+    events = [one for one in csms.received("TransactionEvent") if one["transactionInfo"]["transactionId"] == name]
+    assert [one["seqNo"] for one in events] == list(range(len(events)))
+    assert [one["eventType"] for one in events].count("Ended") == 1
+    assert events[-1]["eventType"] == "Ended"
     assert csms.violations == []

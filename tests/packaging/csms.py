@@ -1,6 +1,8 @@
 """A CSMS in a process of its own, outside of the machine: the simulated one, told over its standard input what to do.
 
-    python csms.py HOST PORT STATION PASSWORD
+    python csms.py HOST PORT STATION PASSWORD [SECURE-PORT CERTIFICATE KEY [AUTHORITY]]
+
+With a second door for TLS; where AUTHORITY is given, for stations with a certificate of it alone.
 
 One JSON object a line each way: {"do": "call", "action": ..., "payload": {...}} gives {"result": ...},
 {"do": "received", "action": ...} gives its payloads so far, {"do": "wait", "action": ..., "count": N} waits for
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 from typing import Any
 
@@ -44,10 +47,27 @@ async def _obey(csms: Csms, order: dict[str, Any]) -> Any:
     return None
 
 
-async def main(host: str, port: str, station: str, password: str) -> None:
+def _secure(certificate: str, key: str, authority: str | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    if authority is not None:
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+async def main(host: str, port: str, station: str, password: str, secure_port: str = "0", *tls: str) -> None:
     tokens = {"04A2E5": Token(), "04FFFF": Token(status="Blocked")}
     credentials = {station: password} if password else None
-    async with Csms(host=host, port=int(port), tokens=tokens, credentials=credentials) as csms:
+    csms = Csms(
+        host=host,
+        port=int(port),
+        tokens=tokens,
+        credentials=credentials,
+        second_tls=_secure(*tls) if tls else None,
+        second_port=int(secure_port),
+    )
+    async with csms:
         print(json.dumps({"url": csms.url}), flush=True)
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -58,4 +78,4 @@ async def main(host: str, port: str, station: str, password: str) -> None:
             print(json.dumps(answer, default=str), flush=True)
 
 
-asyncio.run(main(*sys.argv[1:5]))
+asyncio.run(main(*sys.argv[1:]))

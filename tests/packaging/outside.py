@@ -117,10 +117,16 @@ class Outside:
         machine.run("ip", "addr", "add", f"{MACHINE}/30", "dev", "eth0")
         machine.run("ip", "link", "set", "eth0", "up")
 
-    def csms(self, station: str, password: str = "") -> Csms:
-        """A CSMS that answers at `URL` for as long as this is open."""
+    def csms(self, station: str, password: str = "", *secure: str | Path, port: int = PORT) -> Csms:
+        """A CSMS that answers at `URL` for as long as this is open. `secure`: a door for TLS, as csms.py takes it."""
         words = self._words(
-            sys.executable, str(Path(__file__).with_name("csms.py")), "0.0.0.0", str(PORT), station, password
+            sys.executable,
+            str(Path(__file__).with_name("csms.py")),
+            "0.0.0.0",
+            str(port),
+            station,
+            password,
+            *map(str, secure),
         )
         process = subprocess.Popen(
             words,

@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,8 @@ EMULATORS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
 INCLUDED = ("systemd", "systemd-sysv", "dbus", "udev", "ca-certificates", "procps", "python3-minimal", "iproute2")
 """What any Debian on such a computer has."""
 CACHED = ("python3", "systemd-timesyncd", "libfaketime")
-"""What the package pulls in, or a test installs: in the cache, not installed."""
+TOOLS = ("apt-utils", "umockdev", "python3-cryptography", "python3-openssl")
+"""What the package pulls in, or a test installs: in the cache, not installed. Emulated roots do without the tools."""
 RECIPE = "1"
 """To be counted up where a root is to be made in another way."""
 
@@ -44,7 +45,8 @@ def base(suite: str, arch: str = NATIVE) -> Path:
     ROOTS.mkdir(parents=True, exist_ok=True)
     folder = ROOTS / (suite if arch == NATIVE else f"{suite}-{arch}")
     done = folder.with_name(f"{folder.name}.done")
-    recipe = f"{RECIPE} {INCLUDED} {CACHED}\n"
+    cached = (*CACHED, *TOOLS) if arch == NATIVE else CACHED
+    recipe = f"{RECIPE} {INCLUDED} {cached}\n"
     with _alone(folder.with_name(f"{folder.name}.lock")):
         if not (done.exists() and done.read_text() == recipe):
             need("mmdebstrap", "mmdebstrap")
@@ -52,7 +54,7 @@ def base(suite: str, arch: str = NATIVE) -> Path:
                 _emulate(arch)
             done.unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
-            _make(folder, suite, arch)
+            _make(folder, suite, arch, cached)
             done.write_text(recipe)
     return folder
 
@@ -74,7 +76,7 @@ def mirror() -> str:
     return plain[0].split()[0]
 
 
-def _make(folder: Path, suite: str, arch: str) -> None:
+def _make(folder: Path, suite: str, arch: str, cached: Sequence[str]) -> None:
     options = ["--quiet", f"--arch={arch}", "--variant=minbase", "--components=main", "--mode=root"]
     options.append("--aptopt=Acquire::Check-Valid-Until false")
     made = subprocess.run(
@@ -90,7 +92,7 @@ def _make(folder: Path, suite: str, arch: str) -> None:
         shutil.copyfile(Path("/") / path, folder / path)
     (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (folder / "etc/apt/apt.conf.d/99tests").write_text('Acquire::Check-Valid-Until "false";\n')
-    for words in (["update"], ["install", "-y", "--no-install-recommends", "--download-only", *CACHED]):
+    for words in (["update"], ["install", "-y", "--no-install-recommends", "--download-only", *cached]):
         subprocess.run(["chroot", folder, "apt-get", "-q", *words], stdout=subprocess.DEVNULL, check=True)
     (folder / "etc/resolv.conf").write_text("")
 

@@ -143,6 +143,15 @@ def test_a_new_password_gets_a_file_of_its_own_so_that_the_kept_configuration_ha
     assert password(site) == "correct horse 42"
 
 
+def test_a_password_that_is_to_be_generated_stays_the_one_in_force(setup, site):
+    setup(PLAIN)
+    setup(PLAIN.replace("horse 42", "camel 42"), "--force")
+    status, out, _ = setup(PLAIN.replace('"correct horse 42"', "{generate: true}"))
+    assert status == 0
+    assert out.startswith("nothing has changed")
+    assert password(site) == "correct camel 42"
+
+
 def test_a_lost_password_is_written_again_though_the_configuration_is_the_same(setup, site):
     setup(PLAIN)
     (site / "credentials/csms-password").unlink()
@@ -341,7 +350,7 @@ def all_fields(values: dict[str, str]) -> str:
     )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(sorted(FIELDS)), value=HOSTILE)
 def test_no_answer_breaks_the_file_or_becomes_a_key(setup, site, field, value):
     for path in [*site.glob("edged.yaml*"), *site.glob("credentials/*")]:

@@ -177,6 +177,20 @@ def test_a_disk_that_refuses_leaves_everything_as_it_was(tmp_path, monkeypatch, 
     assert what_is_there(tmp_path) == ("OLD", OLD_PASSWORD)
 
 
+def test_a_disk_that_refuses_at_the_very_last_leaves_everything_as_it_was(tmp_path):
+    class Refusing(Disk):
+        def rename(self, path, name):
+            if name.name == "edged.yaml":
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            super().rename(path, name)
+
+    old_site(tmp_path)
+    before = names(tmp_path)
+    with pytest.raises(EdgedError, match="nothing was changed: Input/output error"):
+        writer(tmp_path, Refusing()).write(NEW.encode(), {"csms-password.2": NEW_PASSWORD})
+    assert names(tmp_path) == before
+
+
 def test_what_the_loader_refuses_replaces_nothing(tmp_path):
     old_site(tmp_path)
     before = names(tmp_path)
