@@ -229,6 +229,7 @@ def test_a_script_reads_what_is_wrong(setup, tmp_path, site):
             "x\n      ca_file: /dev/ptmx",
             "9: stations[0].csms.ca_file: names /dev/ptmx, which is no plain",
         ),
+        ("id: DEPOT-7", "id: ${env:EDGED_SETUP_0}", "5: stations[0].id: wants the environment variable EDGED_SETUP_0"),
         ("  - id", "\t- id", "5: is indented with a tab: use spaces"),
         ("stations:", "chargers:", "4: chargers: stands there twice, first in line 1: delete one"),
         ("stations:", "gateway: {id: A b}\nstations:", "4: gateway.id: cannot be 'A b'"),
@@ -350,7 +351,7 @@ def all_fields(values: dict[str, str]) -> str:
     )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(sorted(FIELDS)), value=HOSTILE)
 def test_no_answer_breaks_the_file_or_becomes_a_key(setup, site, field, value):
     for path in [*site.glob("edged.yaml*"), *site.glob("credentials/*")]:
@@ -362,7 +363,8 @@ def test_no_answer_breaks_the_file_or_becomes_a_key(setup, site, field, value):
         return
     assert status == 0
     found = load_site(site / "edged.yaml")
-    expected = os.environ["PATH"] if value == "${env:PATH}" else value
+    is_expanded = value == "${env:PATH}" and field != "actor"  # a key is taken as it is written
+    expected = os.environ["PATH"] if is_expanded else value
     told = {name: read(found) for name, read in FIELDS.items()}
     assert told == {**RIGHT, field: expected}
 
