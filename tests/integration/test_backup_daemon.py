@@ -187,7 +187,9 @@ async def test_no_number_of_a_transaction_is_used_twice_by_a_successor(
         await first.up()
         await csms.wait_for("StatusNotification", timeout_s=PATIENCE_S)
         site["box"].plug_in()
-        await csms.wait_for("TransactionEvent", timeout_s=PATIENCE_S)
+        await csms.wait_for(
+            "StatusNotification", lambda one: one["connectorStatus"] == "Occupied", timeout_s=PATIENCE_S
+        )
         site["box"].swipe("ALICE")
 
         def is_charging(event: dict[str, Any]) -> bool:
