@@ -37,6 +37,7 @@ test: dev ## the tests
 	@tools/need.sh mosquitto mosquitto
 	@tools/need.sh groff-base groff
 	@tools/need.sh zsh zsh
+	@tools/need.sh faketime faketime
 	-@tools/home_assistant.sh $(HOME_ASSISTANT)
 	$(BIN)/pytest -n 4 --ignore=tests/packaging $(PYTEST_ARGS)
 
