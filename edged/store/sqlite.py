@@ -70,7 +70,8 @@ def store_error(error: sqlite3.Error, doing: str) -> StoreError:
     """A sentence about what the disk did not do."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     kind = StoreDamaged if primary_code(error) in DAMAGE else StoreError
-    return kind(f"{doing}: {error} ({name})")
+    full = primary_code(error) == sqlite3.SQLITE_FULL
+    return kind(f"{doing}: {error} ({name}){': make room on its disk, edged goes on by itself' if full else ''}")
 
 
 def as_text(data: bytes) -> str:
