@@ -289,7 +289,10 @@ def test_credentials_elsewhere_are_found_by_the_loader_and_by_whoever_starts_edg
 
 def test_a_service_s_own_credentials_do_not_stand_in_for_those_of_the_site(setup, site, tmp_path, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    (tmp_path / "csms-password").write_text("somebody else's!")
+    (tmp_path / "other").write_text("somebody else's!")
+    status, _, err = setup(PLAIN.replace('"correct horse 42"', "{credential: other}"))
+    assert status == 78
+    assert "8: stations[0].csms.password: wants the credential other, which does not exist" in err
     assert setup(PLAIN)[0] == 0
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
     assert password(site) == "correct horse 42"
