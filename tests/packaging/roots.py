@@ -48,10 +48,10 @@ def base(suite: str, arch: str = NATIVE) -> Path:
     cached = (*CACHED, *TOOLS) if arch == NATIVE else CACHED
     recipe = f"{RECIPE} {INCLUDED} {cached}\n"
     with _alone(folder.with_name(f"{folder.name}.lock")):
+        if arch != NATIVE:
+            _emulate(arch)
         if not (done.exists() and done.read_text() == recipe):
             need("mmdebstrap", "mmdebstrap")
-            if arch != NATIVE:
-                _emulate(arch)
             done.unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
             _make(folder, suite, arch, cached)
@@ -98,7 +98,7 @@ def _make(folder: Path, suite: str, arch: str, cached: Sequence[str]) -> None:
 
 
 def _emulate(arch: str) -> None:
-    """Let this kernel run another architecture's programs."""
+    """Let this kernel run another architecture's programs, for as long as the namespace is there."""
     need("qemu-user-static", f"{EMULATORS[arch]}-static")
     need("binfmt-support", "update-binfmts")
     need("arch-test", "arch-test")
