@@ -6,7 +6,7 @@ stops being one with its next word · unplugging ends the session that it belong
 
 from __future__ import annotations
 
-from edged.domain import energy_register, fault_memory, metering, relapse, transaction
+from edged.domain import energy_register, fault_memory, interruption, metering, relapse, transaction
 from edged.domain.effects import StopReason
 from edged.domain.events import ChargerLost, ConnectorObserved, PresentToken
 from edged.domain.hardware import (
@@ -180,7 +180,7 @@ def begin_and_end(draft: Draft) -> None:
     """Who has waited for too long goes; whose energy is over ends; who may start starts. Then it is known who shares
     the station's limit."""
     for number in draft.station.connectors:
-        transaction.end_interrupted(draft, number)
+        interruption.end_when_found(draft, number)
         _time_out(draft, number)
         phase = phase_of(draft.station, draft.station.connectors[number], draft.now)
         transaction.follow_energy(draft, number, phase)

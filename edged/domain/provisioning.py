@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from edged.domain import key_watch, metering, restarts, transaction
+from edged.domain import interruption, key_watch, metering, restarts
 from edged.domain.answers import Reason, TriggerStatus
 from edged.domain.commands import TriggerMessage
 from edged.domain.configuration import REGISTRY
@@ -39,13 +39,11 @@ def started(draft: Draft, event: Started) -> None:
     if event.continued and draft.station.next_boot_reason is None:
         cause = "ApplicationReset" if event.unexpected else "LocalReset"
         draft.update(boot=replace(draft.station.boot, reason=cause))
-    if event.unexpected:
-        transaction.leave_numbers_out(draft)
     reason = "unexpected" if event.unexpected else draft.station.next_boot_reason
     if reason is not None:
         note(draft, SecurityEvent.RESET_OR_REBOOT, reason)
     note(draft, SecurityEvent.STARTUP, draft.station.boot.reason)
-    transaction.recover(draft, continued=event.continued)
+    interruption.recover(draft, continued=event.continued)
     draft.update(next_boot_reason=None)
     draft.announce("gateway.started", None, reason=draft.station.boot.reason, continued=event.continued)
 

@@ -24,6 +24,7 @@ from edged.domain import (
     display,
     fault_memory,
     firmware,
+    interruption,
     isolation,
     key_watch,
     limits,
@@ -126,6 +127,8 @@ from edged.domain.variables import VariableCommand
 def step(station: Station, event: Event, now: Now) -> Transition:
     """What becomes of a station when something happens at a time."""
     draft = Draft(station, now)
+    if isinstance(event, Started) and event.unexpected:
+        interruption.doubt(draft)  # before anything of this run is told
     provisioning.watch_clock(draft)
     reservation.expire_due(draft)
     if isinstance(event, Command):

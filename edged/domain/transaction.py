@@ -10,7 +10,7 @@ from __future__ import annotations
 from edged.domain import charging_profile, energy_register, metering, reservation
 from edged.domain.charging import ChargingProfile
 from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
-from edged.domain.hardware import WITHOUT_WORD, Capability, LockState, Measurand
+from edged.domain.hardware import WITHOUT_WORD, Capability, LockState
 from edged.domain.places import in_order
 from edged.domain.policy import StartPoint, StopPoint, Trigger
 from edged.domain.station import Authorization, Connector, Ending, Halt, Station, Transaction
@@ -20,8 +20,6 @@ from edged.domain.types import IdToken, Phase, same_group
 SETTLE_S = 10.0
 """How long a charger may take to offer energy before it is said to withhold it."""
 LOCK_PROOF_S = 1.0
-FIND_S = 60.0
-"""How long after a start the register is looked for of a charger whose transaction the power has ended."""
 EV_SIDE = "EV side disconnected"
 WITH_AUTHORIZATION = frozenset({StopPoint.AUTHORIZED, StopPoint.POWER_PATH_CLOSED, StopPoint.ENERGY_TRANSFER})
 """The stop points that are reached when nobody is authorized any more (C15.FR.04): no energy, no path for it."""
@@ -115,7 +113,7 @@ def start(draft: Draft, number: int) -> None:
         spent=False,
         held_for=None,
         note="",
-        preparing_until_s=None if connector.plugged else _plug_until_s(draft),
+        preparing_until_s=None if connector.plugged else plug_until_s(draft),
         settling_until_s=draft.now.monotonic_s + SETTLE_S,
         energy_kept_wh=connector.energy_wh if connector.energy_wh is not None else connector.energy_kept_wh,
     )
@@ -124,7 +122,7 @@ def start(draft: Draft, number: int) -> None:
     draft.announce("transaction.started", number, transaction_id=transaction_id, id_token=transaction.id_token)
 
 
-def _plug_until_s(draft: Draft) -> float | None:
+def plug_until_s(draft: Draft) -> float | None:
     """Until when a driver has to plug in."""
     timeout_s = draft.station.configuration.number("ConnectionTimeOut")
     return draft.now.monotonic_s + timeout_s if timeout_s > 0 else None
@@ -193,7 +191,7 @@ def _write(
             trigger=trigger,
             seq_no=transaction.seq_no,
             at=ending.at if ending is not None else transaction.started,
-            offline=not draft.station.link.serving,
+            offline=not draft.station.link.serving or interrupted(transaction),
             phase=phase,
             plugged=connector is None or connector.plugged,
             id_token=ending.id_token if ending is not None else transaction.id_token,
@@ -246,7 +244,7 @@ def cable_gone(draft: Draft, running: Transaction) -> None:
         return
     fixed = not station.connectors[number].can(Capability.DETACHABLE)
     hurried = fixed and station.policy.times_out_unplugged
-    draft.change(number, note=EV_SIDE, preparing_until_s=_plug_until_s(draft) if hurried else None)
+    draft.change(number, note=EV_SIDE, preparing_until_s=plug_until_s(draft) if hurried else None)
     metering.update(draft, number, Trigger.EV_COMMUNICATION_LOST)
 
 
@@ -335,16 +333,6 @@ def interrupted(transaction: Transaction) -> bool:
     return transaction.halted is not None and transaction.halted.reason is StopReason.POWER_LOSS
 
 
-def end_interrupted(draft: Draft, number: int) -> None:
-    """Its register is found, or looked for in vain."""
-    running = draft.station.running(number)
-    if running is None or not interrupted(running):
-        return
-    waited_s = draft.now.monotonic_s - draft.station.boot.started_s
-    if draft.station.connectors[number].energy_wh is not None or waited_s >= FIND_S:
-        end_lost(draft, running, StopReason.POWER_LOSS)
-
-
 def _close(
     draft: Draft,
     transaction: Transaction,
@@ -404,44 +392,3 @@ def belongs(transaction: Transaction, token: IdToken, group: IdToken | None) -> 
     if transaction.id_token is None:
         return False
     return transaction.id_token.matches(token) or same_group(transaction.group, group)
-
-
-def _has_register(station: Station, transaction: Transaction) -> bool:
-    """Whether energy can have flowed into it that its charger knows of."""
-    return transaction.connected and Measurand.ENERGY in station.connectors[transaction.connector].layout.measurands
-
-
-def leave_numbers_out(draft: Draft) -> None:
-    """The last run ended without a word: it may have told records whose numbers the disk never saw. None of them is
-    given again, for a CSMS takes the second for a repetition of the first."""
-    draft.update(next_seq=draft.station.next_seq + metering.UNKEPT_MAX)
-    for transaction in tuple(draft.station.transactions.values()):
-        if transaction.active:
-            draft.transact(transaction.id, seq_no=transaction.seq_no + metering.UNKEPT_MAX)
-
-
-def recover(draft: Draft, *, continued: bool) -> None:
-    """After a start of the daemon: what the power interrupted gets no more energy and ends, with the first look at its
-    charger's register where it has one; what only the daemon missed goes on.
-
-    A connector with a transaction or a finished session had its plug in: the first look at the charger tells whether
-    it still has.
-    """
-    for number, connector in draft.station.connectors.items():
-        running = draft.station.running(number)
-        if connector.spent or (running is not None and running.connected):
-            draft.change(number, plugged=True)
-        elif running is not None:
-            draft.change(number, preparing_until_s=_plug_until_s(draft))
-    for transaction in tuple(draft.station.transactions.values()):
-        if not transaction.active:
-            continue
-        running = draft.station.running(transaction.connector)
-        if not continued and running is transaction and _has_register(draft.station, transaction):
-            draft.transact(transaction.id, halted=Halt(reason=StopReason.POWER_LOSS))
-            continue
-        if not continued:
-            end_lost(draft, transaction, StopReason.POWER_LOSS)
-            continue
-        if running is None or running.id != transaction.id:  # its connector is gone, or another one's
-            end_lost(draft, transaction, StopReason.OTHER)

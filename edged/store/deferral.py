@@ -42,7 +42,7 @@ UNTOLD_S = 600.0
 """How long a record waits for the disk that the CSMS does not have: what a power cut takes of the samples."""
 TOLD_S = UNKEPT_S
 """How long anything waits. What the CSMS has been told is lost with nobody; what is left is how far the register is,
-and after a power cut the charger's own says that better (`transaction.recover`)."""
+and after a power cut the charger's own says that better (`domain.interruption`)."""
 IN_FLIGHT_S = 30.0
 ROWS_MAX = 500
 """How many rows wait at most."""
@@ -50,7 +50,7 @@ ROWS_MAX = 500
 TRANSACTION_LATE = frozenset({"seq_no", "told_at", "kept_meter_wh", "kept_at"})
 CONNECTOR_LATE = frozenset({"energy_kept_wh"})
 STATION_LATE = frozenset({"next_seq", "wall_kept", "ran_kept_s"})
-"""The facts that may wait. That numbers wait is paid for by `transaction.recover`, which leaves `UNKEPT_MAX` of them
+"""The facts that may wait. That numbers wait is paid for by `domain.interruption`, which leaves `UNKEPT_MAX` of them
 out where a run has ended without a word."""
 LATE_TABLES = frozenset({Table.TRANSACTION, Table.CONNECTOR, Table.STATION, Table.SAMPLE})
 LATE_TRIGGERS = frozenset({Trigger.METER_VALUE_PERIODIC, Trigger.METER_VALUE_CLOCK, Trigger.CHARGING_STATE_CHANGED})

@@ -24,8 +24,10 @@ from edged.store.restored import RESTORED, sentence_of
 from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error
 
 APPLICATION_ID = 0x65644744
-PAGE_BYTES = 4096
-CHECKPOINT_PAGES = 100  # the WAL is reused, not grown: a third less to the card than SQLite's 1000
+PAGE_BYTES = 1024
+"""What a commit changes is some 100 bytes in each of three or four places: small pages are a third less to the card.
+A database of an older version keeps its own."""
+CHECKPOINT_PAGES = 400  # the WAL is reused, not grown; measured together with the size of a page (docs/benchmarks.md)
 WAL_LIMIT_BYTES = 1 << 20
 BUSY_MS = 2000
 VERSION_MAX = 10_000  # above it the number is no version of ours but damage

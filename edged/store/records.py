@@ -6,7 +6,9 @@ Owns which facts are kept and how they are told apart row by row. Knows no SQL a
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -40,6 +42,10 @@ from edged.store.port import OUTBOX, Journaled, Parked, Queued, Row, Table, Writ
 K = TypeVar("K")
 V = TypeVar("V")
 
+SHORT_CHARS = 1000
+DEFLATED = "~"
+"""How a deflated row begins: no JSON does."""
+TEXT_MAX = 16 * 1024 * 1024
 STATION_KEY = ""
 AVAILABILITY_KEPT = ("operative", "evse_operative", "scheduled")
 CONNECTOR_KEPT = (
@@ -100,6 +106,27 @@ def from_text(text: str) -> Any:
         raise Unreadable("not JSON") from None
 
 
+def to_short_text(row: Row) -> str:
+    """A row of the outbox as it is stored: one line of ASCII, deflated where that is worth it. The end of a transaction
+    holds all its samples, which say much the same; on the disk it is there for a second, and written twice."""
+    text = to_text(row)
+    if len(text) < SHORT_CHARS:
+        return text
+    short = DEFLATED + base64.b85encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
+    return short if len(short) < len(text) else text
+
+
+def _inflated(text: str) -> str:
+    """What `to_short_text` made short. Raises `Unreadable`."""
+    inflater = zlib.decompressobj()
+    try:
+        data = inflater.decompress(base64.b85decode(text[len(DEFLATED) :]), TEXT_MAX)
+        whole = inflater.eof and not inflater.unused_data
+        return data.decode("ascii") if whole else ""
+    except (ValueError, zlib.error):
+        raise Unreadable("not deflated as it should be") from None
+
+
 def to_key(text: str) -> str:
     """A key as it is stored: ASCII whatever a token holds, and readable."""
     return json.dumps(text)[1:-1]
@@ -127,7 +154,7 @@ def encode_record(record: Record) -> Row:
 
 def decode_record(text: str) -> Record:
     """The durable record that was stored. Raises `Unreadable`."""
-    data = from_text(text)
+    data = from_text(_inflated(text) if text.startswith(DEFLATED) else text)
     if not isinstance(data, dict):
         raise Unreadable("not an object")
     kind = data.pop("type", None)

@@ -151,7 +151,7 @@ class SqliteStore:
     def _commit_outbox(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
         db.executemany(
             "INSERT INTO outbox (station, lane, seq, value) VALUES (?, ?, ?, ?)",
-            [(station_id, one.lane.value, seq, records.to_text(one.row)) for seq, one in writes.enqueue.items()],
+            [(station_id, one.lane.value, seq, records.to_short_text(one.row)) for seq, one in writes.enqueue.items()],
         )
         # without the lane the whole queue would be searched; a row of no known lane is found the slow way
         for seq in writes.dequeue:

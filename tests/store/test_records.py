@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +26,7 @@ from edged.domain.station import Connector, Reservation, Station, Transaction
 from edged.domain.transition import drop, put
 from edged.domain.types import IdToken, Now
 from edged.store import records
+from edged.store.codec import Unreadable
 from edged.store.loading import load
 from edged.store.memory import MemoryStore
 from edged.store.port import Table, Writes
@@ -281,3 +285,32 @@ def test_a_reservation_is_held_for_the_time_that_was_left_when_the_power_went(
     floor = wall + timedelta(minutes=10)
     later = replace(fresh, boot=replace(fresh.boot, floor=floor, started_s=100.0))
     assert load(store.load("CP1"), later).station.reservations[4].held_until_s == 100.0 + 20 * 60
+
+
+def test_an_end_with_many_samples_is_short_on_the_disk_and_comes_back_whole(
+    record_of: Callable[..., TransactionRecord], sample_at: Callable[[int], Sample]
+) -> None:
+    ended = replace(record_of("tx-run", 60), samples=tuple(sample_at(minute % 60) for minute in range(60)))
+    row = records.encode_record(ended)
+    text = records.to_short_text(row)
+    assert len(text) < len(records.to_text(row)) / 5
+    assert text.isascii() and text.isprintable()
+    assert records.decode_record(text) == ended
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda t: t[:-5], lambda t: t + "aaaaa", lambda t: "~", lambda t: "~\u00e9", lambda t: t[:9] + "zzzz" + t[13:]],
+)
+def test_a_deflated_row_that_is_spoilt_is_unreadable(
+    spoil: Callable[[str], str], record_of: Callable[..., TransactionRecord], sample_at: Callable[[int], Sample]
+) -> None:
+    ended = replace(record_of("tx-run", 60), samples=tuple(sample_at(minute % 60) for minute in range(60)))
+    with pytest.raises(Unreadable):
+        records.decode_record(spoil(records.to_short_text(records.encode_record(ended))))
+
+
+def test_a_row_that_would_fill_the_memory_is_unreadable() -> None:
+    bomb = "~" + base64.b85encode(zlib.compress(b" " * (records.TEXT_MAX + 1))).decode()
+    with pytest.raises(Unreadable):
+        records.decode_record(bomb)

@@ -17,7 +17,7 @@ import pytest
 from edged.domain.effects import Lane
 from edged.domain.journal import Journal
 from edged.ports import StoreDamaged, StoreError
-from edged.store.opening import open_store
+from edged.store.opening import PAGE_BYTES, open_store
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Table, Writes
 from edged.store.sqlite import SqliteStore
 
@@ -36,7 +36,10 @@ def _fill(store: SqliteStore, wall: datetime, first: int) -> int:
         try:
             store.commit(
                 "CP1",
-                Writes(put={Table.STATION: {"": {"next_seq": seq + 1}}}, enqueue={seq: _record("x" * 5000)}),
+                Writes(
+                    put={Table.STATION: {"": {"next_seq": seq + 1}}},
+                    enqueue={seq: _record(random.Random(seq).randbytes(5000).hex())},
+                ),
                 wall,
             )
         except StoreError:
@@ -170,7 +173,7 @@ def test_a_backup_that_cannot_be_written_leaves_the_last_one(small_disk: Path, t
     store.backup(copy)
     before = copy.read_bytes()
     for seq in range(2, 300):
-        store.commit("CP1", Writes(enqueue={seq: _record("x" * 5000)}), wall)
+        store.commit("CP1", Writes(enqueue={seq: _record(random.Random(seq).randbytes(5000).hex())}), wall)
     with pytest.raises(StoreError):
         store.backup(copy)
     assert copy.read_bytes() == before
@@ -205,9 +208,9 @@ def test_an_entry_of_a_journal_is_one_page_however_many_there_are(tmp_path: Path
     for _ in range(40):
         size = wal.stat().st_size
         store.commit("CP1", Writes(journal=(entry,)), wall)
-        pages.append((wal.stat().st_size - size) // (4096 + 24))
+        pages.append((wal.stat().st_size - size) // (PAGE_BYTES + 24))
     assert sorted(pages)[len(pages) // 2] <= 2, "more than the page of the new and the page of the oldest"
-    assert sum(pages) <= 4 * len(pages), "now and then leaves of the tree are merged"
+    assert sum(pages) <= 8 * len(pages), "now and then leaves of the tree are merged"
     assert store._db.execute("SELECT count(*) FROM journal").fetchone() == (1000,)
     store.close()
 
@@ -222,5 +225,5 @@ def test_an_idle_minute_writes_one_page(tmp_path: Path, wall: datetime) -> None:
         return wal.stat().st_size - before
 
     commit_clock(0)
-    assert commit_clock(1) == 4096 + 24
+    assert commit_clock(1) == PAGE_BYTES + 24
     store.close()
