@@ -26,7 +26,7 @@ PATIENCE_S = 300.0
 def smoke(machine: Machine, outside: Outside) -> None:
     """Install, start, find the CSMS and the chargers, charge a car, restart, stop."""
     machine.run("apt-get", "install", "-y", "--no-install-recommends", "/edged.deb", within_s=PATIENCE_S)
-    machine.run("edged", "check", within_s=PATIENCE_S)
+    machine.run("env", f"CSMS_PASSWORD={site.PASSWORD}", "edged", "check", within_s=PATIENCE_S)
     csms = outside.csms(site.STATION, site.PASSWORD)
     outside.plug_in(machine)
     machine.run("systemctl", "start", "chargers", UNIT, within_s=PATIENCE_S)
