@@ -132,7 +132,8 @@ def _line(found: Findings, facts: StationFacts, *, told: bool) -> None:
         reason = str(facts.told.get("reason") or "it is not told why")[:300]
         found.failed(facts.id, f"edged has no line to the CSMS: {reason}", "journalctl -u edged -n 50 --no-pager")
     if facts.queued and not facts.connected:
-        found.note(facts.id, f"{facts.queued} messages wait on the disk for the CSMS", "edged status")
+        waiting = "1 message waits" if facts.queued == 1 else f"{facts.queued} messages wait"
+        found.note(facts.id, f"{waiting} on the disk for the CSMS", "edged status")
 
 
 def _visit(found: Findings, facts: StationFacts, visit: CsmsVisit) -> None:
