@@ -103,8 +103,7 @@ def test_ctrl_c_leaves_everything_as_it_was_and_says_so(terminal: Start, tmp_pat
     at = terminal("-c", tmp_path / "edged.yaml")
     at.answer("Name of this gateway", "depot-7")
     at.wait_for("Which line is it on")
-    at.interrupt()
-    at.wait_for("edged: stopped: nothing was changed")
+    at.interrupt(until="edged: stopped: nothing was changed")
     assert at.ended() == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -136,11 +135,10 @@ def test_ctrl_c_ends_a_search_and_not_the_dialogue(terminal: Start, tmp_path: Pa
     at.answer("Look who is on it?")
     at.answer("Unit ids to ask", "1-247")
     at.wait_for("asking unit 2")
-    at.interrupt()
-    at.wait_for("! stopped before everything was asked")
+    at.interrupt(until="! stopped before everything was asked")
     at.answer("Its name", "left")
     at.wait_for("Its profile")
-    at.interrupt()
+    at.interrupt(until="edged: stopped: nothing was changed")
     assert at.ended() == 1
     os.close(ours)
     os.close(theirs)
