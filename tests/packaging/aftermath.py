@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from tests.packaging.promises import Books, Found
 
 MONOTONIC_S = 1000.0
 STATE = "state"
+EVENTS_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def examine(cut: Cut, site: Site, books: Books) -> None:
         assert opened.store.unreadable == 0
         running = opened.store.value(RUNNING) is not None
         assert books.unexpected in (None, running), f"whether the last run ended well: {running}"
+        events = {one.seq: json.loads(one.text)["id"] for one in opened.store.events_load(0, EVENTS_MAX)}
+        books.judge(events, {one.id for one in opened.store.replies_load()})
         for name, book in books.stations.items():
             try:
                 book.judge(found(opened.store, site, name), books.until_s)

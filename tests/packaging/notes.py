@@ -137,7 +137,37 @@ class Ended:
     clean: bool
 
 
-Note = Asked | Kept | Refused | Heard | Answered | Seen | Touched | Powered | Begins | Serves | Leaves | Ended
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Watchers were told an event: its number, and its name for all times."""
+
+    seq: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A local order was carried out, and whoever gave it knows."""
+
+    name: str
+
+
+Note = (
+    Asked
+    | Kept
+    | Refused
+    | Heard
+    | Answered
+    | Seen
+    | Touched
+    | Powered
+    | Begins
+    | Serves
+    | Leaves
+    | Ended
+    | Told
+    | Replied
+)
 
 
 @dataclass(frozen=True, slots=True)

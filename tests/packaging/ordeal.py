@@ -23,6 +23,8 @@ from edged.simulator.csms_record import Direction, Frame, Kind, Record
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from tests.integration.daemon import PATIENCE_S, Edged, charger, site_file
 from tests.integration.kill_words import CHANGED, WORDS, Words
+from tests.integration.peers import running_broker
+from tests.packaging.local_people import LocalPeople
 from tests.packaging.notes import (
     LANES,
     Answered,
@@ -45,8 +47,8 @@ from tests.packaging.notes import (
 )
 
 STATIONS: Mapping[str, str] = {"CP-16": "1.6", "CP-201": "2.0.1"}
-PLACES = (1, 2, 3, 4)
-DRIVEN, SWITCHED, RESERVED = (1, 2), 3, 4
+PLACES = (1, 2, 3, 4, 5)
+DRIVEN, SWITCHED, RESERVED, BOOKED = (1, 2), 3, 4, 5
 REMOTE, CALM = DRIVEN
 """Where the CSMS starts and stops, too; and where only people do."""
 STILL_S = 1.0
@@ -400,7 +402,7 @@ class Story:
     started: Mapping[str, Mapping[str, object]]
 
 
-def write_site(edged: Edged, csms_url: str, endpoints: Callable[[str], str]) -> None:
+def write_site(edged: Edged, csms_url: str, endpoints: Callable[[str], str], *, mqtt: str) -> None:
     """An installer's file for both stations."""
     chargers, stations = {}, []
     for station, version in STATIONS.items():
@@ -411,7 +413,7 @@ def write_site(edged: Edged, csms_url: str, endpoints: Callable[[str], str]) -> 
         one["csms"]["versions"] = [f"ocpp{version}"]
         chargers |= boxes
         stations.append(one)
-    edged.configure({**site_file(chargers, csms=csms_url), "stations": stations})
+    edged.configure({**site_file(chargers, csms=csms_url, mqtt=mqtt), "stations": stations})
 
 
 def _left_numbers_out(sin: str) -> bool:
@@ -431,14 +433,17 @@ async def endure(disk: Disk, folder: Path, *, seed: int, lives: int | None = Non
     csms = SlowCsms(random.Random(dice.random()))
     csms.record = WitnessedRecord(witness)
     edged = BentEdged(folder, disk.folder / "state", bend)
-    async with SimulatedSite(boxes, speed=SPEED, seed=seed) as site, csms:
-        write_site(edged, csms.url, site.endpoint)
+    async with SimulatedSite(boxes, speed=SPEED, seed=seed) as site, csms, running_broker(folder) as broker:
+        write_site(edged, csms.url, site.endpoint, mqtt=broker.url)
+        people = LocalPeople(witness, random.Random(dice.random()))
+        people.connect(broker.port)
         ordeal = Ordeal(edged, csms, site, witness, random.Random(dice.random()))
         others = [
             Busy(station, csms, WORDS[version], random.Random(dice.random()), witness).work()
             for station, version in STATIONS.items()
         ]
         others += [ordeal.people(station, place) for station in STATIONS for place in DRIVEN]
+        others += [people.book(next(iter(STATIONS)), BOOKED)]
         others += [ordeal.look()]
         tasks = [asyncio.ensure_future(one) for one in others]
         try:
@@ -456,6 +461,7 @@ async def endure(disk: Disk, folder: Path, *, seed: int, lives: int | None = Non
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await edged.close()
+            people.close()
         if drained:
             sins = [sin for sin in csms.violations if not _left_numbers_out(sin)]
             assert not sins, sins[:5]

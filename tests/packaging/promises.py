@@ -38,8 +38,10 @@ from tests.packaging.notes import (
     Leaves,
     Powered,
     Refused,
+    Replied,
     Seen,
     Serves,
+    Told,
     Touched,
 )
 
@@ -285,6 +287,8 @@ class Books:
 
     journal: Sequence[Entered]
     stations: Mapping[str, Book]
+    told: dict[int, str] = field(default_factory=dict)
+    replied: set[str] = field(default_factory=set)
     unexpected: bool | None = None
     """Whether the next start must find that the last run did not end well; None: it may."""
     _read: int = 0
@@ -308,7 +312,18 @@ class Books:
                     self.unexpected = None
                 case Ended(clean=True):
                     self.unexpected = False
+                case Told(seq, name):
+                    assert self.told.setdefault(seq, name) == name, f"event {seq} was told as two"
+                case Replied(name):
+                    self.replied.add(name)
         self._read = number
+
+    def judge(self, events: Mapping[int, str], replies: set[str]) -> None:
+        """What local people were told. `events`: the names of those that are kept, by number; `replies`: the orders
+        that would not be carried out a second time. Raises AssertionError."""
+        lost = [seq for seq, name in self.told.items() if events.get(seq) != name]
+        assert not lost, f"events that were told and are lost, or others now: {lost}"
+        assert self.replied <= replies, f"orders that would be carried out again: {self.replied - replies}"
 
     @property
     def until_s(self) -> float:

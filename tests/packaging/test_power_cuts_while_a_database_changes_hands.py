@@ -10,12 +10,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks.blocks import MKFS, Disk, require, workplace
 from edged.store import opening, sqlite
+from edged.store.migrations import MIGRATIONS
 from edged.store.opening import Opened, backup_path
 from edged.store.port import Writes
 from edged.store.sqlite import SqliteStore
@@ -183,35 +185,35 @@ def test_a_replacement_that_no_start_continues_is_found_out(monkeypatch: pytest.
 # --- an older one is brought up
 
 
-def of_version_1(tale: Tale) -> None:
+def left_by(version: int, tale: Tale) -> None:
     with closing(sqlite3.connect(tale.path)) as old:
-        old.executescript((DATABASES / "v1.sql").read_text())
+        old.executescript((DATABASES / f"v{version}.sql").read_text())
 
 
 def brought_up(tale: Tale) -> None:
-    opened = tale.open()
-    assert opened.migrated_from == 1
-    with closing(opened.store) as store:
+    with closing(tale.open().store) as store:
         tale.reached()
         keep(store, "after")
         tale.reached()
 
 
-def test_a_database_of_an_older_version_is_brought_up_wholly_or_not_at_all(tmp_path: Path):
-    of_version_1(Tale(tmp_path))
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_database_of_an_older_version_is_brought_up_wholly_or_not_at_all(tmp_path: Path, version: int):
+    left_by(version, Tale(tmp_path))
     with opened_again(tmp_path) as opened:
+        assert opened.migrated_from == version
         before = {name: opened.store.load(name) for name in opened.store.stations()}
     assert before
 
     def check(cut: Cut) -> None:
         with opened_again(cut.folder) as opened:
             assert opened.damage is None, opened.sentences
-            assert opened.migrated_from in ((1, None) if cut.number < 1 else (None,))
+            assert opened.migrated_from in ((version, None) if cut.number < 1 else (None,))
             for name, rows in before.items():
                 assert opened.store.load(name) == rows
             assert cut.number < 2 or "after" in kept(opened.store)
 
-    with told(of_version_1, brought_up) as cuts:
+    with told(partial(left_by, version), brought_up) as cuts:
         assert examined(cuts, check) == []
 
 
