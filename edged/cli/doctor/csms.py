@@ -227,14 +227,7 @@ def _http(found: Findings, facts: StationFacts, http: HttpAnswer, where: str) ->
     elif status == 101:
         _accepted(found, facts, http)
     elif status in (401, 403):
-        by_password = facts.security_profile in (1, 2)
-        said = "; the CSMS may have set another password than the file's since" if facts.runs else ""
-        said += "; type the right password, Return and Ctrl-D" if by_password and facts.credential else ""
-        found.failed(
-            facts.id,
-            f"the CSMS refuses the identity {facts.id} or its password (HTTP {status}){said}",
-            _password(facts) if by_password else url("write the right id", facts.id),
-        )
+        _unwelcome(found, facts, status)
     elif status == 404:
         found.failed(
             facts.id,
@@ -274,6 +267,17 @@ def _http(found: Findings, facts: StationFacts, http: HttpAnswer, where: str) ->
             f"the CSMS refuses the connection (HTTP {status})",
             url("write the address that its operator names", facts.url),
         )
+
+
+def _unwelcome(found: Findings, facts: StationFacts, status: int) -> None:
+    by_password = facts.security_profile in (1, 2)
+    said = "; the CSMS may have set another password than the file's since" if facts.runs else ""
+    said += "; type the right password, Return and Ctrl-D" if by_password and facts.credential else ""
+    found.failed(
+        facts.id,
+        f"the CSMS refuses the identity {facts.id} or its password (HTTP {status}){said}",
+        _password(facts) if by_password else facts.page.change("write the right id", facts.id),
+    )
 
 
 def _accepted(found: Findings, facts: StationFacts, http: HttpAnswer) -> None:
