@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edged.cli.setup.form import Form
     from edged.cli.setup.judgement import Site
     from edged.cli.setup.passwords import Passwords
-    from edged.cli.setup.writing import Written
+    from edged.cli.setup.writing import Writer, Written
     from edged.settings.document import Node
 
 SUMMARY = "ask what this site needs and write its configuration"
@@ -101,19 +101,23 @@ def _run(args: argparse.Namespace, config: Path, credentials: Path) -> int:
     return _Talking(args, site, passwords, existing).run()
 
 
-def _write(site: Site, passwords: Passwords, tree: Node) -> Written:
+def _writer(site: Site) -> Writer:
     from datetime import datetime
 
-    from edged.cli.setup.wording import worded
     from edged.cli.setup.writing import Writer
     from edged.site import load_site
 
-    writer = Writer(
+    return Writer(
         config=site.config.absolute(),
         credentials=site.credentials.absolute(),
         load=load_site,
         local=lambda: datetime.now().astimezone(),
     )
+
+
+def _write(writer: Writer, site: Site, passwords: Passwords, tree: Node) -> Written:
+    from edged.cli.setup.wording import worded
+
     with site.as_the_loader_sees_it():
         return writer.write(worded(tree).encode(), passwords.used(tree))
 
@@ -152,7 +156,7 @@ class _Scripted:
             if self.args.json:
                 output.say_json({"ok": False, "changed": False, "error": sentence})
             return output.FAILED
-        written = _write(self.site, self.passwords, tree)
+        written = _write(_writer(self.site), self.site, self.passwords, tree)
         if self.args.json:
             output.say_json(ending.document(written, self.site.config))
             return output.DONE
@@ -172,21 +176,19 @@ class _Talking:
     def run(self) -> int:
         from edged.cli.setup.dialogue import Ended
 
-        written = False
+        writer = _writer(self.site)
         try:
             talk = _terminal()
             form = self._form(talk)
             if not self._hold(form):
                 output.complain("left: nothing was changed")
                 return output.FAILED
-            done = _write(self.site, self.passwords, form.tree)
-            written = True
-            self._end(talk, done)
+            self._end(talk, _write(writer, self.site, self.passwords, form.tree))
         except (Ended, KeyboardInterrupt) as left:
             print()
             why = "stopped" if isinstance(left, KeyboardInterrupt) else str(left)
-            output.complain(f"{why}: {f'{self.site.config} is written' if written else 'nothing was changed'}")
-            return output.DONE if written else output.FAILED
+            output.complain(f"{why}: {f'{self.site.config} is written' if writer.is_done else 'nothing was changed'}")
+            return output.DONE if writer.is_done else output.FAILED
         return output.DONE
 
     def _form(self, talk: Dialogue) -> Form:

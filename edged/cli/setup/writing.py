@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from edged.ports import EdgedError
 from edged.settings import Settings
 
 CONFIG_MODE, CREDENTIAL_MODE, FOLDER_MODE, CREDENTIALS_MODE = 0o644, 0o600, 0o755, 0o700
+HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Owner = tuple[int, int]
 
 
@@ -87,6 +89,8 @@ class Writer:
     load: Callable[[Path], Settings]
     local: Callable[[], datetime]
     disk: Disk = field(default_factory=Disk)
+    is_done: bool = False
+    """Whether everything is on the disk, also where Ctrl-C came meanwhile and nobody hears what was written."""
 
     def write(self, content: bytes, pending: Mapping[str, str]) -> Written:
         """Raises `EdgedError` and `SettingsErrors`; then everything is as it was before."""
@@ -97,8 +101,11 @@ class Writer:
                 for name, password in pending.items():
                     self._write_credential(self.credentials / name, password, made)
                 if self._present() == content:
-                    return Written(settings=self.load(self.config), config=False, credentials=tuple(made))
+                    written = Written(settings=self.load(self.config), config=False, credentials=tuple(made))
+                    self.is_done = True
+                    return written
                 settings, kept = self._replace(content)
+                self.is_done = True
             except BaseException as error:
                 self._remove(*made)
                 if isinstance(error, OSError):
@@ -191,7 +198,7 @@ class Writer:
 
 def obstacle(config: Path, credentials: Path) -> str | None:
     """Why nothing could be written there, None where it can."""
-    if config.is_symlink():
+    if os.path.islink(config):
         return f"{config} is a link: name the file itself with -c {os.path.realpath(config)}"
     for folder in (config.parent, credentials):
         there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
@@ -224,11 +231,18 @@ def only_one(config: Path) -> Iterator[None]:
 @contextmanager
 def _unbroken() -> Iterator[None]:
     """Whoever presses Ctrl-C, or hangs up, does so before or after, and not in between."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda heard, _: came.append(heard)) for number in HELD_BACK}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, way in before.items():
+            signal.signal(number, signal.SIG_DFL if way is None else way)
+        for which in came:
+            signal.raise_signal(which)
 
 
 def _owner_in(folder: Path) -> Owner:

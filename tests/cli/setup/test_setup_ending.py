@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ from edged.cli.setup.dialogue import Dialogue, Ended
 from edged.cli.setup.existing import look
 from edged.cli.setup.judgement import Site
 from edged.cli.setup.passwords import Passwords
+from edged.cli.setup.writing import Disk
 from edged.settings import DEFAULT_PATH
 from edged.site import load_site
 from tests.cli.setup.test_setup_interview import CSMS, TCP, Person
@@ -104,6 +108,19 @@ def test_ctrl_c_behind_the_writing_says_that_it_is_written(talking, tmp_path, ca
 
     assert talking(Late({**TCP, **CSMS}), {"--quiet": 3}) == 0
     assert capsys.readouterr().err == f"edged: stopped: {tmp_path}/edged.yaml is written\n"
+
+
+def test_ctrl_c_during_the_writing_says_that_it_is_written(talking, tmp_path, capsys, monkeypatch):
+    write_new = Disk.write_new
+
+    def interrupted(self: Disk, *words: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        write_new(self, *words)
+
+    monkeypatch.setattr(Disk, "write_new", interrupted)
+    assert talking(Person({**TCP, **CSMS}), {}) == 0
+    assert capsys.readouterr().err == f"edged: stopped: {tmp_path}/edged.yaml is written\n"
+    assert load_site(tmp_path / "edged.yaml").stations
 
 
 # --- a dialogue -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -302,7 +303,7 @@ def as_nobody(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_who_may_not_write_is_told_so_before_the_first_question(tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *(each for each in tmp_path.parents if each.stat().st_mode & 0o777 == 0o700)):
         folder.chmod(0o755)
     tmp_path.chmod(0o555)
     (tmp_path / "answers.yaml").write_text("chargers: {}\n")
@@ -323,4 +324,22 @@ def test_ctrl_c_in_the_middle_comes_when_all_is_written(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         writer(tmp_path, Interrupting()).write(OLD.encode(), {"csms-password": OLD_PASSWORD})
+    assert what_is_there(tmp_path) == ("OLD", OLD_PASSWORD)
+
+
+def test_who_may_not_even_look_is_told_the_same(tmp_path):
+    for folder in (tmp_path, *(each for each in tmp_path.parents if each.stat().st_mode & 0o777 == 0o700)):
+        folder.chmod(0o755)
+    (tmp_path / "closed" / "etc").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0)
+    done = as_nobody("setup", "-c", tmp_path / "closed" / "etc" / "edged.yaml", "--answers", "a")
+    (tmp_path / "closed").chmod(0o700)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"edged: you may not write into {tmp_path}/closed: sudo edged setup -c ")
+
+
+def test_in_another_thread_there_is_no_ctrl_c_to_wait_for(tmp_path):
+    thread = threading.Thread(target=old_site, args=(tmp_path,))
+    thread.start()
+    thread.join()
     assert what_is_there(tmp_path) == ("OLD", OLD_PASSWORD)
