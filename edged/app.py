@@ -52,9 +52,13 @@ async def _run_once(
     gateway = Gateway(settings, state_dir, control_path, notifier, last_words=last_words)
     gateway.reloaded = reloaded
     profiles = profiles_of(settings)
-    following: list[Settings] = []
+    following: Settings | None = None
+    stopped = False
 
     def reload() -> None:
+        nonlocal following
+        if stopped:
+            return
         fresh = _read_again(settings)
         if fresh is None:
             gateway.was_read_again("refused")
@@ -68,15 +72,21 @@ async def _run_once(
             gateway.was_read_again("unchanged")
             return
         _log.info("the configuration has changed: starting again with it")
-        following.append(fresh)
+        following = fresh
+        gateway.followed = True
+        gateway.leave(EXIT_OK)
+
+    def stop() -> None:
+        nonlocal following, stopped
+        following, stopped = None, True
         gateway.leave(EXIT_OK)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gateway.leave, EXIT_OK)
+        loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
     status = await gateway.run()
-    return status, following[0] if following else None
+    return status, following
 
 
 def _read_again(settings: Settings) -> Settings | None:

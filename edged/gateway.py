@@ -86,6 +86,9 @@ class Gateway:
         self._notifier = notifier
         self.reloaded = False
         """Whether it runs because the configuration was read again."""
+        self.followed = False
+        """Whether another one follows in this process: then the service does not stop. What has said so to systemd is
+        killed when the time to stop is over, however well it serves by then."""
         self._run_id = uuid.uuid4().hex[:12]
         always(run=self._run_id)
         self._leaving: asyncio.Future[int] | None = None
@@ -328,7 +331,8 @@ class Gateway:
                     task.result()
             return leaving.result() if leaving.done() else 1
         finally:
-            self._notifier.stopping()
+            if not self.followed:
+                self._notifier.stopping()
             _log.info("edged stops serving %s", ", ".join(self._units))
             await self._stop(tasks)
 

@@ -245,6 +245,18 @@ async def test_sighup_applies_a_changed_file(edged: Edged, site: SimulatedSite, 
     await manager.told("READY=1", times=2)
     assert edged.running.pid == pid and edged.running.returncode is None
     await edged.answers()
+    assert "STOPPING=1" not in manager.messages, "systemd would end it when the time to stop is over"
+
+
+async def test_a_stop_in_the_same_moment_as_a_reload_is_a_stop(edged: Edged, site: SimulatedSite, csms: Csms):
+    edged.configure(site_file(one_box(site), csms=csms.url, keys={"HeartbeatInterval": 100}))
+    await edged.up()
+    edged.configure(site_file(one_box(site), csms=csms.url))
+    edged.signal(signal.SIGSTOP)
+    edged.signal(signal.SIGHUP)
+    edged.signal(signal.SIGTERM)
+    edged.signal(signal.SIGCONT)
+    assert await edged.ended() == 0
 
 
 async def test_sighup_with_a_broken_file_keeps_the_old_one_and_names_each_mistake(
