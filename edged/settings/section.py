@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -264,6 +265,8 @@ class Section:
             return None
         path = references.folder / text
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe or a port would wait for somebody, for ever
+                raise OSError(0, "it is no plain file")
             with path.open("rb") as file:
                 file.read(1)
         except OSError as error:

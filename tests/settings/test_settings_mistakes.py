@@ -193,6 +193,7 @@ MISTAKES = [
     ("ws://csms.example.com/ocpp", "wss://csms.example.com", r"16: .*csms.password: is missing: security profile 2"),
     ("ocpp\n", "ocpp\n      security_profile: 1\n", r"\d+: .*csms.password: is missing: security profile 1"),
     ("ocpp\n", "ocpp\n      ca_file: none.pem\n", r"17: .*ca_file: names .*none.pem, which cannot be read"),
+    ("ocpp\n", "ocpp\n      ca_file: /dev/tty\n", r"17: .*ca_file: names /dev/tty, which .*no plain file"),
     ("      - charger: left", "      - charger: lefd", r"18: stations\[0\].evses\[0\].charger: .* did you mean left\?"),
     (
         "      - charger: right",
