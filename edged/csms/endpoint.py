@@ -108,6 +108,7 @@ class ConnectionSettings:
         context = ssl.create_default_context(cafile=self.ca_file, cadata="\n".join(self.roots) or None)
         if self.system_roots:
             context.load_default_certs()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13's default: no upgrade of Debian may cut a line
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a root that another one signed is trusted for itself
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_TLS12_CIPHERS)
