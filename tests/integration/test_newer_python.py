@@ -1,4 +1,4 @@
-"""What a newer Python wants of certificates: a site that works goes on working behind the next upgrade of its Debian."""
+"""What a newer Python wants of certificates: a site that works goes on working behind the next upgrade of Debian."""
 
 from __future__ import annotations
 
