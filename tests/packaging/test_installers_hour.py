@@ -143,6 +143,7 @@ def test_from_the_package_to_the_first_car(blank: Machine, outside: Outside):
 
     number = site.start_charging(machine, csms)
     assert site.stop_charging(machine, csms)["transactionId"] == number
+    assert csms.violations() == []
     cable(machine, "down")
     site.charger(machine, 1, "plug_in")
     machine.until(lambda: site.connector(machine, 1)["plugged"])
@@ -162,7 +163,6 @@ def test_from_the_package_to_the_first_car(blank: Machine, outside: Outside):
     visits = [one for one in of_connector if "transaction.started" in one["MESSAGE"]]
     assert len({one["EDGED_TRANSACTION"] for one in visits}) == 2
     assert {one["EDGED_STATION"] for one in of_connector} == {site.STATION}
-    assert csms.violations() == []
 
 
 def test_a_person_at_a_terminal_is_asked_and_has_a_site_that_runs(fresh: Machine, at: Callable[..., At]):
@@ -320,6 +320,7 @@ def way(machine: Machine, place: int, *, change: tuple[str, str] = ("", ""), tak
     machine.write(site.CONFIG, head + section + rest[rest.index("    evses:") :])
     machine.run("edged", "check")
     machine.run("systemctl", take_over, UNIT)
+    assert machine.show("ActiveState") in ("active", "reloading"), "a reload is no stop"
 
 
 def says(machine: Machine, *sentences: str) -> None:
