@@ -88,7 +88,8 @@ def _folder(file: str | None) -> Path:
     if file == STDOUT:
         return Path(tempfile.gettempdir())
     path = Path(file or ".")
-    folder = path if path.is_dir() else path.absolute().parent
+    means_folder = path.is_dir() or (file or "").endswith("/")  # a stick that is not mounted is no file of that name
+    folder = path if means_folder else path.absolute().parent
     if not folder.is_dir():
         raise EdgedError(f"there is no folder {folder}: make it, or name another file")
     return folder

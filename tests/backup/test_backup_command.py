@@ -278,6 +278,15 @@ def test_what_makes_no_sense_together_is_usage(controller: Controller, edged: Ed
     assert edged("backup", *words, *_words(controller))[0] == 2
 
 
+def test_a_folder_that_is_not_there_is_no_file_of_its_name(
+    controller: Controller, edged: Edged, tmp_path: Path
+) -> None:
+    status, _, err = edged("backup", f"{tmp_path}/usb/", *_words(controller))
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert f"there is no folder {tmp_path}/usb" in err
+    assert not (tmp_path / "usb").exists()
+
+
 def test_a_folder_that_is_not_there_is_one_sentence(controller: Controller, edged: Edged, tmp_path: Path) -> None:
     status, _, err = edged("backup", tmp_path / "no" / "b.tar.gz", *_words(controller))
     assert (status, len(err.splitlines())) == (1, 1)
