@@ -25,7 +25,7 @@ from edged.domain.transition import Draft, put
 OWN_INTERVAL_S = 60
 HEARTBEAT_MAX_S = 86_400
 RETRY_S = 30.0
-KEEP_WALL_IDLE = timedelta(minutes=30)
+KEEP_WALL_IDLE = timedelta(minutes=60)
 KEEP_WALL_BUSY = timedelta(minutes=5)
 CLOCK_STEP_S = 1.0
 MAX_CORRECTIONS = 16

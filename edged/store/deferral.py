@@ -82,15 +82,27 @@ def may_wait(before: Station, after: Station, effects: Sequence[Effect], event: 
     answered behind a commit."""
     if writes.parked or writes.journal or writes.events or writes.replies:
         return False
-    if not (writes.put.keys() <= LATE_TABLES and writes.delete.keys() <= {Table.SAMPLE}):
+    if not (writes.put.keys() <= LATE_TABLES and writes.delete.keys() <= {Table.SAMPLE, Table.TRANSACTION}):
         return False
+    running = before.transactions
+    if (over := _last_word(event, after)) is not None:
+        running = {name: one for name, one in running.items() if name != over}
     return (
-        all(_is_late(effect, event) for effect in effects)
+        all(_is_late(effect, event, over) for effect in effects)
         and _station_strict(before) == _station_strict(after)
         and (before.wall_kept == after.wall_kept or _clock_may_wait(after))
         and _same(before.connectors, after.connectors, _connector_strict)
-        and _same(before.transactions, after.transactions, _transaction_strict)
+        and _same(running, after.transactions, _transaction_strict)
     )
+
+
+def _last_word(event: Event, after: Station) -> str | None:
+    """The transaction whose end the CSMS has just processed, if nothing else waits for it: should this be forgotten,
+    the end is told once more under its own id, and before anything else (`Waiting.has_room`): it is no news then."""
+    if not isinstance(event, RecordDelivered) or after.queued:
+        return None
+    record = event.record
+    return record.transaction_id if isinstance(record, TransactionRecord) and record.kind is RecordKind.ENDED else None
 
 
 def _clock_may_wait(station: Station) -> bool:
@@ -99,11 +111,13 @@ def _clock_may_wait(station: Station) -> bool:
     return not station.reservations and any(one.active for one in station.transactions.values())
 
 
-def _is_late(effect: Effect, event: Event) -> bool:
+def _is_late(effect: Effect, event: Event, over: str | None) -> bool:
     if isinstance(effect, Enqueue):
         return record_may_wait(effect.record)
     if isinstance(effect, Dequeue):
-        return isinstance(event, RecordDelivered) and event.seq == effect.seq and record_may_wait(event.record)
+        if not isinstance(event, RecordDelivered) or event.seq != effect.seq:
+            return False
+        return over is not None or record_may_wait(event.record)
     return isinstance(effect, HARMLESS)
 
 
@@ -176,12 +190,14 @@ class Waiting:
     untold_since_s: float = 0.0
     numbers: int = 0
 
-    def has_room(self, more: Writes) -> bool:
+    def has_room(self, more: Writes, *, idle: bool) -> bool:
         """Whether `more` may wait as well. What the disk has of the outbox leaves it before anything behind it is told:
-        else a restart would tell it again behind that."""
-        if self.numbers + len(more.enqueue) > UNKEPT_MAX or not more.dequeue <= self.writes.enqueue.keys():
+        else a restart would tell it again behind that. `idle`: there is nothing else to tell."""
+        if more.enqueue and self.writes.dequeue:
             return False
-        return _rows(self.writes) + _rows(more) <= ROWS_MAX
+        if not (idle or more.dequeue <= self.writes.enqueue.keys()):
+            return False
+        return self.numbers + len(more.enqueue) <= UNKEPT_MAX and _rows(self.writes) + _rows(more) <= ROWS_MAX
 
     def joined(self, more: Writes, now_s: float) -> Waiting:
         """With `more` behind it."""

@@ -1,4 +1,4 @@
-"""Making files and their names durable, and removing drafts. Knows no database."""
+"""Making files and their names durable, giving them room, and removing drafts. Knows no database."""
 
 from __future__ import annotations
 
@@ -19,6 +19,27 @@ def sync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def grow(path: Path, size: int) -> None:
+    """Make a file that is there at least so long, with durable zeros. Room that the disk does not have is not taken."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        old = os.fstat(fd).st_size
+        if old >= size:
+            return
+        try:
+            whole = os.pwrite(fd, bytes(size - old), old) == size - old
+            os.fsync(fd)
+        except OSError:
+            whole = False
+        if not whole:
+            os.ftruncate(fd, old)
     finally:
         os.close(fd)
 

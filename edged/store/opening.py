@@ -17,17 +17,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edged.ports import StoreError, StoreWithheld
-from edged.store.files import remove_quietly, sync_directory, sync_file
+from edged.store.files import grow, remove_quietly, sync_directory, sync_file
 from edged.store.lock import take_lock
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.restored import RESTORED, sentence_of
 from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error
 
 APPLICATION_ID = 0x65644744
-PAGE_BYTES = 1024
-"""What a commit changes is some 100 bytes in each of three or four places: small pages are a third less to the card.
-A database of an older version keeps its own."""
-CHECKPOINT_PAGES = 400  # the WAL is reused, not grown; measured together with the size of a page (docs/benchmarks.md)
+PAGE_BYTES = 512
+"""What a commit changes is some 100 bytes in each of three or four places: small pages are less to the card, and cost
+nothing else that can be measured (docs/benchmarks.md). A database of an older version keeps its own."""
+CHECKPOINT_BYTES = 256 * 1024
+"""How much of the log is written before it goes into the database and begins anew; measured together with the size of a
+page (docs/benchmarks.md)."""
+FRAME_BYTES = 24
+LOG_MARGIN = 1.25
+"""The last commit before a checkpoint goes beyond it."""
 WAL_LIMIT_BYTES = 1 << 20
 BUSY_MS = 2000
 VERSION_MAX = 10_000  # above it the number is no version of ours but damage
@@ -319,11 +324,15 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
         raise Damaged(f"it stays in journal mode {mode!r}")
     run("PRAGMA synchronous = FULL")
     run("PRAGMA foreign_keys = OFF")
-    run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    page_bytes = int(run("PRAGMA page_size").fetchone()[0])
+    run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")
     run(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
     if schema_of(connection) != expected_schema(migrations[:version]):
         raise Damaged("its tables are not those of its version")
     _migrate(connection, path, version, migrations)
+    # a log that has its size is written over: where it grows, the file system keeps books of each commit
+    log_bytes = CHECKPOINT_BYTES // page_bytes * (page_bytes + FRAME_BYTES)
+    grow(path.with_name(f"{path.name}-wal"), int(log_bytes * LOG_MARGIN))
     return version if 0 < version < len(migrations) else None
 
 

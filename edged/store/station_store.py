@@ -40,7 +40,7 @@ class StationStore:
         writes = records.writes(before, after, effects, parked)
         if not writes or not deferral.may_wait(before, after, effects, event, writes):
             return writes
-        return replace(writes, waits=self._waiting.has_room(writes))
+        return replace(writes, waits=self._waiting.has_room(writes, idle=after.queued == 0))
 
     def defer(self, difference: Writes, now: Now) -> bool:
         if not difference.waits:

@@ -7,8 +7,9 @@ of them knows how the station came to be: pure tests and whole-site simulations 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from edged.domain.commands import Command
@@ -248,9 +249,12 @@ class Witness:
         self._judge_reservations(before, event, transition)
         assert transition.station.queued == len(self.outbox), "the count of queued records is wrong"
 
-    def restarted(self, disk: Station | None = None, lost: Collection[int] = ()) -> None:
+    def restarted(
+        self, disk: Station | None = None, lost: Collection[int] = (), again: Mapping[int, Any] = MappingProxyType({})
+    ) -> None:
         """The process is gone; what it had not answered is answered by nobody. `disk`: it ended without a word, and
-        this is what the disk has; `lost`: the records that it does not have any more."""
+        this is what the disk has; `lost`: the records that it does not have any more, `again`: those that it still
+        has."""
         self.waiting.clear()
         self.orders.restarted()
         if disk is None:
@@ -258,6 +262,8 @@ class Witness:
         for seq in lost:
             del self.outbox[seq]
             self.gone.add(seq)
+        self.outbox.update(again)
+        self.gone -= again.keys()
         for number, connector in disk.connectors.items():
             self.registers[number] = min(self.registers.get(number, 0.0), connector.energy_kept_wh or 0.0)
         for name, transaction in disk.transactions.items():

@@ -223,10 +223,12 @@ class Laws:
 
     def died(self) -> None:
         if self.world.unexpected and self.memory is not None and self.durable is not None:
+            again = ends_that_are_told_once_more(self)
             what_a_cut_takes_are_samples(self, self.durable, self.memory)
             lost = self.young - self.dequeued
             self.lost |= lost
-            self.witness.restarted(self.durable, lost)
+            self.dequeued -= again.keys()
+            self.witness.restarted(self.durable, lost, again)
             self.world.central.forgives(self.durable)
         else:
             if self.memory is not None and self.durable is not None:
@@ -433,14 +435,35 @@ def disk_equals_memory(laws: Laws, memory: Station) -> None:
         _equal(_kept(laws, laws.durable), _kept(laws, laws.world.reload()))
 
 
+def ends_that_are_told_once_more(laws: Laws) -> dict[int, Record]:
+    """What the disk still has of what the CSMS has processed: the last word of all, whose message nothing has followed,
+    or samples before it."""
+    there = laws.world.store.load(IDENTITY).outbox
+    again = {seq: laws.records[seq] for seq in there if seq in laws.dequeued}
+    if again:
+        assert laws.memory is not None and laws.memory.queued == 0, "something would be told again behind its successor"
+        assert not laws.young, "something was recorded while what the CSMS has was on the disk"
+    for record in again.values():
+        ended = isinstance(record, TransactionRecord) and record.kind is RecordKind.ENDED
+        assert ended or _is_sample(record), f"it will be told again: {record}"
+    return again
+
+
+def _is_sample(record: Record) -> bool:
+    if isinstance(record, TransactionRecord):
+        return record.kind is RecordKind.UPDATED and record.id_token is None
+    return isinstance(record, MeterRecord)
+
+
 def what_a_cut_takes_are_samples(laws: Laws, disk: Station, memory: Station) -> None:
     """Of the station nothing but how far registers and numbers are; of the records nothing but samples and how a
     transaction stands."""
+    over = {name: one for name, one in disk.transactions.items() if name not in memory.transactions}
+    assert not any(one.active for one in over.values()), "a cut takes the end of a transaction"
+    memory = replace(memory, transactions={**memory.transactions, **over})
     _equal(_without_samples(_kept(laws, disk)), _without_samples(_kept(laws, memory)))
     for seq in laws.young:
-        record = laws.records[seq]
-        sample = isinstance(record, TransactionRecord) and record.kind is RecordKind.UPDATED and record.id_token is None
-        assert sample or isinstance(record, MeterRecord), f"a cut takes {record}"
+        assert _is_sample(laws.records[seq]), f"a cut takes {laws.records[seq]}"
     assert len(laws.young) <= UNKEPT_MAX, "more numbers were given out than a restart leaves out"
 
 

@@ -185,13 +185,36 @@ def test_a_security_event_never_waits(bench: Bench, wall: datetime) -> None:
     assert not bench.do(replace(bench.station, next_seq=seq + 1), (Enqueue(seq, record),))
 
 
-def test_what_the_disk_has_of_the_outbox_leaves_it_at_once(bench: Bench, record_of: RecordOf) -> None:
-    """Else a restart would tell it again, behind what was told since."""
+def test_what_the_disk_has_of_the_outbox_leaves_it_before_anything_is_told_behind_it(
+    bench: Bench, record_of: RecordOf
+) -> None:
+    """Else a restart would tell it again behind that."""
     record, seq = sample_of(record_of), bench.station.next_seq
     bench.tell(record)
     bench.store.keep(bench.wall)
+    bench.station = replace(bench.station, queued=1)  # something else waits to be told
     assert not bench.deliver(seq, record)
     assert seq not in bench.disk.load("TEST").outbox
+
+
+def test_the_last_word_of_all_may_leave_the_disk_later(bench: Bench, record_of: RecordOf) -> None:
+    seq, ended = bench.station.next_seq, replace(record_of(RUNNING, 9), kind=RecordKind.ENDED)
+    assert not bench.tell(ended)
+    bench.station = replace(bench.station, queued=0)
+    gone = replace(bench.station, transactions=drop(bench.station.transactions, RUNNING))
+    assert bench.do(gone, (Dequeue(seq),), RecordDelivered(seq, ended))
+    assert seq in bench.disk.load("TEST").outbox
+    next_seq = bench.station.next_seq
+    after = replace(bench.station, next_seq=next_seq + 1)
+    assert not bench.do(after, (Enqueue(next_seq, MeterRecord(1, ())),)), "it is told behind it"
+    assert seq not in bench.disk.load("TEST").outbox
+
+
+def test_an_end_that_others_wait_behind_leaves_the_disk_at_once(bench: Bench, record_of: RecordOf) -> None:
+    seq, ended = bench.station.next_seq, replace(record_of(RUNNING, 9), kind=RecordKind.ENDED)
+    bench.tell(ended)
+    gone = replace(bench.station, transactions=drop(bench.station.transactions, RUNNING), queued=1)
+    assert not bench.do(gone, (Dequeue(seq),), RecordDelivered(seq, ended))
 
 
 def test_what_people_watch_does_not_hurry_a_sample(bench: Bench, record_of: RecordOf) -> None:

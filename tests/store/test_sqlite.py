@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from edged.domain.effects import Lane
 from edged.domain.journal import Journal
 from edged.ports import StoreDamaged, StoreError
+from edged.store.files import grow
 from edged.store.opening import PAGE_BYTES, open_store
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Table, Writes
 from edged.store.sqlite import SqliteStore
@@ -195,35 +197,72 @@ def test_every_commit_is_flushed_and_nobody_else_can_write(tmp_path: Path, wall:
     store.close()
 
 
-def test_an_entry_of_a_journal_is_one_page_however_many_there_are(tmp_path: Path, wall: datetime) -> None:
-    """And one more where the oldest leaves: not a page for each that is kept."""
+def _pages(store: SqliteStore) -> int:
+    """What the commits since the last call have written."""
+    busy, pages, moved = store._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    assert (busy, moved) == (0, pages)
+    return int(pages)
+
+
+def test_an_entry_of_a_journal_is_few_pages_however_many_there_are(tmp_path: Path, wall: datetime) -> None:
+    """That of the new, that of the oldest, and those above: not a page for each that is kept."""
     store = open_store(tmp_path / "edged.db", wall=wall).store
-    wal = tmp_path / "edged.db-wal"
     row = {"at": {"utc": wall.isoformat(), "synchronized": True, "boot": "b"}, "event_type": "x", "critical": False}
     entry = Journaled(Journal.SECURITY, wall, row)
     store.commit("CP1", Writes(journal=(entry,) * 1500), wall)
-    before = store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    assert before[0] == 0
+    _pages(store)
     pages = []
     for _ in range(40):
-        size = wal.stat().st_size
         store.commit("CP1", Writes(journal=(entry,)), wall)
-        pages.append((wal.stat().st_size - size) // (PAGE_BYTES + 24))
-    assert sorted(pages)[len(pages) // 2] <= 2, "more than the page of the new and the page of the oldest"
-    assert sum(pages) <= 8 * len(pages), "now and then leaves of the tree are merged"
+        pages.append(_pages(store))
+    assert sorted(pages)[len(pages) // 2] <= 8
+    assert sum(pages) <= 16 * len(pages), "now and then leaves of the tree are merged"
     assert store._db.execute("SELECT count(*) FROM journal").fetchone() == (1000,)
     store.close()
 
 
 def test_an_idle_minute_writes_one_page(tmp_path: Path, wall: datetime) -> None:
     store = open_store(tmp_path / "edged.db", wall=wall).store
-    wal = tmp_path / "edged.db-wal"
-
-    def commit_clock(seq: int) -> int:
-        before = wal.stat().st_size
+    for seq in range(2):
+        _pages(store)
         store.commit("CP1", Writes(put={Table.STATION: {"": {"next_seq": 1, "wall_kept": str(seq)}}}), wall)
-        return wal.stat().st_size - before
-
-    commit_clock(0)
-    assert commit_clock(1) == PAGE_BYTES + 24
+    assert _pages(store) == 1
+    assert store._db.execute("PRAGMA page_size").fetchone() == (PAGE_BYTES,)
     store.close()
+
+
+def test_the_log_has_its_size_from_the_beginning_and_keeps_it(tmp_path: Path, wall: datetime) -> None:
+    """One that grows makes the file system write as much again for each commit."""
+    store, log = open_store(tmp_path / "edged.db", wall=wall).store, tmp_path / "edged.db-wal"
+    size = log.stat().st_size
+    for seq in range(600):
+        store.commit(
+            "CP1", Writes(put={Table.STATION: {"": {"next_seq": seq}}}, enqueue={seq: _record("x" * 300)}), wall
+        )
+    assert log.stat().st_size == size
+    store.close()
+    assert not log.exists()
+
+
+def test_a_log_that_a_crash_left_is_read_also_behind_its_zeros(tmp_path: Path, wall: datetime) -> None:
+    store = open_store(tmp_path / "edged.db", wall=wall).store
+    store.commit("CP1", Writes(enqueue={1: _record("one")}), wall)
+    place = tmp_path / "after"
+    place.mkdir()
+    for name in ("edged.db", "edged.db-wal"):
+        shutil.copy(tmp_path / name, place / name)
+    store.close()
+    again = open_store(place / "edged.db", wall=wall)
+    assert (again.damage, list(again.store.load("CP1").outbox)) == (None, [1])
+    again.store.close()
+
+
+def test_a_disk_without_room_for_the_log_is_left_as_it_is(small_disk: Path) -> None:
+    log = small_disk / "log"
+    log.write_bytes(b"x")
+    grow(log, 2 * 1024 * 1024)
+    assert log.read_bytes() == b"x"
+    grow(log, 1000)
+    assert log.stat().st_size == 1000
+    grow(small_disk / "nothing", 1000)
+    assert [one.name for one in small_disk.iterdir()] == ["log"]
