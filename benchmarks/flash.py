@@ -5,7 +5,7 @@ dialect and SQLite store live on a recorded disk (benchmarks.blocks) under a clo
 ext4 commits its journal by the real clock, 5 s after the first change: so that a day in a minute does not merge what a
 day would write apart, the file system is made to write everything 5 virtual seconds after a commit.
 
-    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--page-size N] [--checkpoint PAGES]
+    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--page-size BYTES] [--checkpoint BYTES]
 """
 
 from __future__ import annotations
@@ -179,10 +179,11 @@ def main() -> int:
     parser.add_argument("amount", type=float, help="hours, or how many transactions")
     parser.add_argument("store", nargs="?", choices=("edged", *BASELINES), default="edged")
     parser.add_argument("--page-size", type=int, metavar="BYTES", help=f"SQLite's ({opening.PAGE_BYTES})")
-    parser.add_argument("--checkpoint", type=int, metavar="PAGES", help=f"SQLite's ({opening.CHECKPOINT_PAGES})")
+    log_is = f"of the write-ahead log, before it begins anew ({opening.CHECKPOINT_BYTES})"
+    parser.add_argument("--checkpoint", type=int, metavar="BYTES", help=log_is)
     chosen = parser.parse_args()
     opening.PAGE_BYTES = chosen.page_size or opening.PAGE_BYTES
-    opening.CHECKPOINT_PAGES = chosen.checkpoint or opening.CHECKPOINT_PAGES
+    opening.CHECKPOINT_BYTES = chosen.checkpoint or opening.CHECKPOINT_BYTES
     try:
         print(json.dumps(live(chosen.kind, chosen.amount, chosen.store)))
     except blocks.BlocksError as error:

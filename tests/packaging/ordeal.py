@@ -199,7 +199,7 @@ class Busy:
     async def reserve(self) -> None:
         """A place that nobody charges at, or one where people come: they are there, or use it, or do not."""
         self.counter += 1
-        place = self.dice.choice((RESERVED, RESERVED, *DRIVEN))
+        place = self.dice.choice((RESERVED, RESERVED, REMOTE))
         if place == RESERVED and self.reserved is not None:
             await self.cancel()
         answer = await self.ask(*self.words.reserve(self.counter, place))
@@ -297,7 +297,7 @@ class Ordeal:
             for _ in range(dice.randint(1, 2)):
                 calm = place == CALM and not await self._within(lambda: point.contactor_closed, STILL_S)
                 swiped = self.witness.note(station, Touched(place))
-                point.swipe(dice.choice((*DRIVERS, *DRIVERS, "STRANGER")))
+                point.swipe(dice.choice(DRIVERS if place == CALM else (*DRIVERS, *DRIVERS, "STRANGER")))
                 if not await self._within(lambda: point.contactor_closed, dice.uniform(1.0, 3.0)):
                     continue
                 if life is not None and life == self.serving_since and calm:

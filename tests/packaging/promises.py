@@ -49,7 +49,8 @@ CLOCKS_S = 2.0
 """How far the daemon's clock, which goes by the CSMS's, may be from ours."""
 LET_IN_S = 10.0
 """From a token that is shown to the transaction that uses up a reservation."""
-NEAR_S = 0.5
+EARLY_S, LATE_S = 0.05, 5.0
+"""How a line of the log may lie beside the moment that it tells of."""
 BORN = re.compile(
     r"^(\S+Z) .*?: (\S+) connector (\d+): transaction\.started \(transaction_id ([0-9a-f-]+)", re.MULTILINE
 )
@@ -93,7 +94,7 @@ class Lore:
                     if one.ends is not None:
                         lore.ends[one.ends] = one.message_id
                     if one.action == "StartTransaction":
-                        lore._starts[one.message_id] = _nearest(born, one.payload)
+                        lore._starts[one.message_id] = _born(born, one.payload)
                 case Answered(message_id=message_id, transaction=str(number)):
                     if name := lore._starts[message_id]:
                         lore.csms_ids[name] = number
@@ -337,11 +338,14 @@ def births(log: str) -> Iterator[tuple[float, str, int, str]]:
         yield datetime.fromisoformat(stamp).timestamp(), station, int(connector), name
 
 
-def _nearest(born: Sequence[tuple[float, int, str]], start: Mapping[str, Any]) -> str | None:
-    """Which transaction a StartTransaction is of; None: the daemon was killed before anybody saw it."""
+def _born(born: Sequence[tuple[float, int, str]], start: Mapping[str, Any]) -> str | None:
+    """Which transaction a StartTransaction is of: the next that was logged there, for the log comes behind the disk.
+    None: the daemon was killed before anybody saw it."""
     at_s = datetime.fromisoformat(start["timestamp"]).timestamp()
-    here = [(abs(at_s - began_s), name) for began_s, place, name in born if place == start["connectorId"]]
-    return min((one for one in here if one[0] < NEAR_S), default=(0.0, None))[1]
+    for began_s, place, name in born:
+        if place == start["connectorId"] and -EARLY_S < began_s - at_s < LATE_S:
+            return name
+    return None
 
 
 def facts(station: Station) -> dict[str, str]:
