@@ -16,8 +16,13 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from edged import __version__
+
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "test-package"
+PROGRAMS = "/usr/lib/edged"
+PROGRAM = f"{PROGRAMS}/{__version__}"
+"""Where the package of this tree has its program."""
 SHIPPED = ("config", "debian", "docs", "edged", "systemd", "tools", "CHANGELOG.md", "LICENSE", "pyproject.toml")
 KEPT, KEPT_S = 4, 6 * 3600.0
 """How many packages of former trees stay, and for how long any does: another run may be using it."""
@@ -54,7 +59,8 @@ def build(folder: Path, root: Path = ROOT) -> Path:
 
 
 def built_as(version: str, *changes: Change) -> Path:
-    """The package of this tree under another version, with changes if any: unpacked and packed again."""
+    """The package of this tree under another version, with changes if any: unpacked and packed again. A change
+    finds the program where this tree's package has it."""
     original = built()
     folder = original.parent / f"as-{version}"
     result = folder / f"edged_{version}_all.deb"
@@ -68,10 +74,18 @@ def built_as(version: str, *changes: Change) -> Path:
             control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text()))
             for change in changes:
                 change(tree)
+            _name_program(tree, version)
             packing = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build"]
             subprocess.run([*packing, tree, result], check=True, stdout=subprocess.DEVNULL)
             shutil.rmtree(tree)
     return result
+
+
+def _name_program(tree: Path, version: str) -> None:
+    """The folder of the program is that of its version, and the launcher knows it."""
+    (tree / PROGRAM.lstrip("/")).rename(tree / PROGRAMS.lstrip("/") / version)
+    for path in (tree / "usr/bin/edged", tree / "DEBIAN" / "md5sums"):
+        path.write_text(path.read_text().replace(f"/{__version__}", f"/{version}"))
 
 
 def _fingerprint() -> str:

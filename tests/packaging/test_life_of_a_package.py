@@ -111,7 +111,7 @@ def test_what_the_installer_disabled_stays_so(machine: Machine, newer: Path):
 
 
 def test_reinstalling_repairs_a_damaged_program(machine: Machine, deb: Path):
-    machine.sh("rm -r /usr/lib/edged/edged/domain")
+    machine.sh(f"rm -r {package.PROGRAM}/edged/domain")
     assert machine.run("edged", "check", check=False).returncode
     machine.run("apt-get", "install", "-y", "--reinstall", put(machine, deb))
     machine.until(machine.is_active)

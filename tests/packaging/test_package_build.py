@@ -230,7 +230,7 @@ def test_the_bill_of_materials_names_every_library_that_is_in_the_package(deb: P
     assert bill["serialNumber"].startswith("urn:uuid:")
     about = bill["metadata"]["component"]
     assert (about["type"], about["name"], about["version"]) == ("application", "edged", deb.name.split("_")[1])
-    shipped = {path.name for path in (tmp_path / "usr/lib/edged/vendor").glob("*.dist-info")}
+    shipped = {path.name for path in (tmp_path / f".{package.PROGRAM}/vendor").glob("*.dist-info")}
     listed = {f"{part['name'].replace('-', '_')}-{part['version']}.dist-info" for part in bill["components"]}
     assert listed == shipped
     assert len(listed) == 8

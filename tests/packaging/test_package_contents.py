@@ -12,7 +12,7 @@ from tests.packaging import package
 from tests.packaging.chroot import Chroot
 
 MIB = 1 << 20
-VENDOR = "usr/lib/edged/vendor"
+VENDOR = f"{package.PROGRAM.lstrip('/')}/vendor"
 UNITS = ("edged.service", "edged-reboot.path", "edged-reboot.service", "edged-firmware.path", "edged-firmware.service")
 
 
@@ -124,7 +124,7 @@ def test_every_library_is_named_in_the_copyright_and_its_licence_is_there(conten
     copyright_ = (documentation / "copyright").read_text()
     for library in (contents / VENDOR).iterdir():
         name = re.sub(r"-[0-9.]+\.dist-info$", "-*", library.name)
-        assert f"usr/lib/edged/vendor/{name}/*" in copyright_
+        assert f"usr/lib/edged/*/vendor/{name}/*" in copyright_
     licences = {path.name for path in (documentation / "vendor").iterdir()}
     assert len(licences) == len(list((contents / VENDOR).glob("*.dist-info")))
     for licence in licences:
@@ -132,9 +132,9 @@ def test_every_library_is_named_in_the_copyright_and_its_licence_is_there(conten
         assert re.search(r"(?i)permission is hereby granted|redistribution and use", texts)
 
 
-IMPORT_ALL = """\
+IMPORT_ALL = f"""\
 import importlib, pkgutil, sys
-sys.path[:0] = ["/usr/lib/edged", "/usr/lib/edged/vendor"]
+sys.path[:0] = ["{package.PROGRAM}", "{package.PROGRAM}/vendor"]
 import edged
 failed = []
 for module in pkgutil.walk_packages(edged.__path__, "edged."):
@@ -144,7 +144,7 @@ for module in pkgutil.walk_packages(edged.__path__, "edged."):
         importlib.import_module(module.name)
     except ImportError as error:
         if error.name is None or error.name.split(".")[0] not in ("cryptography", "OpenSSL"):
-            failed.append(f"{module.name}: {error}")
+            failed.append(f"{{module.name}}: {{error}}")
 print(*failed, sep="\\n")
 """
 

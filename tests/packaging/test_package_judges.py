@@ -124,7 +124,7 @@ def test_autopkgtest_passes(deb: Path, chroot: Chroot, tmp_path: Path):
 
 
 def no_schemas(tree: Path) -> None:
-    shutil.rmtree(tree / "usr/lib/edged/vendor/fastjsonschema")
+    shutil.rmtree(tree / f".{package.PROGRAM}/vendor/fastjsonschema")
 
 
 @pytest.mark.timeout(400)

@@ -15,7 +15,8 @@ CREDENTIAL = "/etc/edged/credentials/csms-password"
 OLD, NEW = "0.0.9", "99.0.0"
 STATE = """\
 places="/etc/edged /var/lib/edged /usr/lib/edged /etc/systemd /var/lib/systemd"
-find $places -not -name '*.pyc' -not -name __pycache__ -printf '%p %M %u %g %l\\n' 2>/dev/null | sort
+find $places -not -name '*.pyc' -not -name __pycache__ -printf '%p %M %u %g %l\\n' 2>/dev/null \\
+    | sed 's,/usr/lib/edged/[^/ ]*,/usr/lib/edged/VERSION,' | sort
 getent passwd edged; getent group edged dialout systemd-journal
 cat /etc/edged/edged.yaml /etc/edged/credentials/* 2>/dev/null
 """
@@ -193,5 +194,5 @@ def test_the_distributions_cryptography_is_found(installed_chroot: Chroot):
 def test_the_smoke_test_of_the_package_passes_and_can_fail(installed_chroot: Chroot):
     installed_chroot.write("/tmp/smoke", (package.ROOT / "debian/tests/smoke").read_text(), mode=0o755)
     assert "smoke" in installed_chroot.sh("/tmp/smoke")
-    installed_chroot.sh("rm -r /usr/lib/edged/vendor/fastjsonschema")
+    installed_chroot.sh(f"rm -r {package.PROGRAM}/vendor/fastjsonschema")
     assert installed_chroot.run("/tmp/smoke", check=False).returncode

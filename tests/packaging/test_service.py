@@ -11,11 +11,12 @@ import pytest
 
 from tests.packaging import site
 from tests.packaging.machine import UNIT, Dead, Machine
+from tests.packaging.package import PROGRAM
 from tests.packaging.roots import SUITES
 
 WATCHDOG_S = 3
 LAUNCHER = "/usr/bin/edged"
-HANG = "/usr/lib/edged/hang.py"
+HANG = f"{PROGRAM}/hang.py"
 HANGS = """\
 import signal, time
 def hang(number, frame):
@@ -220,7 +221,7 @@ def broken(machine: Machine, *, path: str, old: str, new: str) -> None:
         compiled.unlink()
 
 
-NOTIFY = "/usr/lib/edged/edged/system/notify.py"
+NOTIFY = f"{PROGRAM}/edged/system/notify.py"
 
 
 def test_the_tests_find_a_daemon_that_never_says_ready(off: Machine):
@@ -280,7 +281,7 @@ def test_the_tests_find_a_unit_with_a_flaw(off: Machine, lines: str, judge: Call
 
 
 def test_the_tests_find_a_hang_without_its_stack(off: Machine):
-    broken(off, path="/usr/lib/edged/edged/system/crash.py", old="faulthandler.enable(self._file)", new="pass")
+    broken(off, path=f"{PROGRAM}/edged/system/crash.py", old="faulthandler.enable(self._file)", new="pass")
     off.boot()
     off.until(off.is_active)
     with pytest.raises(AssertionError):
