@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
@@ -125,14 +125,20 @@ class StationsView:
 class DatabaseCopies:
     """Copies of the database for `edged backup`: only its daemon can make one, and nobody else says where."""
 
-    def __init__(self, store: SqliteStore, executor: Executor, state_dir: Path) -> None:
+    def __init__(
+        self, store: SqliteStore, executor: Executor, state_dir: Path, keep: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`keep` brings to the disk what waits for it."""
         self._store = store
         self._executor = executor
+        self._keep = keep
         self._path = state_dir.absolute() / COPY
         remove_quietly(self._path)  # of somebody who did not come back for it
 
     async def make(self) -> dict[str, Any]:
         """The answer's envelope: where the copy lies, for its owner and root to read."""
+        if self._keep is not None:
+            await self._keep()
         try:
             copying = asyncio.get_running_loop().run_in_executor(self._executor, self._store.backup, self._path)
         except RuntimeError:  # the daemon has let go of its store

@@ -109,7 +109,7 @@ class Engine:
         self._steered: tuple[object, ...] = ()
         self._again: deque[Event] = deque()
         self._ticks = 0
-        self._keep_soon = False
+        self._keeping: asyncio.Future[None] | None = None
 
     def attach(self, link: CsmsLink) -> None:
         """The line to the CSMS; without one the station runs by itself."""
@@ -195,22 +195,25 @@ class Engine:
 
     # --- what waits for the disk
 
-    def keep_soon(self) -> None:
-        """Bring what waits to the disk with the next tick: it is about to be copied."""
-        self._keep_soon = True
+    async def keep_soon(self) -> None:
+        """Bring what waits to the disk with the next tick, as far as the disk takes it: it is about to be copied."""
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._keeping)
 
     async def _keep_what_waits(self) -> None:
         """A disk that is tried again is given all that waits: then it is known whether it keeps data again."""
-        now = self._clock.now()
-        if not (self._keep_soon or self.degraded or self._store.overdue(now)):
-            return
-        self._keep_soon = False
+        now, asked, self._keeping = self._clock.now(), self._keeping, None
         try:
-            if await self._call(self._store.keep, now.utc):
+            hurried = asked is not None or bool(self.degraded)
+            if (hurried or self._store.overdue(now)) and await self._call(self._store.keep, now.utc):
                 self.commits += 1
                 self._kept()
         except StoreError as error:
             self._refused(error)
+        finally:
+            if asked is not None:
+                asked.set_result(None)
 
     def keep_now(self) -> None:
         """The last of all, when nothing is handled any more. Raises `StoreError`: what waits is lost."""

@@ -7,6 +7,7 @@ then the world outside; nothing waits for a CSMS, a broker or a charger, for off
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -71,6 +72,7 @@ VERSION = "version/"
 STOP_S = 4.5
 BACKUP_EVERY_S = 24 * 3600.0
 HEALTH_EVERY_S = 2.0
+KEEP_S = 5.0
 
 
 class Gateway:
@@ -135,7 +137,7 @@ class Gateway:
             run_id=self._run_id,
             status=self._outlook.status,
             audit=audit,
-            copies=DatabaseCopies(self._opened.store, self._executor, state_dir),
+            copies=DatabaseCopies(self._opened.store, self._executor, state_dir, self._keep_what_waits),
         )
 
     # --- putting together
@@ -370,12 +372,19 @@ class Gateway:
                 self._mirror.tell_health(self._outlook.health())
             if time.monotonic() >= next_backup_s:
                 next_backup_s = time.monotonic() + BACKUP_EVERY_S
+                await self._keep_what_waits()
                 try:
                     store = self._opened.store
                     await loop.run_in_executor(self._executor, store.backup, backup_path(self._state_dir / DATABASE))
                 except StoreError as error:
                     _log.warning("the database was not copied: %s", error)
             await asyncio.sleep(HEALTH_EVERY_S)
+
+    async def _keep_what_waits(self) -> None:
+        """What waits for the disk is to be in a copy that is made of it, if the disk takes it in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEEP_S):
+                await asyncio.gather(*(unit.engine.keep_soon() for unit in self._units.values()))
 
     def _alive(self, identity: str) -> None:
         """The watchdog is fed by the engines' own loops, and only when each has turned."""

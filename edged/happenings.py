@@ -36,8 +36,9 @@ FLUSH_S = 0.5
 TRIM_EVERY = 200
 """Events between two looks at the spool's bounds."""
 TRIM_EVERY_S = 3600.0
-DELIVERED_EVERY_S = 60.0
-"""How far the broker has it waits so long for another reason to write."""
+DELIVERED_EVERY_S = 3600.0
+"""How far the broker has it waits so long for another reason to write: a commit of its own behind each event would cost
+as much as the event, and all that a crash brings is that up to `REPEATED_AT_MOST` events are told again."""
 OLDEST_EVERY_S = 30.0
 """Between two looks at how old the first event is that the broker does not have."""
 CLOCK_STEP_S = 1.0
