@@ -681,7 +681,7 @@ class Disk:
     """The disk: may be full, may lose the power before or right after a commit. Tells the watch what is kept.
 
     `refused`: the steps, before and after, that were not kept since the last commit; `commits`: whether what the watch
-    is told of now was committed, or there was nothing to commit.
+    is told of now was committed, or there was nothing to commit; `defers`: whether it waits.
     """
 
     def __init__(self, inner: StationStore, world: World) -> None:
@@ -689,7 +689,7 @@ class Disk:
         self.world = world
         self.outbox = inner.outbox
         self.refused: list[tuple[Station, Station]] = []
-        self.commits = False
+        self.commits = self.defers = False
         self._step: tuple[Station, Event, Station, tuple[Effect, ...]] | None = None
 
     def difference(self, before: Station, after: Station, effects: Sequence[Effect], event: Event) -> Any:
@@ -720,8 +720,9 @@ class Disk:
     def defer(self, difference: Any, now: Now) -> bool:
         if not self.inner.defer(difference, now):
             return False
-        self.commits = False
+        self.commits, self.defers = False, True
         self._kept()
+        self.defers = False
         return True
 
     def overdue(self, now: Now) -> bool:

@@ -62,6 +62,7 @@ CLOCK_MARGIN_S = 10.0
 SWITCH_S = 5.0
 CALM_S = 15.0
 RELOADED = 0.01
+RELOADED_DEGRADED = 0.1
 REFUSALS_MAX = 8
 LATE_S = 40.0
 """Of what waits for the disk: records that are under way just then, and a commit that takes its time."""
@@ -156,8 +157,11 @@ class Laws:
         self.orders.kept(before, event, after, effects)
         self.told.kept(before, event, after, effects)
         self.memory = after
-        if not self.world.disk.commits and self.waits_since_s is None and self.world.stored.waiting:
-            self.waits_since_s = self.world.elapsed_s
+        if self.world.disk.defers:
+            assert self.durable is not None
+            what_a_cut_takes_are_samples(self, self.durable, after)
+            if self.waits_since_s is None:
+                self.waits_since_s = self.world.elapsed_s
 
     def committed(self) -> None:
         self.durable = self.memory
@@ -204,7 +208,7 @@ class Laws:
     def handled(self, before: Station, after: Station) -> None:
         desired_equals_derived(self, before, after)
         self._watch_statuses(after)
-        if self.random.random() < RELOADED:
+        if self.random.random() < (RELOADED if not self.world.engine.degraded else RELOADED_DEGRADED):
             disk_equals_memory(self, after)
 
     def _watch_statuses(self, station: Station) -> None:
