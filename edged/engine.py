@@ -209,6 +209,7 @@ class Engine:
             if (hurried or self._store.overdue(now)) and await self._call(self._store.keep, now.utc):
                 self.commits += 1
                 self._kept()
+                self._steer()  # what was held back is so no more
         except StoreError as error:
             self._refused(error)
         finally:
