@@ -41,7 +41,7 @@ require = blocks.require
 
 
 def rows(quick: bool) -> list[Row]:
-    hours, transactions = (2.0, 1) if quick else (24.0, 4)
+    hours, transactions = (2.0, 1) if quick else (24.0, 18)
     return [*_idle_rows(hours), *_transaction_rows(transactions)]
 
 
