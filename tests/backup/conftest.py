@@ -77,12 +77,15 @@ def build(root: Path) -> Controller:
     """A controller in service, its daemon stopped."""
     ca = root / "site-ca.pem"
     ca.write_text("certificate of the site\n")
+    ca.chmod(0o644)  # whatever mask the tests are run under
     folder, state = root / "etc", root / "state"
     (folder / "profiles.d").mkdir(parents=True)
     (folder / "credentials").mkdir(mode=0o700)
     (folder / "edged.yaml").write_text(SITE.format(ca=ca))
     (folder / "edged.yaml").chmod(0o640)
-    (folder / "profiles.d" / "own.yaml").write_text("name: own\n")
+    own = folder / "profiles.d" / "own.yaml"
+    own.write_text("name: own\n")
+    own.chmod(0o644)
     secret = folder / "credentials" / "csms"
     secret.write_text("correct-horse-battery\n")
     secret.chmod(0o600)
