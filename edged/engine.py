@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from edged import chronicle
@@ -202,11 +203,13 @@ class Engine:
         await asyncio.shield(self._keeping)
 
     async def _keep_what_waits(self) -> None:
-        """A disk that is tried again is given all that waits: then it is known whether it keeps data again."""
+        """A disk that refused is given all that waits, and be it nothing: then it is known whether it keeps data again.
+        The next step that must be kept may be an hour away."""
         now, asked, self._keeping = self._clock.now(), self._keeping, None
+        refused = bool(self.degraded)
         try:
-            hurried = asked is not None or bool(self.degraded)
-            if (hurried or self._store.overdue(now)) and await self._call(self._store.keep, now.utc):
+            due = refused or asked is not None or self._store.overdue(now)
+            if due and await self._call(partial(self._store.keep, anyway=refused), now.utc):
                 self.commits += 1
                 self._kept()
                 self._steer()  # what was held back is so no more

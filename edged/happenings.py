@@ -92,8 +92,8 @@ class TellingStore:
     def overdue(self, now: Now) -> bool:
         return self._inner.overdue(now)
 
-    def keep(self, wall: datetime) -> bool:
-        return self._inner.keep(wall)
+    def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
+        return self._inner.keep(wall, anyway=anyway)
 
     def commit(self, difference: Any, wall: datetime) -> None:
         try:

@@ -129,8 +129,9 @@ class StationStore(Protocol):
         """All of it and all that waits, or nothing; durable on return. Raises `StoreError`; the next commit may
         succeed."""
 
-    def keep(self, wall: datetime) -> bool:
-        """Commit what waits; False: nothing does. Raises `StoreError`: then it goes on waiting."""
+    def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
+        """Commit what waits; False: nothing does. `anyway`: then the moment alone, so that one knows whether the disk
+        keeps anything. Raises `StoreError`: what waits goes on waiting."""
 
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
         """The lane's oldest records after that number, in order; also such as wait for the disk."""

@@ -57,8 +57,8 @@ class StationStore:
         self._store.commit(self._station_id, deferral.merged(self._waiting.writes, difference), wall)
         self._waiting = deferral.NOTHING_WAITS
 
-    def keep(self, wall: datetime) -> bool:
-        if not self._waiting.writes:
+    def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
+        if not (anyway or self._waiting.writes):
             return False
         self.commit(records.NOTHING, wall)
         return True

@@ -67,10 +67,10 @@ class FakeStore:
     def overdue(self, now: Now) -> bool:
         return self.rows.overdue(now)
 
-    def keep(self, wall: datetime) -> bool:
-        if self.rows.waiting and self.broken is not None:
+    def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
+        if (anyway or self.rows.waiting) and self.broken is not None:
             raise self.broken
-        kept = self.rows.keep(wall)
+        kept = self.rows.keep(wall, anyway=anyway)
         if kept:
             self.commits += 1
             self.journal.append(("commit",))

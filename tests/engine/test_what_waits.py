@@ -141,3 +141,15 @@ async def test_a_disk_that_refused_a_step_is_tried_again_with_what_waits():
     assert bench.engine.degraded
     await bench.ticks(5)
     assert not bench.engine.degraded
+
+
+async def test_a_disk_that_refused_a_step_is_tried_again_where_nothing_waits():
+    bench = await charging_site()
+    bench.engine.keep_now()
+    bench.store.broken = FULL
+    await bench.do(reserve())
+    await bench.ticks(10)
+    assert bench.engine.degraded, "the disk is asked, not believed"
+    bench.store.broken = None
+    await bench.ticks(5)
+    assert not bench.engine.degraded

@@ -102,10 +102,10 @@ class _Platter:
     def overdue(self, now: Now) -> bool:
         return self._inner.overdue(now)
 
-    def keep(self, wall: datetime) -> bool:
-        if self._world.stored.waiting and self._world.refuses():
+    def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
+        if (anyway or self._world.stored.waiting) and self._world.refuses():
             raise StoreError("disk full (played)")
-        return self._inner.keep(wall)
+        return self._inner.keep(wall, anyway=anyway)
 
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
         return self._inner.outbox(lane, after_seq, limit)

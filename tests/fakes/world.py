@@ -728,9 +728,9 @@ class Disk:
     def overdue(self, now: Now) -> bool:
         return self.inner.overdue(now)
 
-    def keep(self, wall: datetime) -> bool:
+    def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
         self.world.instruction()
-        if not self.inner.keep(wall):
+        if not self.inner.keep(wall, anyway=anyway):
             return False
         self.refused.clear()
         self.world.watch.committed()
