@@ -101,7 +101,10 @@ KEYS = (
 NUMBERS = st.one_of(st.integers(-2, 300), st.sampled_from((65535, 65536, 1e-12, 0.5, 1.5, 1e13 + 0.5, 99999)))
 PLAIN = st.one_of(st.none(), st.booleans(), NUMBERS, st.sampled_from(WORDS))
 JUNK = st.one_of(
-    PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=2), st.just([{}])
+    PLAIN,
+    st.lists(PLAIN, max_size=3),
+    st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=2),
+    st.builds(lambda: [{}]),  # a new one each time: it is damaged further
 )
 
 
@@ -143,6 +146,19 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
             case _:
                 container.append(draw(JUNK))
     return document
+
+
+def containers(value: Any) -> list[int]:
+    """Lists and mappings in it, by their ids."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return [] if inner is None else [id(value), *(each for one in inner for each in containers(one))]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(JUNK, max_size=6))
+def test_no_two_damages_share_what_a_further_damage_would_change(drawn: list[Any]) -> None:
+    seen = containers(drawn)
+    assert len(seen) == len(set(seen))
 
 
 def broken_rules(text: str) -> set[Rule]:
