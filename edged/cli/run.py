@@ -9,8 +9,10 @@ from pathlib import Path
 
 from edged.cli import output
 from edged.cli.options import SOCKET_NAME, add_config, directory
+from edged.ports import EdgedError, StoreError
 from edged.system import logs
 from edged.system.crash import CrashBox
+from edged.system.room import full_disk
 
 SUMMARY = "run the daemon in the foreground"
 DETAILS = """\
@@ -52,4 +54,10 @@ def run(args: argparse.Namespace) -> int:
         box.tell()
         for warning in settings.warnings:
             log.warning("%s", warning)
-        return app.run(settings, state_dir, control_path, last_words=box.previous)
+        try:
+            return app.run(settings, state_dir, control_path, last_words=box.previous)
+        except (StoreError, OSError) as error:
+            sentence = full_disk(error, state_dir)
+            if sentence is None:
+                raise
+            raise EdgedError(sentence) from error
