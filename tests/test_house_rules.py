@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tools import check_sizes
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "edged"
@@ -29,19 +29,6 @@ PURE = (
     "store.records",
 )
 """What the design calls pure; each is named in the contract as soon as it exists."""
-
-
-def load_rules() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_sizes", PROJECT / "tools" / "check_sizes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-rules = load_rules()
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
@@ -65,7 +52,7 @@ def test_every_ocpp_version_stands_in_the_contract():
 
 
 def test_no_module_and_no_function_has_outgrown_its_size_and_no_banned_name_is_used():
-    assert [str(finding) for finding in rules.findings(PACKAGE)] == []
+    assert [str(finding) for finding in check_sizes.findings(PACKAGE)] == []
 
 
 @pytest.mark.parametrize(
@@ -82,7 +69,7 @@ def test_no_module_and_no_function_has_outgrown_its_size_and_no_banned_name_is_u
 )
 def test_a_broken_rule_is_found(tmp_path, name, text, complaint):
     (tmp_path / name).write_text(text)
-    assert [complaint in str(finding) for finding in rules.findings(tmp_path)] == [True]
+    assert [complaint in str(finding) for finding in check_sizes.findings(tmp_path)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -97,4 +84,4 @@ def test_a_broken_rule_is_found(tmp_path, name, text, complaint):
 )
 def test_what_keeps_the_rules_is_not_complained_about(tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    assert list(rules.findings(tmp_path)) == []
+    assert list(check_sizes.findings(tmp_path)) == []

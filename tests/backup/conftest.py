@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import pytest
 from edged.backup import places
 from edged.cli import main as cli
 from edged.store.opening import open_store
+from tests.fakes.command_line import Edged, command_line
 
 V1 = Path(__file__).parents[1] / "store" / "databases" / "v1.sql"
 WALL = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -138,22 +138,9 @@ def refused_start(controller: Controller) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-Edged = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
 def edged(capsys: pytest.CaptureFixture[str]) -> Edged:
-    """Runs a command line in this process: status, output, errors."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+    return command_line(capsys)
 
 
 @pytest.fixture

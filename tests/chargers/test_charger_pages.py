@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from edged.chargers.library import PACKAGED_DIR, load_charger
 from edged.chargers.profile import DeviceProfile
 from edged.site import load_site
+from tools import charger_pages
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in PACKAGED_DIR.glob("*.yaml"))
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("charger_pages_tool", ROOT / "tools" / "charger_pages.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
-
-
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    return tool.pages()
+    return charger_pages.pages()
 
 
 def test_the_pages_are_current() -> None:
-    assert tool.stale(tool.FOLDER) == [], "run python tools/charger_pages.py"
+    assert charger_pages.stale(charger_pages.FOLDER) == [], "run python tools/charger_pages.py"
 
 
 def test_a_page_that_is_missing_otherwise_or_too_many_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tool, "FOLDER", tmp_path / "chargers")
-    assert tool.main(["--check"]) == 1
-    assert tool.main([]) == 0
-    assert tool.main(["--check"]) == 0
+    monkeypatch.setattr(charger_pages, "FOLDER", tmp_path / "chargers")
+    assert charger_pages.main(["--check"]) == 1
+    assert charger_pages.main([]) == 0
+    assert charger_pages.main(["--check"]) == 0
     (tmp_path / "chargers" / "keba-p30.md").write_text("other")
     (tmp_path / "chargers" / "gone.md").write_text("")
-    assert tool.stale(tool.FOLDER) == ["gone.md", "keba-p30.md"]
-    assert tool.main([]) == 0
-    assert tool.main(["--check"]) == 0
+    assert charger_pages.stale(charger_pages.FOLDER) == ["gone.md", "keba-p30.md"]
+    assert charger_pages.main([]) == 0
+    assert charger_pages.main(["--check"]) == 0
 
 
 def test_the_table_links_every_page(pages: dict[str, str]) -> None:

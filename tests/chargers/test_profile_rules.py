@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from edged.chargers.profile_rules import ProfileRule as Rule
 from edged.chargers.profile_yaml import parse_document
 from edged.chargers.rapi.profile import read_rapi_profile
 from tests.fakes.broken_profiles import BASE, CASES, DONE, RELAY, instead, more, unlock
+from tools import profile_rules
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,15 +132,7 @@ def test_line_ends_and_a_mark_of_other_systems_change_no_line(tmp_path: Path, en
     assert broken(tmp_path, "\ufeff" + BASE.replace("\n", ending)) == []
 
 
-def guide_tool():
-    spec = importlib.util.spec_from_file_location("profile_rules_tool", ROOT / "tools" / "profile_rules.py")
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 def test_the_guides_table_of_rules_is_made_from_the_rules() -> None:
-    assert guide_tool().main(["--check"]) == 0, "run python tools/profile_rules.py"
+    assert profile_rules.main(["--check"]) == 0, "run python tools/profile_rules.py"
     guide = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
     assert all(f"| `{rule}` | {rule.explanation} |" in guide for rule in Rule)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -13,22 +11,14 @@ import pytest
 
 from edged.chargers.profile_document import Node
 from edged.chargers.profile_yaml import parse_document
+from tests.chargers import test_profile_language as language
 from tests.fakes.shipped_profiles import MODBUS_PATHS
+from tools import profile_schema
 
 ROOT = Path(__file__).parents[2]
 
 
-def module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem + "_loaded", path)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-TOOL = module(ROOT / "tools" / "profile_schema.py")
-LINTER = module(Path(__file__).with_name("test_profile_language.py"))
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(TOOL.PAGE.read_text(encoding="utf-8")))
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(profile_schema.PAGE.read_text(encoding="utf-8")))
 
 SEMANTIC = {
     "no register 'nosuch'": "whether a register exists",
@@ -73,8 +63,8 @@ def is_valid(text: str) -> bool:
 
 
 def test_the_schema_is_current_and_a_schema() -> None:
-    assert TOOL.main(["--check"]) == 0, "run python tools/profile_schema.py"
-    jsonschema.Draft202012Validator.check_schema(TOOL.schema())
+    assert profile_schema.main(["--check"]) == 0, "run python tools/profile_schema.py"
+    jsonschema.Draft202012Validator.check_schema(profile_schema.schema())
 
 
 @pytest.mark.parametrize("path", MODBUS_PATHS, ids=lambda path: path.stem)
@@ -86,11 +76,11 @@ def test_a_shipped_profile_passes(path: Path) -> None:
 def mistakes() -> list[tuple[str, str]]:
     """Each text that the linter's tests refuse, and the sentence that they expect."""
     found = []
-    for more, key_path, message in LINTER.MISTAKES:
-        start = LINTER.MINIMAL if key_path is not None else LINTER.MINIMAL.split("registers:")[0]
+    for more, key_path, message in language.MISTAKES:
+        start = language.MINIMAL if key_path is not None else language.MINIMAL.split("registers:")[0]
         found.append((start + more + "\n", message))
-    for definition, message in LINTER.REGISTERS:
-        found.append((LINTER.MINIMAL.replace("  name:", f"  extra: {definition}\n  name:"), message))
+    for definition, message in language.REGISTERS:
+        found.append((language.MINIMAL.replace("  name:", f"  extra: {definition}\n  name:"), message))
     return found
 
 
@@ -98,7 +88,7 @@ def mistakes() -> list[tuple[str, str]]:
 def test_a_mistake_is_caught_unless_only_its_meaning_is_wrong(text: str, message: str) -> None:
     if message == "stands here twice":  # no document at all for edged's own reader
         return
-    assert is_valid(LINTER.MINIMAL)
+    assert is_valid(language.MINIMAL)
     assert is_valid(text) is (message in SEMANTIC)
 
 
@@ -123,5 +113,5 @@ def test_every_sentence_that_is_called_a_matter_of_meaning_is_one_of_the_linters
     ],
 )
 def test_what_the_linter_refuses_elsewhere_is_refused_here_too(old: str, new: str) -> None:
-    assert old in LINTER.MINIMAL
-    assert not is_valid(LINTER.MINIMAL.replace(old, new, 1))
+    assert old in language.MINIMAL
+    assert not is_valid(language.MINIMAL.replace(old, new, 1))

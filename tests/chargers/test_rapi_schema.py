@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -16,21 +14,13 @@ from edged.chargers.profile_document import ProfileErrors
 from edged.chargers.profile_yaml import parse_document
 from edged.chargers.rapi.profile import read_rapi_profile
 from tests.chargers.test_profile_schema import plain
+from tools import profile_schema
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (PACKAGED_DIR / "openevse-rapi.yaml").read_text(encoding="utf-8")
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rapi_schema_tool", ROOT / "tools" / "profile_schema.py")
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-TOOL = load_tool()
-VALIDATOR = jsonschema.Draft202012Validator(json.loads(TOOL.RAPI_PAGE.read_text(encoding="utf-8")))
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(profile_schema.RAPI_PAGE.read_text(encoding="utf-8")))
 
 
 def linted(text: str) -> bool:
@@ -46,7 +36,7 @@ def document(text: str) -> Any:
 
 
 def test_the_schema_is_a_schema_and_takes_what_is_shipped() -> None:
-    jsonschema.Draft202012Validator.check_schema(TOOL.rapi_schema())
+    jsonschema.Draft202012Validator.check_schema(profile_schema.rapi_schema())
     assert linted(SHIPPED)
     assert list(VALIDATOR.iter_errors(document(SHIPPED))) == []
 

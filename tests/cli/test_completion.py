@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from edged.chargers.library import PACKAGED_DIR, profile_names
 from edged.cli import main as cli
 from edged.mqtt.arguments import SHAPES
+from tools import completion
 
 ROOT = Path(__file__).parents[2]
 SHOWN = [*cli.COMMANDS, cli.DEMO]
 
 
-def tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = tool("completion")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("completion")
-    assert TOOL.main([str(made)]) == 0
+    assert completion.main([str(made)]) == 0
     return made
 
 

@@ -15,7 +15,6 @@ import pytest
 from edged import __version__
 from edged.chargers.library import PACKAGED_DIR
 from edged.cli import check, output
-from edged.cli import main as cli
 from edged.domain.hardware import Capability
 from edged.settings import ResetRelay
 
@@ -36,24 +35,6 @@ def site(tmp_path: Path) -> Path:
     path = tmp_path / "edged.yaml"
     path.write_text(SITE)
     return path
-
-
-Edged = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def edged(capsys: pytest.CaptureFixture[str]) -> Edged:
-    """Runs a command line in this process: status, output, errors."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.mark.parametrize("words", [("--help",), *((command, "--help") for command in COMMANDS)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import re
 import shlex
@@ -12,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,24 +20,13 @@ from edged.cli import demo, manual
 from edged.cli import main as cli
 from edged.log_fields import FIELDS, journal_name
 from edged.site import load_site
+from tools import manpages
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "SEE ALSO")
 
 
-def tool(name: str) -> ModuleType:
-    path = ROOT / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = tool("manpages")
-PAGES: dict[str, str] = TOOL.pages()
+PAGES: dict[str, str] = manpages.pages()
 MODULES = {**cli.COMMANDS, **cli.HIDDEN, cli.DEMO: demo}
 
 
@@ -113,7 +100,7 @@ def keys(value: Any, path: str = "") -> Iterator[str]:
     """The places of all values."""
     if isinstance(value, dict):
         for key, each in value.items():
-            here = f"{path}.{'NAME' if path in TOOL.OPEN else key}".lstrip(".")
+            here = f"{path}.{'NAME' if path in manpages.OPEN else key}".lstrip(".")
             below = [*keys(each, here)]
             yield from below or [here]
     elif isinstance(value, list):
@@ -149,9 +136,9 @@ def test_a_key_that_is_commented_out_has_its_entry_with_its_example():
 
 def test_the_least_configuration_that_is_shown_is_one(tmp_path):
     path = tmp_path / "edged.yaml"
-    path.write_text(TOOL.LEAST)
+    path.write_text(manpages.LEAST)
     assert [station.id for station in load_site(path).stations] == ["DEPOT-7"]
-    for line in TOOL.LEAST.splitlines():
+    for line in manpages.LEAST.splitlines():
         assert f"\n{line}\n" in plain(PAGES["edged.yaml.5"])
 
 
@@ -205,7 +192,7 @@ def test_the_same_source_gives_the_same_bytes_and_another_moment_another_date(tm
     ],
 )
 def test_plain_words_are_no_requests_and_no_escapes(words, shown):
-    assert TOOL.text(words) == shown
+    assert manpages.text(words) == shown
 
 
 def test_no_line_of_a_page_is_an_unknown_request():
@@ -224,5 +211,5 @@ def test_groff_has_nothing_to_say_against_any_page():
 
 
 def test_a_wrong_call_is_told_how_it_goes(capsys):
-    assert TOOL.main([]) == 2
+    assert manpages.main([]) == 2
     assert capsys.readouterr().err == "usage: manpages.py FOLDER\n"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,13 +16,11 @@ from time import monotonic, sleep
 import pytest
 import serial
 
-from edged.cli import main as cli
 from edged.local.client import ControlUnreachable
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
 from tests.fakes.probing import ESP32, LoopThread, cells, chatter, loop_thread
 
-Edged = Callable[..., tuple[int, str, str]]
 SITE = """\
 buses:
   yard: {{serial: {port}, baudrate: 9600, parity: none}}
@@ -70,19 +68,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edged.chargers.inquiry.LATE_WINDOW_S", 0.01)
     monkeypatch.setattr("edged.chargers.inquiry.LISTEN_S", 0.02)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-
-
-@pytest.fixture
-def edged(capsys: pytest.CaptureFixture[str]) -> Edged:
-    def run(*words: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from edged.cli import main as cli
 from edged.settings import SerialLine
 from edged.settings.model import Parity
 from edged.simulator.parts import Cable
@@ -19,9 +18,9 @@ from edged.simulator.pdu import rtu_frame
 from edged.simulator.site import SimulatedCharger, SimulatedSite
 from edged.simulator.wire import WireFaults
 from edged.site import load_site
+from tests.fakes.command_line import Edged
 from tests.fakes.probing import LoopThread, loop_thread
 
-Edged = Callable[..., tuple[int, str, str]]
 SITE = """\
 chargers:
   bay3: {{profile: {profile}, serial: {{port: {port}}}}}
@@ -48,19 +47,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def silent_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.chargers.rapi.inquiry.SERIAL_TIMEOUT_S", 0.1)
-
-
-@pytest.fixture
-def edged(capsys: pytest.CaptureFixture[str]) -> Edged:
-    def run(*words: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @contextmanager

@@ -7,19 +7,17 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 
-from edged.cli import main as cli
 from edged.cli.progress import ProgressBar, bar
 from edged.site import load_site
 from tests.chargers.conftest import PtySlave, TcpSlave, Units
 from tests.fakes.probing import ESP32, LoopThread, cells, chatter, loop_thread
 
-Edged = Callable[..., tuple[int, str, str]]
 STATION = """\
 stations:
   - id: DEPOT-7
@@ -72,19 +70,6 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("edged.chargers.scan.LISTEN_S", 0.02)
     monkeypatch.setattr("edged.chargers.inquiry.LATE_LIMIT_S", 0.05)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-
-
-@pytest.fixture
-def edged(capsys: pytest.CaptureFixture[str]) -> Edged:
-    def run(*words: object) -> tuple[int, str, str]:
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tools import conformance
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("conformance_tool", ROOT / "tools" / "conformance.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
-SERVED = tool.Group(name="core", title="Core")
-COLD_BOOT = tool.Case(id="TC_001_CS", group="core", title="Cold boot", expect="it boots")
-SHOWN = {"TC_001_CS": [tool.Test("tests/conformance/test_x.py", "test_boots")]}
+SERVED = conformance.Group(name="core", title="Core")
+COLD_BOOT = conformance.Case(id="TC_001_CS", group="core", title="Cold boot", expect="it boots")
+SHOWN = {"TC_001_CS": [conformance.Test("tests/conformance/test_x.py", "test_boots")]}
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert tool.main(["--check"]) == 0
+    assert conformance.main(["--check"]) == 0
 
 
 def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool, "ROOT", tmp_path)
-    monkeypatch.setattr(tool, "PAGE", tmp_path / "conformance.md")
-    assert tool.main(["--check"]) == 1
-    assert tool.main([]) == 0
-    assert tool.main(["--check"]) == 0
+    monkeypatch.setattr(conformance, "ROOT", tmp_path)
+    monkeypatch.setattr(conformance, "PAGE", tmp_path / "conformance.md")
+    assert conformance.main(["--check"]) == 1
+    assert conformance.main([]) == 0
+    assert conformance.main(["--check"]) == 0
 
 
 def test_markers_are_found_wherever_they_can_stand(tmp_path: Path) -> None:
@@ -76,7 +65,7 @@ def test_markers_are_found_wherever_they_can_stand(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_not_written_out_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(tool.Mistake, match=r"test_it\.py:5"):
+    with pytest.raises(conformance.Mistake, match=r"test_it\.py:5"):
         collected(tmp_path, "import pytest\nID = 'X'\n\n\n@pytest.mark.req(ID)\ndef test_it(): ...\n")
 
 
@@ -86,41 +75,43 @@ def collected(folder: Path, text: str) -> dict[str, Any]:
     tests = folder / "tests"
     tests.mkdir()
     (tests / "test_it.py").write_text("\n".join(line[indent:] for line in lines))
-    return dict(tool.markers(folder))
+    return dict(conformance.markers(folder))
 
 
 def test_a_served_case_that_nothing_shows_is_a_mistake() -> None:
-    a_part = {"TC_001_CS": [tool.Test("tests/domain/test_x.py", "test_boots")]}
+    a_part = {"TC_001_CS": [conformance.Test("tests/domain/test_x.py", "test_boots")]}
     for shown in ({}, a_part):
-        with pytest.raises(tool.Mistake, match="shown by no scenario"):
-            tool.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {})
-    assert "test_boots" in tool.page({"Cases": ([SERVED], [COLD_BOOT])}, SHOWN, {})
+        with pytest.raises(conformance.Mistake, match="shown by no scenario"):
+            conformance.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {})
+    assert "test_boots" in conformance.page({"Cases": ([SERVED], [COLD_BOOT])}, SHOWN, {})
 
 
 def test_a_case_cannot_be_impossible_and_shown() -> None:
-    impossible = tool.Case(id="TC_001_CS", group="core", title="t", expect="e", not_applicable="no battery")
-    assert "not applicable: no battery" in tool.page({"Cases": ([SERVED], [impossible])}, {}, {})
-    with pytest.raises(tool.Mistake, match="impossible"):
-        tool.page({"Cases": ([SERVED], [impossible])}, SHOWN, {})
+    impossible = conformance.Case(id="TC_001_CS", group="core", title="t", expect="e", not_applicable="no battery")
+    assert "not applicable: no battery" in conformance.page({"Cases": ([SERVED], [impossible])}, {}, {})
+    with pytest.raises(conformance.Mistake, match="impossible"):
+        conformance.page({"Cases": ([SERVED], [impossible])}, SHOWN, {})
 
 
 def test_a_case_cannot_be_missing_and_shown() -> None:
-    missing = tool.Case(id="TC_001_CS", group="core", title="t", not_yet="nobody has written it")
-    assert "not yet: nobody has written it" in tool.page({"Cases": ([SERVED], [missing])}, {}, {})
-    with pytest.raises(tool.Mistake, match="missing"):
-        tool.page({"Cases": ([SERVED], [missing])}, SHOWN, {})
+    missing = conformance.Case(id="TC_001_CS", group="core", title="t", not_yet="nobody has written it")
+    assert "not yet: nobody has written it" in conformance.page({"Cases": ([SERVED], [missing])}, {}, {})
+    with pytest.raises(conformance.Mistake, match="missing"):
+        conformance.page({"Cases": ([SERVED], [missing])}, SHOWN, {})
 
 
 def test_a_case_that_nobody_knows_is_a_mistake() -> None:
-    with pytest.raises(tool.Mistake, match="no official test case TC_999"):
-        tool.page({"Cases": ([SERVED], [COLD_BOOT])}, {**SHOWN, "TC_999": SHOWN["TC_001_CS"]}, {})
+    with pytest.raises(conformance.Mistake, match="no official test case TC_999"):
+        conformance.page({"Cases": ([SERVED], [COLD_BOOT])}, {**SHOWN, "TC_999": SHOWN["TC_001_CS"]}, {})
 
 
 def test_an_id_of_our_own_needs_a_meaning() -> None:
     shown = {**SHOWN, "16-TX-99": SHOWN["TC_001_CS"]}
-    with pytest.raises(tool.Mistake, match="16-TX-99"):
-        tool.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {})
-    assert "| 16-TX-99 | It holds. |" in tool.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {"16-TX-99": "It holds."})
+    with pytest.raises(conformance.Mistake, match="16-TX-99"):
+        conformance.page({"Cases": ([SERVED], [COLD_BOOT])}, shown, {})
+    assert "| 16-TX-99 | It holds. |" in conformance.page(
+        {"Cases": ([SERVED], [COLD_BOOT])}, shown, {"16-TX-99": "It holds."}
+    )
 
 
 def is_named(name: str, id: str) -> bool:
@@ -132,7 +123,7 @@ def is_named(name: str, id: str) -> bool:
 
 def test_every_official_scenario_is_named_after_its_case() -> None:
     """What the page links to is found by the id, or by the row that it stands in."""
-    for id, tests in tool.markers(ROOT).items():
-        if tool.OFFICIAL.fullmatch(id):
+    for id, tests in conformance.markers(ROOT).items():
+        if conformance.OFFICIAL.fullmatch(id):
             named = [test for test in tests if is_named(test.name, id)]
             assert named or not any("tests/conformance/" in test.path for test in tests), id

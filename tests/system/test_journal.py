@@ -19,25 +19,15 @@ from hypothesis import strategies as st
 from edged.log_fields import FIELDS, about, always, fields, journal_name, only
 from edged.system import journal as journal_module
 from edged.system.journal import Journal, encode
-from edged.system.logs import OneLine, set_up
+from edged.system.logs import set_up
 from tests.fakes.journald import FakeJournald, decode
 
 log = logging.getLogger("edged.engine")
 
 
 @pytest.fixture(autouse=True)
-def _restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process's log as it was."""
+def _no_constant_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.log_fields._always", {})
-    root = logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in ("", "edged", "edged.wire")}
-    yield
-    for output in [each for each in root.handlers if isinstance(each.formatter, OneLine)]:
-        root.removeHandler(output)
-        if isinstance(output, Journal):
-            output.close()
-    for name, level in levels.items():
-        logging.getLogger(name or None).setLevel(level)
 
 
 @pytest.fixture

@@ -5,28 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.system.journal import Journal
-from edged.system.logs import OneLine, Redaction, is_journal, printable, set_up
-
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    """The process's log as it was."""
-    root = logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in ("", "edged", "edged.wire")}
-    yield
-    for output in [each for each in root.handlers if isinstance(each.formatter, OneLine)]:
-        root.removeHandler(output)
-        if isinstance(output, Journal):
-            output.close()
-    for name, level in levels.items():
-        logging.getLogger(name or None).setLevel(level)
+from edged.system.logs import Redaction, is_journal, printable, set_up
 
 
 @pytest.fixture
