@@ -12,6 +12,7 @@ import pytest
 from tests.fakes import mqtt_contract
 
 OURS = ("", "edged", "edged.wire")
+os.environ["SUDO_USER"] = "installer"  # what is printed to be typed is the same whoever runs the tests
 
 
 @pytest.fixture(autouse=True)

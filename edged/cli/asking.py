@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PARITIES = ("none", "even", "odd")
 BAUDRATES = (300, 4_000_000)
 STATUS_PATIENCE_S = 3.0
-STOP_FIRST = "stop it first (systemctl stop edged)"
+STOP_FIRST = "stop it first (sudo systemctl stop edged)"
 _PLACE = re.compile(r"(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?")
 Place = tuple[str, int | None]
 
@@ -123,7 +123,7 @@ def keep_off_the_daemon(specs: Sequence[BusSpec], control: Path | None) -> None:
         for spec in specs:
             if any(_is_same_line(each, spec) for each in names):
                 held = str(spec) if str(spec) == name else f"{spec} (as {name})"
-                status = "edged status shows what is on it"
+                status = "sudo edged status shows what is on it"
                 raise EdgedError(f"edged is running and holds {held}: {status}; to ask it yourself {STOP_FIRST}")
 
 

@@ -145,7 +145,9 @@ def _database(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Path | N
         copy, state = asked
         try:
             if args.final:
-                raise EdgedError("edged is running: stop it first (systemctl stop edged), a final backup is its last")
+                raise EdgedError(
+                    "edged is running: stop it first (sudo systemctl stop edged), a final backup is its last"
+                )
             yield copy, state
         finally:
             remove_quietly(copy)

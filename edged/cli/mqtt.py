@@ -316,8 +316,8 @@ def _purge(args: argparse.Namespace, at: Target) -> int:
     kept: dict[str, bytes] = _do(_find(at), at)
     if kept.get(at.names.status) == b"online" and not args.force:
         output.complain(
-            f"edged is online as {at.names.prefix} and would say all of it again: stop it first (systemctl stop "
-            "edged), or use --force"
+            f"edged is online as {at.names.prefix} and would say all of it again: stop it first (sudo "
+            "systemctl stop edged), or use --force"
         )
         return output.FAILED
     discovery = sum(not topic.startswith(f"{at.names.prefix}/") for topic in kept)

@@ -6,6 +6,8 @@ Invariant: nothing that a peer, a charger or a file says reaches the terminal as
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,6 +20,7 @@ USAGE = 2
 BAD_CONFIGURATION = 78
 
 MAX_CELL_CHARS = 60
+_SUDO = re.compile(r"\bsudo (?=[a-z/])")
 
 
 def clean(text: str) -> str:
@@ -31,9 +34,18 @@ def say(text: str = "") -> None:
     print(clean(text))
 
 
+def typed(text: str) -> str:
+    """Our own words with their commands as whoever reads them can paste them.
+
+    All that takes root is written with sudo, everywhere. It is left out for somebody who is root without it: a small
+    Debian has no sudo.
+    """
+    return _SUDO.sub("", text) if os.geteuid() == 0 and not os.environ.get("SUDO_USER") else text
+
+
 def complain(sentence: str) -> None:
     """One sentence on standard error."""
-    print(f"edged: {clean(sentence)}", file=sys.stderr)
+    print(f"edged: {clean(typed(sentence))}", file=sys.stderr)
 
 
 def say_json(value: Any) -> None:

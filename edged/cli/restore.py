@@ -177,8 +177,8 @@ def _say_done(args: argparse.Namespace, done: Done) -> None:
         for one in done.held.transactions if done.held is not None else ():
             output.say(f"  {_transaction(one)}")
     for path, where, mode in done.elsewhere:
-        output.say(f"the configuration names {where}: sudo install -D -m {mode:04o} {path} {where}")
-    output.say("now: sudo edged check && sudo systemctl start edged")
+        output.say(f"the configuration names {where}: {output.typed('sudo install')} -D -m {mode:04o} {path} {where}")
+    output.say(output.typed("now: sudo edged check && sudo systemctl start edged"))
 
 
 def _transaction(one: KeptTransaction) -> str:

@@ -235,8 +235,8 @@ def test_a_charger_that_the_daemon_serves_is_left_to_it(edged, config, box, slav
     for status, out, err in told:
         assert (status, out) == (1, "")
         assert err == (
-            f"edged: edged is running and holds {box.port}: edged status shows what is on it; to ask it yourself stop "
-            "it first (systemctl stop edged)\n"
+            f"edged: edged is running and holds {box.port}: sudo edged status shows what is on it; to ask it yourself "
+            "stop it first (sudo systemctl stop edged)\n"
         )
     assert box.units.requests == []
 

@@ -68,7 +68,7 @@ def judge(facts: BrokerFacts | None) -> tuple[Finding, ...]:
         found.failed(
             "daemon",
             f"edged is not connected to {place(facts.host, facts.port)}, though the broker is there",
-            "journalctl -u edged -g -i mqtt -n 20 --no-pager",
+            "sudo journalctl -u edged -g -i mqtt -n 20 --no-pager",
         )
     return found.made
 
@@ -143,16 +143,18 @@ def _refused(found: Findings, facts: BrokerFacts, visit: BrokerVisit) -> None:
         )
     elif visit.refused == _BANNED:
         found.failed(
-            "user", f"the broker has banned {user} ({visit.reason})", "journalctl -u mosquitto -n 20 --no-pager"
+            "user", f"the broker has banned {user} ({visit.reason})", "sudo journalctl -u mosquitto -n 20 --no-pager"
         )
     elif visit.refused == _BAD_ID:
         found.note(
             "user",
             f"the broker takes no client id but those that it knows ({visit.reason}), so its rights were not tried",
-            "journalctl -u mosquitto -n 20 --no-pager",
+            "sudo journalctl -u mosquitto -n 20 --no-pager",
         )
     else:
-        found.failed("user", f"the broker refuses {user}: {visit.reason}", "journalctl -u mosquitto -n 20 --no-pager")
+        found.failed(
+            "user", f"the broker refuses {user}: {visit.reason}", "sudo journalctl -u mosquitto -n 20 --no-pager"
+        )
 
 
 def _lost(found: Findings, facts: BrokerFacts, visit: BrokerVisit) -> None:
@@ -164,7 +166,7 @@ def _lost(found: Findings, facts: BrokerFacts, visit: BrokerVisit) -> None:
         mend = url("write mqtts:// in place of mqtt://, and the port of TLS", "mqtt://", "mqtt:")
         found.failed("broker", f"the broker hangs up ({visit.lost}): does it want TLS?", mend)
     else:
-        mend = "journalctl -u mosquitto -n 20 --no-pager"
+        mend = "sudo journalctl -u mosquitto -n 20 --no-pager"
         found.failed("broker", f"the broker hangs up ({visit.lost}): it may not like our certificate", mend)
 
 

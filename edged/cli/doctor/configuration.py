@@ -43,16 +43,17 @@ def judge(site: Site) -> tuple[Finding, ...]:
     """Each mistake as `edged check` prints it."""
     found = Findings("configuration")
     path = site.page.path
-    check = f"edged check -c {quote(str(path))}"
+    root = site.mode is None or site.stand_ins or os.geteuid() == 0
+    check = f"{'sudo ' if root else ''}edged check -c {quote(str(path))}"
     for error in site.errors:
         mend = f"{quote(os.environ.get('EDITOR') or 'nano')} +{error.line} {quote(error.file)} && {check}"
         asked = _CHMOD.search(error.sentence)
         if asked:
-            mend = f"sudo {asked[1]} && sudo {check}"
+            mend = f"sudo {asked[1]} && {check}"
         elif not path.exists() and error.line == 0:
             mend = "sudo edged setup"
         elif site.mode is None or not site.page.lines:
-            mend = f"sudo {check}"
+            mend = check if root else f"sudo {check}"
         found.failed("file", str(error), f"sudo {mend}" if mend.startswith(("nano", "vi", "emacs")) else mend)
     settings = site.settings
     if settings is not None:

@@ -124,16 +124,16 @@ def _line(found: Findings, facts: StationFacts, *, told: bool) -> None:
             found.warning(
                 facts.id,
                 f"{sentence}, and the CSMS has not taken the station in ({registration.lower()}): its operator has to",
-                f"edged status | grep -A 3 {quote(facts.id)}",
+                f"sudo edged status | grep -A 3 {quote(facts.id)}",
             )
         else:
             found.ok(facts.id, sentence)
     elif not told:
         reason = str(facts.told.get("reason") or "it is not told why")[:300]
-        found.failed(facts.id, f"edged has no line to the CSMS: {reason}", "journalctl -u edged -n 50 --no-pager")
+        found.failed(facts.id, f"edged has no line to the CSMS: {reason}", "sudo journalctl -u edged -n 50 --no-pager")
     if facts.queued and not facts.connected:
         waiting = "1 message waits" if facts.queued == 1 else f"{facts.queued} messages wait"
-        found.note(facts.id, f"{waiting} on the disk for the CSMS", "edged status")
+        found.note(facts.id, f"{waiting} on the disk for the CSMS", "sudo edged status")
 
 
 def _visit(found: Findings, facts: StationFacts, visit: CsmsVisit) -> None:
@@ -259,7 +259,7 @@ def _http(found: Findings, facts: StationFacts, http: HttpAnswer, where: str) ->
         found.failed(
             facts.id,
             f"the CSMS has an error of its own (HTTP {status}): its operator has to look; edged tries on by itself",
-            "journalctl -u edged -n 50 --no-pager",
+            "sudo journalctl -u edged -n 50 --no-pager",
         )
     else:
         found.failed(

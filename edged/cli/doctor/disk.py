@@ -119,7 +119,7 @@ def judge(facts: DiskFacts) -> tuple[Finding, ...]:
         found.note(
             "state",
             f"there is no {facts.state_dir}, so the running edged keeps its state elsewhere",
-            "edged doctor --state DIR",
+            "sudo edged doctor --state DIR",
         )
     elif facts.state is None:
         found.note("state", f"there is no {facts.state_dir} yet: the service makes it", "sudo systemctl start edged")
@@ -233,7 +233,7 @@ def _store(found: Findings, facts: DiskFacts) -> None:
         )
 
 
-_LOOK = "journalctl -u edged -g database --no-pager"
+_LOOK = "sudo journalctl -u edged -g database --no-pager"
 
 
 def _database(found: Findings, database: Database, state_dir: str) -> None:

@@ -145,7 +145,7 @@ def judge(facts: NetworkFacts) -> tuple[Finding, ...]:
     for knock in facts.knocks:
         _knock(found, knock, facts.page)
     if facts.offline:
-        found.note("offline", "nothing of the network was looked at, as wanted by --offline", "edged doctor")
+        found.note("offline", "nothing of the network was looked at, as wanted by --offline", "sudo edged doctor")
     return found.made
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from edged.cli.doctor.finding import PARTS, Finding, Level
+from edged.cli.output import typed
 
 COLUMNS: Final = 100
 _LEVEL = 9
@@ -26,7 +27,8 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def document(findings: Sequence[Finding]) -> dict[str, Any]:
     """What `--json` prints."""
-    return {"ok": ok(findings), "findings": [{**asdict(each), "level": each.level.value} for each in findings]}
+    told = ({**asdict(each), "level": each.level.value, "command": typed(each.command)} for each in findings)
+    return {"ok": ok(findings), "findings": list(told)}
 
 
 def lines(findings: Sequence[Finding]) -> Iterator[str]:
@@ -38,7 +40,7 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
             part = each.part
             yield part
         head = f"  {each.level.value:<{_LEVEL}}"
-        text = f"{each.subject}: {each.sentence}"
+        text = typed(f"{each.subject}: {each.sentence}")
         yield from textwrap.wrap(
             text,
             COLUMNS,
@@ -48,7 +50,7 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
             break_on_hyphens=False,
         )
         if each.command:
-            yield f"{_MARGIN}> {each.command}"
+            yield f"{_MARGIN}> {typed(each.command)}"
     yield ""
     yield summary(findings)
 

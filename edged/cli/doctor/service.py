@@ -18,7 +18,7 @@ REBOOT_PATH, FIRMWARE_PATH = "edged-reboot.path", "edged-firmware.path"
 MANY_RESTARTS = 5
 JOURNAL_DROP_IN = "/etc/systemd/journald.conf.d/60-edged.conf"
 WATCHDOG_DROP_IN = "/etc/systemd/system.conf.d/60-edged.conf"
-LOG = "journalctl -u edged -n 50 --no-pager"
+LOG = "sudo journalctl -u edged -n 50 --no-pager"
 _BY_STATUS = {
     "78": ("the configuration is wrong, or the database is not this edged's", f"sudo edged check; {LOG}"),
     "200": ("its working directory cannot be entered", f"systemctl cat {UNIT}"),

@@ -220,7 +220,7 @@ class _Talking:
             return
         question = "Restart edged with it now?" if running else "Start edged now, and at every boot?"
         if talk.confirm(question, default=True) and ending.start(ending.run_command, running=running) != 0:
-            output.complain("systemd did not start it: journalctl -u edged -n 20 tells why")
+            output.complain("systemd did not start it: sudo journalctl -u edged -n 20 tells why")
 
 
 def _is_running(site: Site) -> bool:
@@ -240,7 +240,7 @@ def _tell(written: Written, site: Site, *, is_running: bool) -> None:
     output.say("next:")
     credentials = None if site.is_beside else site.credentials
     for line in ending.next_steps(site.config, credentials, is_running=is_running):
-        output.say(f"  {line}")
+        output.say(f"  {output.typed(line)}")
 
 
 def _terminal() -> Dialogue:

@@ -66,12 +66,13 @@ def document(written: Written, config: Path) -> dict[str, Any]:
 
 
 def next_steps(config: Path, credentials: Path | None, *, is_running: bool) -> Iterator[str]:
-    """Commands, each with what it is for. `credentials`: their folder, where the loader would not look by itself."""
+    """Commands for `output.typed`, each with what it is for. `credentials`: their folder, where the loader would not
+    look by itself."""
     if config.absolute() == DEFAULT_PATH:
         verb = "restart edged" if is_running else "enable --now edged"
-        yield f"systemctl {verb:<18}  {'take it over' if is_running else 'start now, and at every boot'}"
-        yield "edged status --watch          what edged sees"
-        yield "edged doctor                  clock, disk, CSMS, broker: what is wrong, and how to mend it"
+        yield f"sudo systemctl {verb:<18}  {'take it over' if is_running else 'start now, and at every boot'}"
+        yield "sudo edged status --watch          what edged sees"
+        yield "sudo edged doctor                  clock, disk, CSMS, broker: what is wrong, and how to mend it"
         return
     before = "" if credentials is None else f"CREDENTIALS_DIRECTORY={credentials} "
     yield f"{before}edged run -c {config} --state state"

@@ -46,11 +46,11 @@ def test_a_command_that_is_not_there_has_failed():
 
 def test_the_next_steps_of_a_package_are_the_service_s(capsys):
     assert list(ending.next_steps(DEFAULT_PATH, None, is_running=False)) == [
-        "systemctl enable --now edged  start now, and at every boot",
-        "edged status --watch          what edged sees",
-        "edged doctor                  clock, disk, CSMS, broker: what is wrong, and how to mend it",
+        "sudo systemctl enable --now edged  start now, and at every boot",
+        "sudo edged status --watch          what edged sees",
+        "sudo edged doctor                  clock, disk, CSMS, broker: what is wrong, and how to mend it",
     ]
-    assert next(ending.next_steps(DEFAULT_PATH, None, is_running=True)).startswith("systemctl restart edged ")
+    assert next(ending.next_steps(DEFAULT_PATH, None, is_running=True)).startswith("sudo systemctl restart edged ")
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_root_may_have_the_service_started_at_once(talking, tmp_path, capsys):
 def test_a_service_that_runs_is_restarted_and_a_failure_told(talking, capsys):
     assert talking(Person({**TCP, **CSMS}), {"restart": 1}) == 0
     assert talking.ran[-1] == ("systemctl", "restart", "edged.service")
-    assert capsys.readouterr().err == "edged: systemd did not start it: journalctl -u edged -n 20 tells why\n"
+    assert capsys.readouterr().err == "edged: systemd did not start it: sudo journalctl -u edged -n 20 tells why\n"
 
 
 def test_whoever_declines_starts_nothing(talking):
