@@ -84,8 +84,11 @@ def built_as(version: str, *changes: Change) -> Path:
 def _name_program(tree: Path, version: str) -> None:
     """The folder of the program is that of its version, and the launcher knows it."""
     (tree / PROGRAM.lstrip("/")).rename(tree / PROGRAMS.lstrip("/") / version)
-    for path in (tree / "usr/bin/edged", tree / "DEBIAN" / "md5sums"):
-        path.write_text(path.read_text().replace(f"/{__version__}", f"/{version}"))
+    launcher = tree / "usr/bin/edged"
+    launcher.write_text(launcher.read_text().replace(f"/{__version__}", f"/{version}"))
+    files = [path for path in tree.rglob("*") if path.is_file() and tree / "DEBIAN" not in path.parents]
+    sums = (f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(tree)}\n" for path in sorted(files))
+    (tree / "DEBIAN/md5sums").write_text("".join(sums))
 
 
 def _fingerprint() -> str:

@@ -85,17 +85,18 @@ def test_a_full_disk_stops_nothing_that_runs_promises_nothing_and_is_over_when_t
     number = site.start_charging(machine, csms)
     pid = machine.pid()
     fill(machine)
-    order = {"connectorId": 2, "expiryDate": "2099-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
+    version = 0
 
     def refused() -> bool:
-        try:
-            return csms.call("ReserveNow", order) != {"status": "Accepted"}
-        except AssertionError as error:
-            return "InternalError" in str(error)
-        finally:
-            order["reservationId"] = int(str(order["reservationId"])) + 1
+        """What there was room for when the disk was not yet full is used up at last."""
+        nonlocal version
+        version += 1
+        tokens = [{"idTag": f"{version:08}-{n}", "idTagInfo": {"status": "Accepted"}} for n in range(100)]
+        order = {"listVersion": version, "localAuthorizationList": tokens, "updateType": "Full"}
+        return csms.call("SendLocalList", order) == {"status": "Failed"}
 
     machine.until(refused, what="a promise that cannot be kept is not given")
+    assert csms.call("GetLocalListVersion", {}) == {"listVersion": version - 1}
     assert site.charger(machine, 1, "get")["contactor"] == "closed"
     assert site.status(machine)["stations"][0]["degraded"]
     machine.sh("rm /var/lib/edged/ballast")

@@ -103,6 +103,9 @@ def test_every_command_has_a_page_of_the_manual_and_completion(contents: Path):
     assert {"run", "check", "status"} <= set(commands)
     pages = {path.name for path in (contents / "usr/share/man").rglob("*.gz")}
     assert {"edged.1.gz", *(f"edged-{command}.1.gz" for command in commands)} <= pages
+    for unit in (contents / "usr/lib/systemd/system").iterdir():
+        for name, section in re.findall(r"(?m)^Documentation=man:(.*)\((\d)\)$", unit.read_text()):
+            assert f"{name}.{section}.gz" in pages
     for script in ("bash-completion/completions/edged", "zsh/vendor-completions/_edged"):
         text = (contents / "usr/share" / script).read_text()
         assert [command for command in commands if command not in text] == []
