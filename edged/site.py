@@ -48,9 +48,12 @@ def versions_of(station: StationSettings, last: str | None) -> tuple[Dialect, ..
     return tuple(sorted(offered, key=lambda dialect: dialect.subprotocol != last))
 
 
-def load_site(path: Path, ports: SerialPorts | None = None) -> Settings:
+def load_site(
+    path: Path, ports: SerialPorts | None = None, *, not_shown: list[SettingsError] | None = None
+) -> Settings:
     """The configuration in `path`, checked against the profiles it names and the `ports` that this computer has.
 
+    `not_shown`: gets what this user may not read, which the settings then are without; None: that is an error too.
     Raises `SettingsErrors`.
     """
     folder = profiles_dir(path)
@@ -61,6 +64,7 @@ def load_site(path: Path, ports: SerialPorts | None = None) -> Settings:
         profile_names=(*profile_names(folder), *relay_names()),
         known_commands=(*SHAPES, *NOT_SERVED),
         not_built_in=NOT_BUILT_IN,
+        not_shown=not_shown,
     )
     return replace(found, warnings=(*found.warnings, *_port_warnings(found, path, ports or SerialPorts())))
 

@@ -5,9 +5,11 @@ asks the same of one profile, without a site (`check_profile`).
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,12 +17,13 @@ from edged.cli import output
 from edged.cli.abilities import Ability
 from edged.cli.abilities import abilities as abilities
 from edged.cli.options import add_config, add_json
-from edged.settings import Settings, SettingsErrors, StationSettings
+from edged.settings import DEFAULT_PATH, Settings, SettingsError, SettingsErrors, SettingsWarning, StationSettings
 
 SUMMARY = "check the configuration and say what each connector can do"
 DETAILS = """\
 Every mistake is told at once, with its file, its line and what to write instead. A configuration that is right is
-followed by what each connector can and cannot do, and what a CSMS is answered instead. Nothing is started, no charger
+followed by what each connector can and cannot do, and what a CSMS is answered instead. A password or key that this
+user may not read is named, the rest is checked all the same, and the exit status is 1. Nothing is started, no charger
 is asked."""
 EXAMPLES = (
     ("edged check", "the configuration of the service"),
@@ -57,22 +60,52 @@ def run(args: argparse.Namespace) -> int:
         return check_profile_file(args.profile, as_json=args.json)
     from edged.site import load_site
 
+    if _is_kept_from_us(args.config):
+        return _tell(args, None, [SettingsError(str(args.config), 0, "", "is not this user's to read")])
+    not_shown: list[SettingsError] = []
     try:
-        settings = load_site(args.config)
+        settings = load_site(args.config, not_shown=not_shown)
     except SettingsErrors as errors:
         if args.json:
-            found = [output.finding(error) for error in errors.errors]
-            warned = [output.finding(warning) for warning in errors.warnings]
-            output.say_json({"ok": False, "errors": found, "warnings": warned, "stations": []})
+            _print_json(False, errors.errors, errors.warnings, not_shown, {})
         else:
+            _print_unread(not_shown)
             output.complain_about_settings(errors)
         return output.BAD_CONFIGURATION
-    stations = {station.id: list(reports(settings, station)) for station in settings.stations}
+    return _tell(args, settings, not_shown)
+
+
+def _is_kept_from_us(path: Path) -> bool:
+    """Whether the file may be as right as it likes: this user is not to see it."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _tell(args: argparse.Namespace, settings: Settings | None, not_shown: Sequence[SettingsError]) -> int:
+    """What there is to say where nothing is wrong, and the exit status."""
+    stations = {} if settings is None else {each.id: list(reports(settings, each)) for each in settings.stations}
     if args.json:
-        _print_json(settings, stations)
-    else:
-        _print_text(settings, stations)
-    return output.DONE
+        _print_json(not not_shown, (), () if settings is None else settings.warnings, not_shown, stations)
+    elif settings is not None:
+        _print_text(settings, stations, is_whole=not not_shown)
+    if not not_shown:
+        return output.DONE
+    if not args.json:
+        _print_unread(not_shown)
+        where = [] if args.config == DEFAULT_PATH else ["-c", str(args.config)]
+        again = f"sudo {shlex.join(['edged', 'check', *where])}"
+        output.complain(f"this user may not read all of it, the rest is right; for all of it run it with sudo: {again}")
+    return output.FAILED
+
+
+def _print_unread(not_shown: Sequence[SettingsError]) -> None:
+    for error in not_shown:
+        print(output.clean(str(error)), file=sys.stderr)
 
 
 def reports(settings: Settings, station: StationSettings) -> Iterator[ConnectorReport]:
@@ -95,7 +128,7 @@ def reports(settings: Settings, station: StationSettings) -> Iterator[ConnectorR
             )
 
 
-def _print_text(settings: Settings, stations: dict[str, list[ConnectorReport]]) -> None:
+def _print_text(settings: Settings, stations: dict[str, list[ConnectorReport]], *, is_whole: bool) -> None:
     for warning in settings.warnings:
         print(f"warning: {output.clean(str(warning))}", file=sys.stderr)
     for identity, connectors in stations.items():
@@ -112,15 +145,22 @@ def _print_text(settings: Settings, stations: dict[str, list[ConnectorReport]]) 
                     ability.because, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head)
                 ):
                     output.say(line)
-    output.say(f"{settings.path} is right")
+    output.say(f"{settings.path} is right" + ("" if is_whole else ", as far as this user may see"))
 
 
-def _print_json(settings: Settings, stations: dict[str, list[ConnectorReport]]) -> None:
+def _print_json(
+    ok: bool,
+    errors: Sequence[SettingsError],
+    warnings: Sequence[SettingsWarning],
+    not_shown: Sequence[SettingsError],
+    stations: dict[str, list[ConnectorReport]],
+) -> None:
     output.say_json(
         {
-            "ok": True,
-            "errors": [],
-            "warnings": [output.finding(warning) for warning in settings.warnings],
+            "ok": ok,
+            "errors": [output.finding(error) for error in errors],
+            "warnings": [output.finding(warning) for warning in warnings],
+            "not_shown": [output.finding(error) for error in not_shown],
             "stations": [
                 {"id": identity, "connectors": [asdict(connector) for connector in connectors]}
                 for identity, connectors in stations.items()

@@ -63,7 +63,7 @@ def read_mqtt(
         spool=_spool(section),
     )
     if address is not None:
-        _check_encryption(section, address, has_password=password is not None)
+        _check_encryption(section, address, has_password="password" in section)
     section.close()
     if "url" not in section:
         if section.keys:

@@ -27,7 +27,7 @@ def read_csms(section: Section, identity: str, supported: Collection[str], *, re
     password = section.secret("password", literal_is_readable=readable)
     encoding = section.choice("password_encoding", PasswordEncoding, PasswordEncoding.AUTO)
     scheme = urlsplit(url).scheme if url is not None else ""
-    guess = 2 if scheme == "wss" else 1 if password is not None else 0
+    guess = 2 if scheme == "wss" else 1 if "password" in section else 0
     profile = section.integer("security_profile", guess, low=0, high=3)
     ca_file = section.file("ca_file")
     certificate = client_certificate(section)

@@ -37,12 +37,14 @@ def load(
     not_built_in: Collection[str] = (),
     environ: Mapping[str, str] | None = None,
     hostname: str | None = None,
+    not_shown: list[SettingsError] | None = None,
 ) -> Settings:
     """The configuration in `path`. Raises `SettingsErrors` with everything that is wrong with it.
 
     `profile_names` are only for hints. `known_commands` empty: names of commands are not checked.
     `not_built_in`: commands that may be written and have no effect yet: warnings. `environ`
-    and `hostname` None: this process's and this computer's.
+    and `hostname` None: this process's and this computer's. `not_shown`: gets what this user may not read, which the
+    settings then are without; None: that is an error too.
     """
     try:
         content, readable = _read(path)
@@ -61,6 +63,7 @@ def load(
         environ=environ,
         hostname=hostname,
         readable=readable,
+        not_shown=not_shown,
     )
 
 
@@ -86,9 +89,11 @@ def parse(
     environ: Mapping[str, str] | None = None,
     hostname: str | None = None,
     readable: bool = False,
+    not_shown: list[SettingsError] | None = None,
 ) -> Settings:
     """The same for content that was read already; `path` names it and is where relative paths start."""
-    report = Report(str(path), References(os.environ if environ is None else environ, path.absolute().parent))
+    references = References(os.environ if environ is None else environ, path.absolute().parent)
+    report = Report(str(path), references, not_shown=not_shown)
     try:
         node, repeated = read_document(content)
     except DocumentError as error:

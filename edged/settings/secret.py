@@ -41,6 +41,10 @@ class ReferenceProblem(Exception):
     """A reference that cannot be resolved; the text says what to do. Never leaves the settings."""
 
 
+class NotShown(ReferenceProblem):
+    """What a reference leads to may well be right, and is not this user's to read."""
+
+
 @dataclass(frozen=True, slots=True)
 class References:
     """Resolves references. `folder` is where the configuration lies."""
@@ -82,6 +86,8 @@ class References:
         try:
             with path.open("rb") as file:
                 content = file.read(MAX_SECRET_BYTES + 1)
+        except PermissionError as error:
+            raise NotShown(_not_shown(path)) from error
         except OSError as error:
             raise ReferenceProblem(f"cannot read the credential {path}: {error.strerror}") from error
         if len(content) > MAX_SECRET_BYTES:
@@ -111,15 +117,15 @@ class References:
             except FileNotFoundError:
                 continue
             except PermissionError as error:
-                raise ReferenceProblem(_not_shown(path)) from error
+                raise NotShown(_not_shown(path)) from error
             except OSError as error:
                 raise ReferenceProblem(f"cannot read the credential {path}: {error.strerror}") from error
             if not stat.S_ISREG(found.st_mode):
                 raise ReferenceProblem(f"wants the credential {path}, which is not a file")
             if not systemd and found.st_mode & 0o077:
                 raise ReferenceProblem(f"wants the credential {path}, which others may read: chmod 0600 {path}")
-            if not os.access(path, os.R_OK):
-                raise ReferenceProblem(_not_shown(path))
+            if not os.access(path, os.R_OK, effective_ids=True):
+                raise NotShown(_not_shown(path))
             return path
         raise ReferenceProblem(f"wants the credential {name}, which does not exist: {advice}")
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from edged.settings.document import Entry, Mapping, Node, Scalar, Sequence
 from edged.settings.errors import SettingsError, SettingsErrors, SettingsWarning, shown
-from edged.settings.secret import ReferenceProblem, References, Secret
+from edged.settings.secret import NotShown, ReferenceProblem, References, Secret
 
 D = TypeVar("D")
 E = TypeVar("E", bound=StrEnum)
@@ -40,16 +40,27 @@ class Pattern:
 
 @dataclass(slots=True)
 class Report:
-    """Collects findings about one file; the first `MAX_FINDINGS` of each kind are kept."""
+    """Collects findings about one file; the first `MAX_FINDINGS` of each kind are kept.
+
+    `not_shown`: where what this user may not read is told; None: it is a mistake like any other.
+    """
 
     file: str
     references: References
     errors: list[SettingsError] = field(default_factory=list)
     warnings: list[SettingsWarning] = field(default_factory=list)
+    not_shown: list[SettingsError] | None = None
 
     def error(self, line: int, path: str, sentence: str) -> None:
         if len(self.errors) < MAX_FINDINGS:
             self.errors.append(SettingsError(self.file, line, path, sentence))
+
+    def unread(self, line: int, path: str, sentence: str) -> None:
+        """Of a file that is there, and not for this user."""
+        if self.not_shown is None:
+            self.error(line, path, sentence)
+        elif len(self.not_shown) < MAX_FINDINGS:
+            self.not_shown.append(SettingsError(self.file, line, path, sentence))
 
     def warning(self, line: int, path: str, sentence: str) -> None:
         if len(self.warnings) < MAX_FINDINGS:
@@ -190,6 +201,9 @@ class Section:
     def _expanded(self, node: Scalar, path: str) -> str | None:
         try:
             return self.report.references.expand(node.text[: MAX_TEXT + 1])
+        except NotShown as problem:
+            self.report.unread(node.line, path, str(problem))
+            return None
         except ReferenceProblem as problem:
             self.report.error(node.line, path, str(problem))
             return None
@@ -257,6 +271,9 @@ class Section:
         if name is not None:
             try:
                 return references.credential_path(name)
+            except NotShown as problem:
+                self.report.unread(self.line_of(key), self.path_of(key), str(problem))
+                return None
             except ReferenceProblem as problem:
                 self.error(key, str(problem))
                 return None
@@ -269,6 +286,12 @@ class Section:
                 raise OSError(0, "it is no plain file")
             with path.open("rb") as file:
                 file.read(1)
+        except PermissionError:
+            sentence = (
+                f"names {shown(str(path), limit=200)}, which this user may not read: run as its owner, or with sudo"
+            )
+            self.report.unread(self.line_of(key), self.path_of(key), sentence)
+            return None
         except OSError as error:
             self.error(key, f"names {shown(str(path), limit=200)}, which cannot be read ({error.strerror})")
             return None

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from edged.cli.doctor.names import Resolver
 from edged.cli.doctor.places import Page
 from edged.cli.doctor.serial_lines import Unit
 from tests.cli.doctor.judged import bad, has, only
+from tests.fakes.somebody import as_somebody
 
 SITE = """\
 buses:
@@ -228,19 +228,6 @@ def test_secrets_beside_the_configuration_are_looked_at(tmp_path: Path):
     found = disk.judge(look_at_disk(site, Daemon(), Computer(), tmp_path / "none", None, None))
     assert has(found, Level.FAILED, "may look into", command=f"chmod 700 {folder}")
     assert has(found, Level.FAILED, "may read", command=f"chmod 600 {folder}/csms-password")
-
-
-@contextmanager
-def as_somebody() -> Iterator[None]:
-    """Root sees what is hidden from everybody else."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
