@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edged import __version__
-from edged.cli.doctor import clock, disk, service
+from edged.cli.doctor import clock, disk, packages, service
 from edged.cli.doctor.computer import Computer
 from edged.cli.doctor.configuration import Site
 from edged.cli.doctor.daemon import Daemon
@@ -52,7 +52,22 @@ def look_at_service(site: Site, daemon: Daemon, computer: Computer) -> service.S
         has_watchdog=computer.has("/dev/watchdog0") or computer.has("/dev/watchdog"),
         journal=_journal(computer) if booted else None,
         has_cryptography=all(importlib.util.find_spec(name) for name in ("cryptography", "OpenSSL")),
+        packages=_packages(computer),
         config=str(site.page.path),
+    )
+
+
+def _packages(computer: Computer) -> packages.Packages | None:
+    if computer.command("dpkg-query") is None:
+        return None
+    if "dpkg" in computer.processes():
+        return packages.Packages(busy=True)
+    answer = computer.run("dpkg-query", "-W", "-f", packages.FORMAT)
+    return packages.Packages(
+        halves=packages.parse_packages(answer.text),
+        problem=answer.problem or ("" if answer.status == 0 else f"dpkg-query ends with status {answer.status}"),
+        unreadable=answer.status == 2,
+        cut=packages.is_journal(computer.names(packages.JOURNAL)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edged.cli.doctor import packages
 from edged.cli.doctor.finding import Finding, Findings
 from edged.cli.doctor.places import UNIT, write_file
 
@@ -58,7 +59,8 @@ class Journal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFacts:
     """`problem`: why systemctl shows nothing, empty where it does. `watchdog`: systemd's RuntimeWatchdogUSec, None
-    unknown. `needs`: units that the configuration wants, and for what."""
+    unknown. `needs`: units that the configuration wants, and for what.
+    `packages`: None where there is no dpkg."""
 
     version: str
     daemon_version: str | None = None
@@ -71,6 +73,7 @@ class ServiceFacts:
     has_watchdog: bool = False
     journal: Journal | None = None
     has_cryptography: bool = True
+    packages: packages.Packages | None = None
     config: str = "/etc/edged/edged.yaml"
 
 
@@ -111,6 +114,8 @@ def storage_of(texts: tuple[str, ...]) -> str:
 def judge(facts: ServiceFacts) -> tuple[Finding, ...]:
     found = Findings("service")
     _version(found, facts)
+    if facts.packages is not None:
+        packages.judge(found, facts.packages)
     if not facts.booted or facts.problem:
         why = facts.problem or "this computer was not booted by systemd"
         found.note(
