@@ -70,7 +70,8 @@ class Credentials:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskFacts:
     """`state` None: there is no such folder; `hidden`: it cannot be looked at. `user`: whose it must be, None unknown.
-    `store`: the running daemon's word on its store, empty where none runs. `aside`: damaged databases, None unknown."""
+    `store`: the running daemon's word on its store, empty where none runs. `aside`: damaged databases, None unknown.
+    `kept`: files and folders in it, as far as they were looked at."""
 
     state_dir: str
     state: Owned | None
@@ -82,6 +83,7 @@ class DiskFacts:
     store: str = ""
     database: Database | None = None
     aside: tuple[str, ...] | None = ()
+    kept: tuple[Owned, ...] = ()
     credentials: Credentials | None = None
 
 
@@ -124,7 +126,7 @@ def judge(facts: DiskFacts) -> tuple[Finding, ...]:
     elif facts.state is None:
         found.note("state", f"there is no {facts.state_dir} yet: the service makes it", "sudo systemctl start edged")
     else:
-        _owner(found, facts.state, facts.user)
+        _owner(found, facts.state, facts.user, facts.kept)
     _mount(found, facts)
     _room(found, facts)
     _store(found, facts)
@@ -133,13 +135,23 @@ def judge(facts: DiskFacts) -> tuple[Finding, ...]:
     return found.made
 
 
-def _owner(found: Findings, state: Owned, user: str | None) -> None:
+def _owner(found: Findings, state: Owned, user: str | None, kept: tuple[Owned, ...]) -> None:
+    """systemd gives the whole folder to edged's user where the folder itself is another's, and else looks no deeper."""
     path = quote(state.path)
+    strange = [each for each in kept if user is not None and each.owner != user]
     if user is not None and state.owner != user:
         found.failed(
             "state",
             f"{state.path} belongs to {state.owner}, and edged runs as {user}",
             f"sudo chown -R {user}:{user} {path}",
+        )
+    elif strange:
+        first = strange[0]
+        more = f", and {len(strange) - 1} more that edged's user may not change" if len(strange) > 1 else ""
+        found.failed(
+            "state",
+            f"{first.path} belongs to {first.owner}, and edged runs as {user}{more}",
+            f"sudo chown -R {user}:{user} {path} && sudo systemctl restart edged",
         )
     elif state.mode & 0o007:
         found.warning(

@@ -19,12 +19,15 @@ from edged.cli.doctor.daemon import Daemon
 from edged.cli.doctor.places import UNIT
 from edged.domain.effects import RestartScope
 from edged.settings.model import TimeSource
+from edged.system import crash
 
 NTP_FLAG: Final = "/run/systemd/timesync/synchronized"
 BOOTED: Final = "/run/systemd/system"
 _JOURNAL_FOLDERS: Final = ("/usr/lib", "/usr/local/lib", "/run", "/etc")
 """Later ones hide files of the same name in earlier ones."""
 _MOST_FILES: Final = 256
+_FOLDERS: Final = ("keys", "transfer")
+_OWN: Final = frozenset({*_FOLDERS, crash.NAME, crash.LAST_NAME})
 
 
 def look_at_service(site: Site, daemon: Daemon, computer: Computer) -> service.ServiceFacts:
@@ -157,8 +160,21 @@ def look_at_disk(
         aside=None
         if names is None
         else tuple(name for name in names if name.startswith("edged.db") and _is_aside(name)),
+        kept=_kept(state_dir, computer),
         credentials=_credentials(site, computer),
     )
+
+
+def _kept(folder: Path, computer: Computer) -> tuple[disk.Owned, ...]:
+    """What edged itself keeps in the state and one folder below, by its owner. A person may put more there."""
+    found: list[disk.Owned] = []
+    for each in (folder, *(folder / name for name in _FOLDERS)):
+        for name in (computer.names(each) or ())[:_MOST_FILES]:
+            is_ours = each != folder or name in _OWN or (name.startswith("edged.db") and not _is_aside(name))
+            told = computer.stat(each / name) if is_ours else None
+            if told is not None:
+                found.append(owned_by(str(each / name), told))
+    return tuple(found)
 
 
 def _is_aside(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import tempfile
 import time
 from collections.abc import Iterator
@@ -249,6 +250,16 @@ def test_who_may_not_look_is_told_what_was_not_seen(open_folder: Path):
     hidden.chmod(0o700)
     assert facts.hidden
     assert has(disk.judge(facts), Level.NOTE, "may not see", command="sudo edged doctor")
+
+
+def test_what_edged_keeps_is_looked_at_by_its_owner_and_nothing_else(tmp_path: Path, root: Path, computer: Computer):
+    ours = ("edged.db", "edged.db-wal", "crash.txt", "keys/a.pem", "transfer/requests")
+    for name in (*ours, "lost+found", "edged.db.damaged-20260101T000000Z", "depot.tar.gz"):
+        put(root, f"/var/lib/edged/{name}")
+    facts = look_at_disk(site_of(tmp_path), Daemon(), computer, Path("/var/lib/edged"), None, "edged")
+    kept = {each.path.removeprefix("/var/lib/edged/") for each in facts.kept}
+    assert kept == {*ours, "keys", "transfer"}
+    assert {each.owner for each in facts.kept} == {pwd.getpwuid(os.geteuid()).pw_name}
 
 
 # --- lines

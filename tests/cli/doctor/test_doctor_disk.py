@@ -51,6 +51,18 @@ def test_a_disk_with_room_is_all_right():
             "belongs to root, and edged runs as edged",
             "chown -R edged:edged /var/lib/edged",
         ),
+        (
+            {"kept": (Owned(path=f"{STATE}/edged.db", mode=0o600, owner="998"),)},
+            Level.FAILED,
+            "/var/lib/edged/edged.db belongs to 998, and edged runs as edged",
+            "sudo chown -R edged:edged /var/lib/edged && sudo systemctl restart edged",
+        ),
+        (
+            {"kept": tuple(Owned(path=f"{STATE}/{name}", mode=0o600, owner="root") for name in ("edged.db", "keys"))},
+            Level.FAILED,
+            "edged.db belongs to root, and edged runs as edged, and 1 more",
+            "sudo chown -R edged:edged /var/lib/edged",
+        ),
         ({"state": Owned(path=STATE, mode=0o755, owner="edged")}, Level.WARNING, "mode 0755", "chmod 750"),
         ({"state": None}, Level.NOTE, "the service makes it", "systemctl start edged"),
         ({"state": None, "daemon_runs": True}, Level.NOTE, "keeps its state elsewhere", "--state DIR"),
