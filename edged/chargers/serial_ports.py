@@ -13,7 +13,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _NUMBERED = re.compile(r"/dev/tty(USB|ACM)[0-9]+")
 """Names that the kernel gives in the order in which the adapters came."""
 _BOARD = re.compile(r"serial[0-9]+|tty(USB|ACM|AMA|AMS|THS|mxc|RS485-)[0-9]+")
 _MOST_PROCESSES, _MOST_FILES, _MOST_NAMES = 4096, 1024, 64
+_PSEUDO = range(136, 144)
+"""The kernel's major numbers of pseudo terminals."""
 _OTHER_END = frozenset({"/dev/ptmx", "/dev/pts/ptmx"})
 
 
@@ -89,12 +91,14 @@ class SerialPorts:
         Whoever holds the other end of a pseudo terminal is no second master but what is plugged in there.
         """
         device = self.device(port)
+        node = _node(self._at(device))
         own = os.getpid()
         found = []
         for name in self._entries("/proc")[:_MOST_PROCESSES]:
             if name.isdigit() and int(name) != own:
-                files = set(self._files_of(name))
-                if device in files and not (device.startswith("/dev/pts/") and files & _OTHER_END):
+                files = dict(self._files_of(name))
+                held = device in files.values() if node is None else self._holds(name, files, node)
+                if held and not (device.startswith("/dev/pts/") and not _OTHER_END.isdisjoint(files.values())):
                     found.append(Holder(int(name), self._called(name)))
         return tuple(sorted(found, key=lambda each: each.pid))
 
@@ -120,12 +124,19 @@ class SerialPorts:
         except OSError:
             return []
 
-    def _files_of(self, pid: str) -> Iterator[str]:
+    def _files_of(self, pid: str) -> Iterator[tuple[str, str]]:
+        """Each number with the name under which the process sees the file: in a container it may be another's."""
         for number in self._entries(f"/proc/{pid}/fd")[:_MOST_FILES]:
             try:
-                yield os.readlink(self._at(f"/proc/{pid}/fd/{number}"))
+                yield number, os.readlink(self._at(f"/proc/{pid}/fd/{number}"))
             except OSError:
                 continue
+
+    def _holds(self, pid: str, files: Mapping[str, str], node: tuple[int, int]) -> bool:
+        """Only what may be a device is asked for its number: a file on a server that is gone would not answer."""
+        return any(
+            "/dev/" in name and _node(self._at(f"/proc/{pid}/fd/{number}")) == node for number, name in files.items()
+        )
 
     def _called(self, pid: str) -> str:
         """A process by its program; that of an interpreter by what it runs."""
@@ -137,6 +148,20 @@ class SerialPorts:
         if re.fullmatch(r"python[0-9.]*", name):
             name = _run_by(words[1:]) or name
         return "".join(char if char.isprintable() else "?" for char in name)[:40] or "a process without a name"
+
+
+def _node(path: Path) -> tuple[int, int] | None:
+    """What tells a device from every other, whatever it is called; None where there is none.
+
+    Pseudo terminals are numbered anew in each container: of those the file system counts too.
+    """
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISCHR(about.st_mode):
+        return None
+    return about.st_rdev, about.st_dev if os.major(about.st_rdev) in _PSEUDO else 0
 
 
 def _run_by(words: list[str]) -> str:

@@ -12,6 +12,7 @@ import os
 import pty
 import select
 import socket
+import stat
 import subprocess
 import sys
 import termios
@@ -447,6 +448,54 @@ def test_whoever_holds_the_other_end_of_a_pty_is_plugged_in_there_and_no_master(
         for number, path in enumerate(files):
             (tmp_path / "proc" / pid / "fd" / str(number)).symlink_to(path)
     assert [str(holder) for holder in SerialPorts(tmp_path).holders("/dev/pts/4")] == ["mbpoll (process 18)"]
+
+
+CONTAINER = """
+import os, sys
+number, ends = int(sys.argv[1]), []
+while not ends or os.ttyname(ends[-1][1]) != f"/dev/pts/{number}":
+    ends.append(os.openpty())
+if os.fork():
+    os.wait()
+else:
+    for master, _ in ends:
+        os.close(master)
+    print(os.getpid(), os.ttyname(ends[-1][1]), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_terminal_of_the_same_name_in_a_container_is_another_one(pty_slave) -> None:
+    name = os.path.realpath(pty_slave.port)
+    mount = "mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts && mount --bind /dev/pts/ptmx /dev/ptmx"
+    script = [sys.executable, "-c", CONTAINER, name.rpartition("/")[2]]
+    with subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{mount} && exec "$@"', "sh", *script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as container:
+        assert container.stdout is not None and container.stdin is not None
+        told = container.stdout.readline().split()
+        if not told:
+            pytest.skip("a container of our own takes root")
+        assert told[1] == name
+        assert SerialPorts().holders(pty_slave.port) == ()
+        container.stdin.close()
+
+
+def test_a_device_is_known_by_its_number_whatever_it_is_called(tmp_path) -> None:
+    port = tmp_path / "ttyOwn"
+    try:
+        os.mknod(port, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("a device of our own takes root")
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        held = [holder.pid for holder in SerialPorts().holders(str(port))]
+        process.stdin.close()
+    assert process.pid in held
 
 
 @pytest.mark.parametrize(
