@@ -45,7 +45,10 @@ STATUSES = {
     DONE: "Done.",
     FAILED: "It did not work; a sentence on standard error says why and what to do.",
     USAGE: "The command line is wrong.",
-    BAD_CONFIGURATION: "The configuration is wrong; each mistake is named with its line.",
+    BAD_CONFIGURATION: (
+        "The configuration or what is kept needs a person: each mistake is named with its line; a database of a newer "
+        "edged, a restore that was cut off and a controller that was given up are named with what to do."
+    ),
 }
 RESTART_STATUS = "Start me again: a Soft reset that the CSMS asked for."
 FILES = {
@@ -78,8 +81,8 @@ edged.service runs \"edged run\" as the user edged, without privileges and with 
 starts without a network: chargers are served first, a CSMS and a broker are found when they are there.
 
 A changed configuration is taken over with reload; one that is wrong is refused and the old one stays. The daemon is
-started again whenever it ends, but not where its configuration is wrong. Its own loop feeds the watchdog: if that hangs
-it is killed and started again, and the log shows where it hung. Cars go on charging meanwhile.
+started again whenever it ends, but not where its configuration or what it has kept needs a person. Its own loop feeds
+the watchdog: if that hangs it is killed and started again, and the log shows where it hung. Cars go on charging meanwhile.
 
 What only root may do is asked for by a file and done by the other units: starting the computer again (a Hard reset,
 where gateway.hard_reset is host) and installing firmware (where firmware.install names a command)."""

@@ -60,7 +60,7 @@ def parser(*, whole: bool = False) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="edged",
         description="Ordinary chargers on a field bus, shown to a CSMS as one OCPP charging station.",
-        epilog="Exit status: 0 done, 1 it did not work, 2 usage, 78 the configuration is wrong.",
+        epilog="Exit status: 0 done, 1 it did not work, 2 usage, 78 the configuration or what is kept needs a person.",
     )
     top.add_argument("--version", action="version", version=f"edged {__version__}")
     commands = top.add_subparsers(dest="name", metavar="COMMAND", required=True)

@@ -64,6 +64,11 @@ def test_every_command_has_a_page():
     }
 
 
+def test_status_78_is_told_for_what_is_kept_too():
+    for page in (page_of("run"), PAGES["edged.service.8"], cli.parser().epilog or ""):
+        assert "what is kept needs a person" in " ".join(plain(page).split())
+
+
 def test_every_page_of_a_command_has_its_sections():
     for name in MODULES:
         found = re.findall(r"^\.SH (.*)$", page_of(name), re.MULTILINE)

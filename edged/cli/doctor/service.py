@@ -21,7 +21,7 @@ JOURNAL_DROP_IN = "/etc/systemd/journald.conf.d/60-edged.conf"
 WATCHDOG_DROP_IN = "/etc/systemd/system.conf.d/60-edged.conf"
 LOG = "sudo journalctl -u edged -n 50 --no-pager"
 _BY_STATUS = {
-    "78": ("the configuration is wrong, or the database is not this edged's", f"sudo edged check; {LOG}"),
+    "78": ("the configuration is wrong, or what is kept here needs a person", f"sudo edged check; {LOG}"),
     "200": ("its working directory cannot be entered", f"systemctl cat {UNIT}"),
     "203": ("its program cannot be executed", "sudo apt install --reinstall edged"),
     "216": ("a group of the unit does not exist", f"systemctl show {UNIT} -p Group -p SupplementaryGroups"),

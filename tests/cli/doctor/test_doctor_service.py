@@ -69,7 +69,7 @@ def test_a_service_that_runs_is_all_right():
         (
             {"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "78"},
             Level.FAILED,
-            "the configuration is wrong, or the database is not this edged's (status 78)",
+            "the configuration is wrong, or what is kept here needs a person (status 78)",
             "sudo edged check; sudo journalctl",
         ),
         (
