@@ -82,7 +82,8 @@ starts without a network: chargers are served first, a CSMS and a broker are fou
 
 A changed configuration is taken over with reload; one that is wrong is refused and the old one stays. The daemon is
 started again whenever it ends, but not where its configuration or what it has kept needs a person. Its own loop feeds
-the watchdog: if that hangs it is killed and started again, and the log shows where it hung. Cars go on charging meanwhile.
+the watchdog: if that hangs it is killed and started again, and the log shows where it hung. Cars go on charging
+meanwhile.
 
 What only root may do is asked for by a file and done by the other units: starting the computer again (a Hard reset,
 where gateway.hard_reset is host) and installing firmware (where firmware.install names a command)."""
