@@ -6,8 +6,8 @@ lie on top. Behind the file system the disk has a raw area: a mark is one synchr
 same log, behind everything that reached the disk before it. No kernel module is needed, but root, /dev/fuse, loop
 devices, qemu-utils and e2fsprogs.
 
-Everything lies in a tmpfs in a mount namespace of this process's own, and the storage daemon dies with its parent:
-whatever ends this process, nothing is left behind but an empty folder.
+Everything lies in a tmpfs in a mount namespace of this process's own, and the storage daemon dies with this process,
+whatever ends it: nothing is left behind but an empty folder.
 
     python -m benchmarks.blocks [--at FOLDER] CMD ARG...     what CMD writes to its working directory, and to FOLDER
 """
@@ -50,6 +50,19 @@ NEED = Path(__file__).resolve().parent.parent / "tools" / "need.sh"
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 LIBC = ctypes.CDLL(None, use_errno=True)
+GUARD = """
+exec 3<&0
+"$@" 3<&- </dev/null &
+daemon=$!
+{ read -r _ <&3; kill $daemon; sleep 5; kill -KILL $daemon; } 2>/dev/null &
+wait $daemon
+status=$?
+kill $!
+exit $status
+"""
+"""Ends the storage daemon when its input does, and stays behind it: who leaves the mount namespace last takes the file
+systems down, and if that were the daemon, it would wait for its own answers, and every loop device of the computer with
+it."""
 
 
 class BlocksError(Exception):
@@ -183,13 +196,14 @@ class Disk:
         log = "driver=blklogwrites,node-name=logged,file=image,log=log,log-sector-size=512,log-super-update-interval=1"
         self._daemon = subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL", "qemu-storage-daemon"),
+                *("sh", "-c", GUARD, "sh", "qemu-storage-daemon"),
                 *("--blockdev", f"driver=file,node-name=image,filename={self._image}"),
                 *("--blockdev", f"driver=file,node-name=log,filename={self.log}"),
                 *("--blockdev", log),
                 *("--export", f"type=fuse,id=export,node-name=logged,mountpoint={self._export},writable=on"),
             ],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # who kills the group of this process does not mean the guard
         )
         deadline = time.monotonic() + EXPORT_TIMEOUT_S
         while os.path.getsize(self._export) != self.size + MARKS_BYTES:
@@ -207,8 +221,7 @@ class Disk:
             os.close(self._marks_fd)
             self._marks_fd = None
         if self._daemon is not None:
-            self._daemon.terminate()
-            self._daemon.wait()
+            self._daemon.communicate()  # the end of its input
 
     def mark(self, number: int) -> None:
         """Put a number into the log: on return it stands behind all that has reached the disk so far."""

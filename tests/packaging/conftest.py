@@ -18,6 +18,28 @@ from tests.packaging.machine import Machine
 from tests.packaging.outside import Outside
 
 NUMBERS = count(1)
+NEWER = roots.SUITES[-1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--brief",
+        action="store_true",
+        help="without what is marked long, and on the newer Debian only what is marked both: what .ci/run has time for",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--brief"):
+        out = [item for item in items if _takes_longer(item)]
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
+def _takes_longer(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    newer = call is not None and call.params.get("suite") == NEWER
+    return item.get_closest_marker("long") is not None or (newer and item.get_closest_marker("both") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -43,6 +43,7 @@ def smoke(machine: Machine, outside: Outside) -> None:
     assert csms.violations() == []
 
 
+@pytest.mark.long
 def test_on_this_computers_own_architecture(blank: Machine, outside: Outside):
     site.furnish(blank)
     smoke(blank, outside)

@@ -118,6 +118,7 @@ def cable(machine: Machine, state: str) -> None:
     machine.run("ip", "link", "set", "eth0", state)
 
 
+@pytest.mark.long
 def test_from_the_package_to_the_first_car(blank: Machine, outside: Outside):
     machine = blank
     machine.run("apt-get", "install", "-y", "--no-install-recommends", "/edged.deb")
@@ -340,6 +341,7 @@ def profile(machine: Machine) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_from_security_profile_0_to_3_by_its_page(machine: Machine, outside: Outside, tmp_path: Path):
     machine.sh(f"echo {HERE} {NAME} other.example.com >> /etc/hosts")
     for marker in ("-x509", "csms.csr -CA ca.pem", "-keyout station.key"):

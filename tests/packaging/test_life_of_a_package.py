@@ -11,6 +11,8 @@ from tests.packaging import package, site
 from tests.packaging.machine import UNIT, Dead, Machine
 from tests.packaging.outside import Outside
 
+pytestmark = pytest.mark.both
+
 NEWER = "99.0.0"
 PATHS = (
     "/etc/edged /var/lib/edged /var/lib/edged-firmware /usr/lib/edged /run/edged /usr/share/edged /etc/systemd/system"

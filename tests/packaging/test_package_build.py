@@ -69,6 +69,7 @@ def add_to(archive: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_two_builds_give_the_same_bytes(tree: Path, tmp_path: Path):
     first = package.build(tmp_path / "first", tree).read_bytes()
     for path in tree.rglob("*"):
@@ -83,6 +84,7 @@ def test_two_builds_give_the_same_bytes(tree: Path, tmp_path: Path):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_it_is_built_without_a_network_once_the_libraries_are_there(tree: Path, tmp_path: Path):
     done = subprocess.run(
         ["unshare", "--net", tree / "tools" / "build_deb.sh", tmp_path / "out"],
@@ -95,6 +97,7 @@ def test_it_is_built_without_a_network_once_the_libraries_are_there(tree: Path, 
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_dpkg_buildpackage_alone_builds_it_too_and_cleans_up(tree: Path, tmp_path: Path):
     before = sorted(path.relative_to(tree) for path in tree.rglob("*") if "__pycache__" not in path.parts)
     subprocess.run(["dpkg-buildpackage", "-us", "-uc", "-b"], cwd=tree, check=True, capture_output=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_maintainer_scripts_start_no_oneshot(contents: Path):
 
 def test_every_command_has_a_page_of_the_manual_and_completion(contents: Path):
     help_page = subprocess.run(
-        [package.ROOT / ".venv/bin/python", "-m", "edged", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "edged", "--help"], capture_output=True, text=True, check=True
     ).stdout
     commands = re.findall(r"(?m)^    ([a-z][a-z-]*) ", help_page)
     assert {"run", "check", "status"} <= set(commands)

@@ -15,6 +15,7 @@ CREDENTIAL = "/etc/edged/credentials/csms-password"
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 def test_a_full_upgrade_to_the_next_debian_keeps_it_running(new_chroot: Callable[..., Chroot], deb: Path):
     chroot = new_chroot(roots.base("bookworm"))
     chroot.install(deb)

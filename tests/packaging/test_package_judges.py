@@ -48,6 +48,7 @@ def test_lintian_is_heard(deb: Path):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_the_next_debians_lintian_finds_nothing_either(new_chroot: Callable[..., Chroot], deb: Path):
     chroot = new_chroot(roots.base("trixie"))
     chroot.give_network()
@@ -91,6 +92,7 @@ def installed_and_purged(deb: Path, suite: str, room: Path) -> tuple[int, str]:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_piuparts_finds_nothing_that_stays_behind(deb: Path, suite: str, room: Path):
     status, said = installed_and_purged(deb, suite, room)
     assert status == 0, said[-3000:]
@@ -98,6 +100,7 @@ def test_piuparts_finds_nothing_that_stays_behind(deb: Path, suite: str, room: P
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_piuparts_is_heard(deb: Path, room: Path):
     assert deb.exists()
     status, said = installed_and_purged(package.built_as("99.0.2", no_purge), roots.SUITES[0], room)
@@ -117,6 +120,7 @@ def own_tests(deb: Path, chroot: Chroot, folder: Path) -> tuple[int, str]:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_autopkgtest_passes(deb: Path, chroot: Chroot, tmp_path: Path):
     status, said = own_tests(deb, chroot, tmp_path / "source")
     assert status == 0, said[-3000:]
@@ -128,6 +132,7 @@ def no_schemas(tree: Path) -> None:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_autopkgtest_is_heard(new_chroot: Callable[..., Chroot], deb: Path, tmp_path: Path):
     assert deb.exists()
     broken = package.built_as("99.0.3", no_schemas)

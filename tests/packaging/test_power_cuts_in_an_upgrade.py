@@ -11,6 +11,8 @@ import pytest
 from tests.packaging import package, site
 from tests.packaging.machine import Dead, Machine
 
+pytestmark = pytest.mark.long
+
 NEWER = "99.1.0"
 OLD, NEW = package.PROGRAM, f"{package.PROGRAMS}/{NEWER}"
 FIRST, LAST = "edged/__init__.py", "whole"

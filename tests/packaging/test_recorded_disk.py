@@ -111,18 +111,17 @@ def test_bytes_are_told_apart_by_what_they_were_written_to(disk: Disk) -> None:
 def test_whoever_is_killed_leaves_neither_a_device_nor_a_process_behind(tmp_path: Path) -> None:
     require()
     word = f"told-apart-{os.getpid()}"
-    command = (
-        f"import time; open('up','w').close(); open({str(tmp_path / 'up')!r}, 'w').close(); time.sleep(600)  # {word}"
-    )
+    unsaved = "open('unsaved', 'wb').write(bytes(3 << 20))"  # what the kernel would still like to bring to the disk
+    command = f"import time; {unsaved}; open({str(tmp_path / 'up')!r}, 'w').close(); time.sleep(600)  # {word}"
     recorder = subprocess.Popen([sys.executable, "-m", "benchmarks.blocks", sys.executable, "-c", command])
     deadline = time.monotonic() + PATIENCE_S
     while not (tmp_path / "up").exists():
         assert recorder.poll() is None and time.monotonic() < deadline, "it did not come up"
         time.sleep(0.05)
-    (place,) = (line for line in _commands() if "qemu-storage-daemon" in line and f"ppid {recorder.pid} " in line)
+    (guard,) = (line for line in _commands() if "qemu-storage-daemon" in line and f"ppid {recorder.pid} " in line)
     recorder.send_signal(signal.SIGKILL)
     recorder.wait()
-    image = place.split("filename=")[1].split()[0]
+    image = guard.split("filename=")[1].split()[0]
     while left := [line for line in _commands() if word in line or image in line] + _loops(Path(image).parent):
         assert time.monotonic() < deadline + PATIENCE_S, f"left behind: {left}"
         time.sleep(0.05)

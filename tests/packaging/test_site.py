@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.packaging import site
 from tests.packaging.machine import UNIT, Machine
 from tests.packaging.outside import Outside
+
+pytestmark = pytest.mark.both
 
 
 def test_without_a_network_it_serves_and_with_one_it_finds_the_csms_by_itself(machine: Machine, outside: Outside):
