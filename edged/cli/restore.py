@@ -58,6 +58,10 @@ def run(args: argparse.Namespace) -> int:
     from edged.backup import places, putting_back
 
     site = places.Site(config=args.config.absolute(), state=state_dir(args.state).absolute())
+    problem = None if args.file is None else _problem(args.file)
+    if problem is not None:
+        output.complain(problem)
+        return output.FAILED
     try:
         if args.dry_run:
             return _preview(args, site)
@@ -74,6 +78,16 @@ def run(args: argparse.Namespace) -> int:
         cut = os.path.lexists(site.state / "restore.pending")
         output.complain(f"{sentence}; the restore is not finished: sudo edged restore" if cut else sentence)
         return output.FAILED
+
+
+def _problem(file: Path) -> str | None:
+    """Why this cannot be a backup, whatever is in it."""
+    try:
+        is_folder = file.is_dir()
+        file.stat()
+    except OSError as error:
+        return f"{file} cannot be read ({error.strerror}): name the backup that you want to put back"
+    return f"{file} is a folder: name the backup in it" if is_folder else None
 
 
 def _preview(args: argparse.Namespace, site: Site) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -49,8 +50,9 @@ def load(
     try:
         content, readable = _read(path)
     except OSError as error:
-        remedy = "let this user read it" if isinstance(error, PermissionError) else "write it"
-        sentence = f"cannot be read ({error.strerror or error}): {remedy}, or name another file with -c"
+        remedies = {errno.EACCES: "let this user read it, or ", errno.ENOENT: "write it, or "}
+        remedy = f"{remedies.get(error.errno or 0, '')}name another file with -c"
+        sentence = f"cannot be read ({error.strerror or error}): {remedy}"
         raise SettingsErrors([SettingsError(str(path), 0, "", sentence)]) from error
     return parse(
         content,
@@ -70,10 +72,11 @@ def load(
 def _read(path: Path) -> tuple[bytes, bool]:
     """Content, cut a byte behind the largest that is allowed, and whether others may read the file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError(0, "it is a folder" if stat.S_ISDIR(mode) else "it is not a plain file")
     with open(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(0, "it is not a plain file")
         return file.read(MAX_BYTES + 1), bool(mode & stat.S_IROTH)
 
 

@@ -408,3 +408,19 @@ def test_root_follows_no_plan_that_the_daemon_could_have_written(controller: Con
     assert status == 1
     assert "cannot be followed" in err
     assert victim.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: path.mkdir(), "is a folder: name the backup in it"),
+        (lambda path: path.symlink_to(path), "cannot be read (Too many levels of symbolic links): name the backup"),
+        (lambda path: None, "cannot be read (No such file or directory): name the backup that you want to put back"),
+    ],
+)
+def test_what_cannot_be_a_backup_is_named(edged, tmp_path: Path, make, sentence: str):
+    path = tmp_path / "depot.tar.gz"
+    make(path)
+    status, out, err = edged("restore", path, "-c", tmp_path / "edged.yaml", "--state", tmp_path / "state")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"edged: {path} {sentence}")

@@ -83,6 +83,12 @@ def test_a_configuration_that_is_not_there_is_one_sentence(edged, tmp_path):
     assert err.startswith(f"{tmp_path}/none.yaml: cannot be read (No such file or directory): write it")
 
 
+def test_a_folder_is_no_configuration_and_is_named_as_one(edged, tmp_path):
+    status, _, err = edged("check", "-c", tmp_path)
+    assert status == 78
+    assert err.startswith(f"{tmp_path}: cannot be read (it is a folder): name another file with -c\n")
+
+
 # --- check ------------------------------------------------------------------------------------------------------------
 
 

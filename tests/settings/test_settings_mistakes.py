@@ -367,7 +367,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 
 def test_a_directory_or_device_is_not_read(tmp_path: Path):
     for path in (tmp_path, Path("/dev/zero")):
-        with pytest.raises(SettingsErrors, match=r"not a plain file|Is a directory"):
+        with pytest.raises(SettingsErrors, match=r"not a plain file|it is a folder"):
             load(path, profiles=lambda _: None, supported_versions=())
 
 

@@ -47,11 +47,13 @@ class Owned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """What became of opening a copy of it. `skipped`: why it was not looked at, then nothing else is known."""
+    """What became of opening a copy of it. `skipped`: why it was not looked at, then nothing else is known. `refused`:
+    why edged will not go on with it, `mend` what helps."""
 
     sentences: tuple[str, ...] = ()
     damaged: bool = False
     refused: str = ""
+    mend: str = "apt policy edged"
     skipped: str = ""
     bytes: int = 0
     has_backup: bool = False
@@ -71,11 +73,12 @@ class Credentials:
 class DiskFacts:
     """`state` None: there is no such folder; `hidden`: it cannot be looked at. `user`: whose it must be, None unknown.
     `store`: the running daemon's word on its store, empty where none runs. `aside`: damaged databases, None unknown.
-    `kept`: files and folders in it, as far as they were looked at."""
+    `kept`: files and folders in it, as far as they were looked at. `no_folder`: something else is in its place."""
 
     state_dir: str
     state: Owned | None
     hidden: bool = False
+    no_folder: bool = False
     user: str | None = "edged"
     daemon_runs: bool = False
     mount: Mount | None = None
@@ -117,6 +120,9 @@ def judge(facts: DiskFacts) -> tuple[Finding, ...]:
     found = Findings("disk")
     if facts.hidden:
         found.unseen("state", f"what lies in {facts.state_dir} was not looked at")
+    elif facts.no_folder:
+        sentence = f"{facts.state_dir} is no folder: edged can keep nothing there"
+        found.failed("state", sentence, out_of_the_way(facts.state_dir))
     elif facts.state is None and facts.daemon_runs:
         found.note(
             "state",
@@ -252,7 +258,7 @@ def _database(found: Findings, database: Database, state_dir: str) -> None:
     if database.skipped:
         found.note("database", f"the database was not looked at: {database.skipped}", "sudo edged doctor --only disk")
     elif database.refused:
-        found.failed("database", database.refused, "apt policy edged")
+        found.failed("database", database.refused, database.mend)
     elif database.damaged:
         backup = "its last copy is used then" if database.has_backup else "there is no copy, so edged begins empty"
         found.failed(
@@ -307,6 +313,11 @@ def _credentials(found: Findings, credentials: Credentials) -> None:
             "credentials",
             f"the secrets in {credentials.path} ({len(credentials.files)}) are shown to nobody but {folder.owner}",
         )
+
+
+def out_of_the_way(path: str) -> str:
+    """A command that loses nothing; edged makes what it needs in its place."""
+    return f"sudo mv {quote(path)} {quote(f'{path}.aside')} && sudo systemctl restart edged"
 
 
 def beside(config: Path) -> str:

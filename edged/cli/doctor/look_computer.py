@@ -151,6 +151,7 @@ def look_at_disk(
         state_dir=str(state_dir),
         state=owned,
         hidden=hidden,
+        no_folder=about is not None and owned is None,
         user=user,
         daemon_runs=daemon.runs,
         mount=disk.mount_of(os.path.realpath(exists), disk.parse_mounts(computer.text("/proc/self/mountinfo") or "")),

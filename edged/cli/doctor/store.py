@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from edged.cli.doctor.computer import Computer
 from edged.cli.doctor.configuration import Site
-from edged.cli.doctor.disk import MIB, Database
+from edged.cli.doctor.disk import MIB, Database, out_of_the_way
 from edged.csms.endpoint import ConnectionSettings, Files
 from edged.domain.credentials import ClientCertificate
 from edged.ports import EdgedError, StoreError
@@ -59,14 +59,19 @@ def look_at_store(state_dir: Path, site: Site, computer: Computer, folder: Path,
     path = state_dir / NAME
     if may_run:
         return Kept()
+    withheld = _withheld(path.parent)
+    if withheld is not None:
+        return Kept(database=withheld)
     try:
         about = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Kept()
-    except OSError as error:
+    except PermissionError as error:
         return Kept(database=Database(skipped=f"this user may not ({error.strerror})"))
+    except OSError as error:
+        return Kept(database=Database(refused=f"{path} is no file ({error.strerror})", mend=out_of_the_way(str(path))))
     if not stat.S_ISREG(about.st_mode):
-        return Kept(database=Database(refused=f"{path} is no file: move it away"))
+        return Kept(database=Database(refused=f"{path} is no file: move it away", mend=out_of_the_way(str(path))))
     if about.st_size > LARGEST_BYTES:
         return Kept(database=Database(skipped=f"it is larger than {LARGEST_BYTES // MIB} MB"))
     if is_locked(path.with_name(f"{NAME}.lock"), computer):
@@ -78,6 +83,19 @@ def look_at_store(state_dir: Path, site: Site, computer: Computer, folder: Path,
     if copy is None:
         return Kept(database=Database(skipped="it was changed meanwhile"))
     return _read(copy, path, about.st_size, site, folder)
+
+
+def _withheld(state: Path) -> Database | None:
+    """What a backup or a restore has said of this state: edged does not go on with it."""
+    from edged.backup import fences
+
+    try:
+        fences.check(state)
+    except StoreError as error:
+        given_up = f"in {state}: delete {fences.HANDED_OVER}, where the other controller is off for good"
+        cut = "sudo edged restore && sudo systemctl restart edged"
+        return Database(refused=str(error), mend=cut if os.path.lexists(state / fences.RESTORING) else given_up)
+    return None
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:

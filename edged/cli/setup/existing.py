@@ -6,13 +6,13 @@ kept, so a file that has any is not touched unless that is asked for.
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from edged.cli.setup import draft
 from edged.cli.setup.wording import comments, worded
+from edged.ports import EdgedError
 from edged.settings.document import MAX_BYTES, DocumentError, Mapping, Node, read_document
 from edged.settings.errors import shown
 
@@ -31,15 +31,16 @@ class Existing:
 
 
 def look(path: Path) -> Existing:
-    """What there is at the place of the configuration. Raises `OSError`."""
+    """What there is at the place of the configuration. Raises `EdgedError` where that is no file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe or a port would be noticed by others
+            raise EdgedError(f"{path} is there and is no plain file: name another with -c")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return Existing(path, None, draft.EMPTY)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is not a plain file", str(path))
-        content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise EdgedError(f"{path} cannot be read ({error.strerror or error}): name another with -c") from error
     try:
         tree, repeated = read_document(content)
     except DocumentError as error:

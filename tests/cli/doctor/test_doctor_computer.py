@@ -262,6 +262,12 @@ def test_what_edged_keeps_is_looked_at_by_its_owner_and_nothing_else(tmp_path: P
     assert {each.owner for each in facts.kept} == {pwd.getpwuid(os.geteuid()).pw_name}
 
 
+def test_a_file_in_the_place_of_the_state_is_told(tmp_path: Path, root: Path, computer: Computer):
+    put(root, "/var/lib/edged")
+    facts = look_at_disk(site_of(tmp_path), Daemon(), computer, Path("/var/lib/edged"), None, "edged")
+    assert has(disk.judge(facts), Level.FAILED, "/var/lib/edged is no folder", command="sudo mv")
+
+
 # --- lines
 
 

@@ -65,6 +65,12 @@ def test_a_disk_with_room_is_all_right():
         ),
         ({"state": Owned(path=STATE, mode=0o755, owner="edged")}, Level.WARNING, "mode 0755", "chmod 750"),
         ({"state": None}, Level.NOTE, "the service makes it", "systemctl start edged"),
+        (
+            {"state": None, "no_folder": True},
+            Level.FAILED,
+            "/var/lib/edged is no folder",
+            "sudo mv /var/lib/edged /var/lib/edged.aside && sudo systemctl restart edged",
+        ),
         ({"state": None, "daemon_runs": True}, Level.NOTE, "keeps its state elsewhere", "--state DIR"),
         ({"hidden": True}, Level.NOTE, "was not looked at: this user may not", "sudo edged doctor"),
         ({"mount": replace(EXT4, type="tmpfs")}, Level.FAILED, "lost at each restart", "/etc/fstab"),

@@ -166,3 +166,35 @@ def test_the_way_that_the_csms_has_set_is_the_one_that_is_tried(state: Path, sit
         store.commit("DEPOT-7", records.writes(fresh, changed, ()), NOW)
     ways = look(state, site).ways
     assert ways["DEPOT-7"].password == b"the-password-of-the-csms"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "command"),
+    [
+        (
+            "handed-over",
+            "given up for another one",
+            "in {state}: delete handed-over, where the other controller is off",
+        ),
+        ("restore.pending", "a restore was cut off", "sudo edged restore && sudo systemctl restart edged"),
+    ],
+)
+def test_a_state_that_edged_does_not_go_on_with_is_named(state: Path, site: Site, name: str, words: str, command: str):
+    (state / name).write_text("garbage")
+    found = database(look(state, site))
+    assert words in found.refused
+    assert found.mend.startswith(command.format(state=state))
+
+
+def test_a_link_that_leads_to_itself_is_no_database(tmp_path: Path, site: Site):
+    (tmp_path / "edged.db").symlink_to(tmp_path / "edged.db")
+    with scratch() as folder:
+        found = database(look_at_store(tmp_path, site, Computer(), Path(folder), may_run=False))
+    assert "edged.db is no file (Too many levels of symbolic links)" in found.refused
+    assert found.mend.startswith(f"sudo mv {tmp_path}/edged.db {tmp_path}/edged.db.aside")
+
+
+def test_a_file_in_the_place_of_the_state_holds_no_database(tmp_path: Path, site: Site):
+    (tmp_path / "state").touch()
+    with scratch() as folder:
+        assert look_at_store(tmp_path / "state", site, Computer(), Path(folder), may_run=False).database is None

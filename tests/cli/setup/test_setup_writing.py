@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.cli.setup.existing import look
 from edged.cli.setup.writing import Disk, Writer, obstacle, only_one
 from edged.ports import EdgedError
 from edged.settings import SettingsErrors
@@ -343,3 +344,16 @@ def test_in_another_thread_there_is_no_ctrl_c_to_wait_for(tmp_path):
     thread.start()
     thread.join()
     assert what_is_there(tmp_path) == ("OLD", OLD_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.mkdir(), "is there and is no plain file: name another with -c"),
+        (lambda path: os.mkfifo(path), "is there and is no plain file"),
+    ],
+)
+def test_what_is_there_and_is_no_file_is_named(tmp_path, make, words):
+    make(tmp_path / "edged.yaml")
+    with pytest.raises(EdgedError, match=words):
+        look(tmp_path / "edged.yaml")
