@@ -106,7 +106,8 @@ def test_what_is_no_file_is_refused(edged: Edged, empty: Controller, tmp_path: P
     status, _, err = edged("restore", tmp_path, "-c", empty.config, "--state", empty.state)
     assert (status, len(err.splitlines())) == (1, 1)
     status, _, err = edged("restore", tmp_path / "none", "-c", empty.config, "--state", empty.state)
-    assert (status, err) == (1, f"edged: the computer said: No such file or directory ({tmp_path}/none)\n")
+    words = "cannot be read (No such file or directory): name the backup that you want to put back"
+    assert (status, err) == (1, f"edged: {tmp_path}/none {words}\n")
 
 
 # --- what was changed
