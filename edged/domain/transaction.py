@@ -10,12 +10,12 @@ from __future__ import annotations
 from edged.domain import charging_profile, energy_register, metering, reservation
 from edged.domain.charging import ChargingProfile
 from edged.domain.effects import RecordKind, Sample, SampleContext, StopReason, TransactionRecord
-from edged.domain.hardware import WITHOUT_WORD, Capability, LockState
+from edged.domain.hardware import WITHOUT_WORD, Capability, LockState, Measurand
 from edged.domain.places import in_order
 from edged.domain.policy import StartPoint, StopPoint, Trigger
 from edged.domain.station import Authorization, Connector, Ending, Halt, Station, Transaction
 from edged.domain.transition import Draft, put
-from edged.domain.types import IdToken, Phase, same_group
+from edged.domain.types import IdToken, Phase, Stamp, same_group
 
 SETTLE_S = 10.0
 """How long a charger may take to offer energy before it is said to withhold it."""
@@ -286,7 +286,7 @@ def end(
         reason = transaction.halted.reason
     connector = draft.station.connectors[number]
     meter_wh = max(_register(connector), transaction.meter_start_wh, transaction.kept_meter_wh)
-    samples = (*transaction.samples, *metering.edge_samples(draft.station, number, SampleContext.END, draft.now))
+    samples = (*transaction.samples, *_end_samples(draft, transaction, connector, meter_wh))
     ending = Ending(at=draft.station.stamp(draft.now), meter_wh=meter_wh, reason=reason, id_token=id_token)
     draft.change(
         number,
@@ -301,12 +301,25 @@ def end(
     _close(draft, transaction, ending, trigger, samples, phase)
 
 
+def _end_samples(draft: Draft, transaction: Transaction, connector: Connector, meter_wh: float) -> tuple[Sample, ...]:
+    """What the charger says of the end. Where it has said nothing since the daemon began, what was kept says it."""
+    if connector.energy_wh is None and Measurand.ENERGY in connector.layout.measurands:
+        return metering.lost_end(draft.station, meter_wh, _last_known(draft, transaction))
+    return metering.edge_samples(draft.station, connector.number, SampleContext.END, draft.now)
+
+
+def _last_known(draft: Draft, transaction: Transaction) -> Stamp:
+    """Until when something is known of it, or was told."""
+    at, told_at = transaction.kept_at, transaction.told_at
+    if told_at is not None and draft.station.true_time(told_at) > draft.station.true_time(at):
+        return told_at
+    return at
+
+
 def end_lost(draft: Draft, transaction: Transaction, reason: StopReason) -> None:
     """End a transaction that a power cut interrupted, with what is known of it (16-TX-11): not before what was kept of
     it last, and with the register as it was found, where that can be its own."""
-    at = transaction.kept_at
-    if transaction.told_at is not None and draft.station.true_time(transaction.told_at) > draft.station.true_time(at):
-        at = transaction.told_at
+    at = _last_known(draft, transaction)
     connector = draft.station.connectors.get(transaction.connector)
     meter_wh = transaction.kept_meter_wh
     if connector is not None and connector.transaction_id == transaction.id:

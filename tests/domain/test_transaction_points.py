@@ -571,6 +571,21 @@ def test_an_end_that_the_power_cut_brought_is_not_before_what_was_told() -> None
     assert (last.context.value, last.values[0].value) == ("Transaction.End", 1000.0)
 
 
+@pytest.mark.req("E06.FR.11")
+def test_an_end_before_the_charger_was_heard_again_tells_the_register_that_was_kept() -> None:
+    site = open_site(keys={"StopTxnSampledData": ENERGY})
+    site.start(1)
+    site.energy_wh[1] = 1_500.0
+    site.look(1, ChargerState.CHARGING)
+    site.wait(120)
+    site.restart(continued=True)
+    kept_wh = next(iter(site.station.transactions.values())).kept_meter_wh
+    site.do(ResetStation(site.ref("Reset"), ResetKind.HARD))
+    last = ended(site).samples[-1]
+    assert (last.context.value, last.values[0].value) == ("Transaction.End", kept_wh)
+    assert kept_wh > 1_000.0
+
+
 # --- GetTransactionStatus
 
 
