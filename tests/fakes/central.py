@@ -166,6 +166,7 @@ class Central:
             self.books.refused(action, payload)
             self._send([4, ident, "InternalError", "a bad moment", {}])
             return
+        stood = self.accepted
         result = self._process(ident, action, payload)
         if random.random() < moods.garbled and action in JUDGING:
             result = {"status": 7} if action == "BootNotification" else {}
@@ -173,7 +174,7 @@ class Central:
         fate = random.random()
         line_no = self.world.line_no
         if action == "BootNotification" and fate < moods.lossy + moods.late:
-            self.accepted = False  # whoever never learns that it was accepted will ask again
+            self.accepted = stood  # whoever never learns the answer goes by the last one that it has
         if fate < moods.lossy:
             self.world.later(PATIENCE_S, lambda: self._forget(line_no))
         elif fate < moods.lossy + moods.late:
