@@ -5,7 +5,12 @@ dialect and SQLite store live on a recorded disk (benchmarks.blocks) under a clo
 ext4 commits its journal by the real clock, 5 s after the first change: so that a day in a minute does not merge what a
 day would write apart, the file system is made to write everything 5 virtual seconds after a commit.
 
-    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--page-size BYTES] [--checkpoint BYTES]
+    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--mqtt] [--cable SECONDS]
+        [--page-size BYTES] [--checkpoint BYTES] [--commits]
+
+`--mqtt` puts the event log into the commits, as the daemon does where a broker is configured; the broker is a played
+one that takes every event at once. `--cable` lets the cable be plugged in and out at moments of their own. `--commits`
+tells what is in each commit.
 """
 
 from __future__ import annotations
@@ -15,17 +20,23 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import blocks
 from benchmarks.process import ROOT
 from benchmarks.report import Row
-from benchmarks.virtual_site import CONNECTORS, ID, START, JsonFileStore, VirtualSite
-from edged.domain.events import Event
+from benchmarks.virtual_site import CONNECTORS, ID, START, JsonFile, VirtualSite
+from edged.happenings import SpoolKeeper, TellingStore
+from edged.mqtt.event_log import EventLog
+from edged.mqtt.options import IdTokenPolicy
 from edged.ports import StationStore as StationStorePort
 from edged.store import opening
+from edged.store.port import SpoolBounds, SpooledEvent, Store, Writes
 from edged.store.station_store import StationStore
 
 KIB, MIB = 1024, 1024 * 1024
@@ -103,38 +114,92 @@ def measured(kind: str, amount: float, store: str, *more: str) -> dict[str, Any]
     return told
 
 
-class FlashSite(VirtualSite):
-    """A site whose file system keeps the site's time."""
+class Counted:
+    """A store that knows how often it was written, by whom, and tells what went into each commit (`tell`)."""
 
-    def __init__(self, store: StationStorePort, disk: blocks.Disk) -> None:
+    def __init__(self, inner: Store, tell: bool = False) -> None:
+        self._inner = inner
+        self._tell = tell
+        self.commits = 0
+        self.elapsed_s: Callable[[], float] = lambda: 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def commit(self, station_id: str, writes: Writes, wall: datetime) -> None:
+        self._note(writes)
+        self._inner.commit(station_id, writes, wall)
+
+    def events_add(self, events: Sequence[SpooledEvent], delivered: int | None = None) -> None:
+        self._note(f"alone: {[_kind(event) for event in events]}, delivered {delivered}")
+        self._inner.events_add(events, delivered)
+
+    def _note(self, what: object) -> None:
+        self.commits += 1
+        if self._tell:
+            print(f"{self.elapsed_s():9.1f} s  {_in_words(what)}", file=sys.stderr)
+
+
+def _in_words(what: object) -> str:
+    """What a commit holds."""
+    if not isinstance(what, Writes):
+        return str(what)
+    put = {str(table): len(rows) for table, rows in what.put.items()}
+    queue = f"outbox +{len(what.enqueue)} -{len(what.dequeue)}"
+    return f"step: {put}, {queue}, events {[_kind(event) for event in what.events]}"
+
+
+def _kind(event: SpooledEvent) -> str:
+    return f"{json.loads(event.text)['event_type']} ({len(event.text)})"
+
+
+class FlashSite(VirtualSite):
+    """A site whose file system keeps the site's time. `counted`: what is under `store`; `keeper`: of the event log that
+    `store` tells, if it does."""
+
+    def __init__(self, store: StationStorePort, disk: blocks.Disk, counted: Counted) -> None:
         super().__init__(store)
+        counted.elapsed_s = lambda: self.clock.elapsed_s
+        self.counted = counted
+        self.keeper: SpoolKeeper | None = None
         self._disk = disk
         self._seen = 0
         self._due_s: float | None = None
 
-    async def do(self, *events: Event) -> None:
-        await super().do(*events)
+    async def pass_s(self, seconds: int, charging: int | None = None, plugged: int | None = None) -> None:
+        for _ in range(seconds):
+            await super().pass_s(1, charging, plugged)
+            if self.keeper is not None:
+                self._acknowledge(self.keeper.log)
+                await self.keeper.turn()
+                self._acknowledge(self.keeper.log)
+            self._keep_time()
+
+    def _acknowledge(self, log: EventLog) -> None:
+        """The broker takes all that it may be told."""
+        log.delivered(log.ready_seq)
+
+    def _keep_time(self) -> None:
         if self._due_s is not None and self.clock.elapsed_s >= self._due_s:
             self._disk.settle()
             self._due_s = None
-        if self.engine.commits != self._seen:
-            self._seen = self.engine.commits
+        if self.counted.commits != self._seen:
+            self._seen = self.counted.commits
             self._due_s = self._due_s or self.clock.elapsed_s + JOURNAL_S
 
 
-async def _life(kind: str, amount: float, store: StationStorePort, disk: blocks.Disk) -> dict[str, Any]:
-    site = FlashSite(store, disk)
+async def _life(kind: str, amount: float, site: FlashSite, disk: blocks.Disk, cable_s: int) -> dict[str, Any]:
     await site.start()
     if kind == "transaction":
-        await site.transaction(1)  # the file has its size, the cache its token
+        await site.transaction(1, cable_s=cable_s)  # the file has its size, the cache its token
     await site.pass_s(60)
     disk.settle()
-    before, first, commits = disk.count(), disk.requests, site.engine.commits
+    before, first, commits = disk.count(), disk.requests, site.counted.commits
     if kind == "idle":
         await site.pass_s(int(amount * 3600))
     else:
         for number in range(int(amount)):
-            await site.transaction(2 + number % (CONNECTORS - 1))
+            await site.transaction(2 + number % (CONNECTORS - 1), cable_s=cable_s)
             await site.pass_s(60)
     disk.settle()
     spent = disk.count() - before
@@ -143,25 +208,38 @@ async def _life(kind: str, amount: float, store: StationStorePort, disk: blocks.
         "writes": spent.writes,
         "flushes": spent.flushes,
         "shares": disk.shares(first),
-        "commits": site.engine.commits - commits,
+        "commits": site.counted.commits - commits,
         "unsent": site.engine.station.queued,
     }
 
 
-def live(kind: str, amount: float, store_kind: str) -> dict[str, Any]:
+def live(
+    kind: str, amount: float, store_kind: str, *, mqtt: bool = False, cable_s: int = 0, tell: bool = False
+) -> dict[str, Any]:
     """One life on one kind of store, on a recorded disk of its own."""
     blocks.require()
     blocks.private_mounts()
     with blocks.workplace() as place, blocks.Disk(place, size_mib=DISK_MIB) as disk:
         path = disk.folder / "edged.db"
         if store_kind == "json":
-            return asyncio.run(_life(kind, amount, JsonFileStore(path), disk))
+            counted = Counted(JsonFile(path))
+            return asyncio.run(_life(kind, amount, FlashSite(StationStore(counted, ID), disk, counted), disk, cable_s))
         opened = opening.open_store(path, wall=START)
-        with closing(opened.store):
+        counted = Counted(opened.store, tell)
+        with closing(opened.store), ThreadPoolExecutor(max_workers=1) as executor:
             if store_kind == "rollback":
                 opened.store._db.execute("PRAGMA journal_mode = DELETE")
-            told = asyncio.run(_life(kind, amount, StationStore(opened.store, ID), disk))
+            site = _told_site(counted, disk, executor) if mqtt else FlashSite(StationStore(counted, ID), disk, counted)
+            told = asyncio.run(_life(kind, amount, site, disk, cable_s))
             return {**told, "backup_bytes": _backup_bytes(opened, path, disk), "file_bytes": path.stat().st_size}
+
+
+def _told_site(counted: Counted, disk: blocks.Disk, executor: ThreadPoolExecutor) -> FlashSite:
+    """The same with the event log that a daemon has whose configuration names a broker."""
+    log = EventLog("bench-0123abcd", policy=IdTokenPolicy.MASKED, salt="bench")
+    site = FlashSite(TellingStore(StationStore(counted, ID), log, ID), disk, counted)
+    site.keeper = SpoolKeeper(counted, log, executor, site.clock, SpoolBounds())
+    return site
 
 
 def _backup_bytes(opened: opening.Opened, path: Path, disk: blocks.Disk) -> int:
@@ -181,11 +259,15 @@ def main() -> int:
     parser.add_argument("--page-size", type=int, metavar="BYTES", help=f"SQLite's ({opening.PAGE_BYTES})")
     log_is = f"of the write-ahead log, before it begins anew ({opening.CHECKPOINT_BYTES})"
     parser.add_argument("--checkpoint", type=int, metavar="BYTES", help=log_is)
+    parser.add_argument("--mqtt", action="store_true", help="with the event log of a site that has a broker")
+    parser.add_argument("--cable", type=int, default=0, metavar="SECONDS", help="plugged in and out so long apart")
+    parser.add_argument("--commits", action="store_true", help="tell each commit on standard error")
     chosen = parser.parse_args()
     opening.PAGE_BYTES = chosen.page_size or opening.PAGE_BYTES
     opening.CHECKPOINT_BYTES = chosen.checkpoint or opening.CHECKPOINT_BYTES
     try:
-        print(json.dumps(live(chosen.kind, chosen.amount, chosen.store)))
+        how = {"mqtt": chosen.mqtt, "cable_s": chosen.cable, "tell": chosen.commits}
+        print(json.dumps(live(chosen.kind, chosen.amount, chosen.store, **how)))
     except blocks.BlocksError as error:
         print(error, file=sys.stderr)
         return 1

@@ -45,6 +45,7 @@ CONNECTORS = 12
 POWER_W = 11_000.0
 IDLE_POLL_S = 10
 TRANSACTION_S = 3600
+TOKEN = IdToken("DRIVER-0001")
 START = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
 FACTS = ChargerFacts(
     capabilities=frozenset({Capability.WITHHOLD, Capability.LIMIT, Capability.DETACHABLE, Capability.PERMIT_SENSE}),
@@ -53,7 +54,7 @@ FACTS = ChargerFacts(
 )
 
 
-class _JsonFile(MemoryStore):
+class JsonFile(MemoryStore):
     """All rows of the station in one JSON file, written anew and flushed at each commit."""
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +76,7 @@ class JsonFileStore(StationStore):
     """The baseline: the same commits into a JSON file."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(_JsonFile(path), ID)
+        super().__init__(JsonFile(path), ID)
 
 
 class VirtualClock:
@@ -164,7 +165,7 @@ class VirtualSite:
         seen = Observation(read_at=self.clock.now(), state=state, permit_charging=charging, meter=meter)
         await self.do(ConnectorObserved(number, seen))
 
-    async def pass_s(self, seconds: int, charging: int | None = None) -> None:
+    async def pass_s(self, seconds: int, charging: int | None = None, plugged: int | None = None) -> None:
         for _ in range(seconds):
             self.clock.elapsed_s += 1.0
             if charging is not None:
@@ -173,14 +174,20 @@ class VirtualSite:
             if not self.clock.elapsed_s % IDLE_POLL_S:
                 for number in self.energy_wh:
                     if number != charging:
-                        await self.look(number, ChargerState.AVAILABLE)
+                        await self.look(number, ChargerState.CONNECTED if number == plugged else ChargerState.AVAILABLE)
             await self.do(Tick())
 
-    async def transaction(self, number: int) -> None:
-        """An hour at full power on one connector, online."""
+    async def transaction(self, number: int, *, cable_s: int = 0) -> None:
+        """An hour at full power on one connector, online. `cable_s`: the cable is in so long before the token is shown,
+        and still there so long after the token has ended it; 0: plugged, shown, and ended by unplugging."""
         await self.look(number, ChargerState.CONNECTED)
-        await self.do(PresentToken(IdToken("DRIVER-0001"), number))
+        await self.pass_s(cable_s, plugged=number)
+        await self.do(PresentToken(TOKEN, number))
         await self.pass_s(TRANSACTION_S, charging=number)
+        if cable_s:
+            await self.do(PresentToken(TOKEN, number))
+            await self.look(number, ChargerState.CONNECTED)
+            await self.pass_s(cable_s, plugged=number)
         await self.look(number, ChargerState.AVAILABLE)
         await self.do(Tick())
 

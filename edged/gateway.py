@@ -127,7 +127,8 @@ class Gateway:
         history = TransferHistory(self._opened.store, self._executor, self._clock)
         self._view = StationsView(self._names, self._id_token_policy(), history)
         self._workshop = Workshop(settings, state_dir, self._opened.store, self._clock, self._outlook.status)
-        self._keeper = open_spool(settings, self._opened.store, self._executor, self._clock, run_id=self._run_id)
+        spool = partial(open_spool, settings, self._opened.store, self._executor, self._clock)
+        self._keeper = spool(run_id=self._run_id, unexpected=self._history.unexpected)
         audit = None if self._keeper is None else self._keeper.tell
         self._view.sources = self._yard.sources
         self._view.events = EventHistory(None if self._keeper is None else self._keeper.kept, self._clock)
@@ -303,6 +304,8 @@ class Gateway:
         try:
             for unit in self._units.values():
                 unit.engine.keep_now()
+            if self._keeper is not None:
+                self._keeper.keep_now()
             if self._leaving is not None and self._leaving.done():
                 self._history.ended()
         except StoreError as error:

@@ -36,7 +36,7 @@ FLUSH_S = 0.5
 TRIM_EVERY = 200
 """Events between two looks at the spool's bounds."""
 TRIM_EVERY_S = 3600.0
-DELIVERED_EVERY_S = 3600.0
+DELIVERED_EVERY_S = 24 * 3600.0
 """How far the broker has it waits so long for another reason to write: a commit of its own behind each event would cost
 as much as the event, and all that a crash brings is that up to `REPEATED_AT_MOST` events are told again."""
 OLDEST_EVERY_S = 30.0
@@ -80,11 +80,12 @@ class TellingStore:
         events = self._log.number(found)
         self._log.stepped(after, events)
         if (not writes or writes.waits) and all(one.rank is not Rank.HIGH for one in events):
-            self._log.defer(events)
+            self._log.defer(events, after.clock.monotonic_s)
             return _Step(writes, (), ())
-        deferred = self._log.take_deferred()
+        deferred = self._log.take(events)
         told = tuple(map(spooled, (*deferred, *events)))
-        return _Step(replace(writes, events=told, waits=False), events, deferred)
+        delivered = self._log.delivered_seq if told and self._log.is_behind else None
+        return _Step(replace(writes, events=told, delivered=delivered, waits=False), events, deferred)
 
     def defer(self, difference: Any, now: Now) -> bool:
         return self._inner.defer(difference.writes, now)
@@ -93,14 +94,18 @@ class TellingStore:
         return self._inner.overdue(now)
 
     def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
-        return self._inner.keep(wall, anyway=anyway)
+        if not self._inner.keep(wall, anyway=anyway):
+            return False
+        self._log.hurry()
+        return True
 
     def commit(self, difference: Any, wall: datetime) -> None:
         try:
             self._inner.commit(difference.writes, wall)
         except StoreError:
-            self._log.give_back(difference.deferred)
+            self._log.give_back(difference.deferred, dropped=difference.events)
             raise
+        self._log.delivery_kept(difference.writes.delivered)
         self._log.kept((*difference.deferred, *difference.events))
 
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:
@@ -154,9 +159,20 @@ class SpoolKeeper:
         """Keep what waits and how far the broker has it, as far as the disk does that in `LAST_S`."""
         try:
             async with asyncio.timeout(LAST_S):
-                await self.flush(told=True)
+                await self.flush(told=True, all_of_it=True)
         except TimeoutError:
             _log.warning("the disk did not keep in %g s what MQTT was to be told at the end", LAST_S)
+
+    def keep_now(self) -> None:
+        """The last of all, when nothing happens any more. Blocking. Raises `StoreError`: what waits is lost, and its
+        numbers may have been told."""
+        events = self.log.take()
+        try:
+            if events:
+                self._store.events_add(tuple(map(spooled, events)))
+        except StoreError:
+            self.log.give_back(events)
+            raise
 
     def note(self, kind: str, **data: Any) -> None:
         """Something happened to the gateway itself."""
@@ -167,7 +183,7 @@ class SpoolKeeper:
         brought to the disk at once."""
         now = self._clock.now()
         happening = Happening(kind=kind, at=now.utc, synchronized=now.synchronized, source=source, data=data)
-        self.log.defer(self.log.number([happening]))
+        self.log.defer(self.log.number([happening]), now.monotonic_s)
         if happening.rank is Rank.HIGH:
             self._wanted.set()
 
@@ -177,26 +193,31 @@ class SpoolKeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._wanted.wait()
-            self._watch_clock()
-            await self.flush(told=self._wanted.is_set())
-            await self._look_back()
+            await self.turn()
 
-    async def flush(self, *, told: bool = False) -> None:
-        """Keep what waits. `told`: keep how far the broker has it too, at once."""
+    async def turn(self) -> None:
+        """What is to be done twice a second, and when there is something to keep at once."""
+        self._watch_clock()
+        await self.flush(told=self._wanted.is_set())
+        await self._look_back()
+
+    async def flush(self, *, told: bool = False, all_of_it: bool = False) -> None:
+        """Keep what waits and is due. `told`: keep how far the broker has it too, at once; `all_of_it`: due or not."""
         self._wanted.clear()
         self._tell_gap()
         loop = asyncio.get_running_loop()
-        now_s = loop.time()
+        now_s = self._clock.now().monotonic_s
         delivered = self.log.delivered_seq
         news = delivered > self.log.delivered_kept_seq
         due = news and (told or self.log.is_far or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
-        events = self.log.take_deferred()
+        due_events = all_of_it or due or self.log.due(now_s)
+        events = self.log.take() if due_events else ()
         if events or due:
             keep = loop.run_in_executor(self._executor, partial(self._keep, events, delivered if news else None))
             if await asyncio.shield(keep):  # whoever waits may give up: what was taken must not be lost with him
                 self._delivered_at_s = now_s
                 if news:
-                    self.log.delivered_kept_seq = max(delivered, self.log.delivered_kept_seq)
+                    self.log.delivery_kept(delivered)
                     self.log.on_kept()
         await self._trim(now_s)
 
@@ -216,11 +237,11 @@ class SpoolKeeper:
 
     async def _look_back(self) -> None:
         """How old the first event is that the broker does not have, for `health`."""
-        loop, first = asyncio.get_running_loop(), self.log.delivered_seq
+        now_s, first = self._clock.now().monotonic_s, self.log.delivered_seq
         if first >= self.log.kept_seq:
             self.log.oldest_at = None
-        elif loop.time() - self._oldest_at_s >= OLDEST_EVERY_S:
-            self._oldest_at_s = loop.time()
+        elif now_s - self._oldest_at_s >= OLDEST_EVERY_S:
+            self._oldest_at_s = now_s
             self.read(first, 1, self._note_oldest)
 
     def _note_oldest(self, events: Sequence[LoggedEvent] | None) -> None:
@@ -298,9 +319,10 @@ def source_of(event: Event) -> str | None:
 
 
 def open_spool(
-    settings: Settings, store: Store, executor: Executor, clock: Clock, *, run_id: str
+    settings: Settings, store: Store, executor: Executor, clock: Clock, *, run_id: str, unexpected: bool
 ) -> SpoolKeeper | None:
-    """Where what happens is kept for MQTT, as a former run has left it; None without a broker. Raises `StoreError`."""
+    """Where what happens is kept for MQTT, as a former run has left it, `unexpected` where that ended without a word;
+    None without a broker. Raises `StoreError`."""
     mqtt = settings.mqtt
     if mqtt is None:
         return None
@@ -312,6 +334,7 @@ def open_spool(
         first_seq=state.first,
         last_seq=max(state.last, state.delivered),
         delivered_seq=state.delivered,
+        unexpected=unexpected,
     )
     bounds = SpoolBounds(
         max_rows=mqtt.spool.max_rows,

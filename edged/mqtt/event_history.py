@@ -7,6 +7,7 @@ Invariants: only what may be told is shown, in order · an answer is bounded: a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +20,15 @@ from edged.ports import Clock
 MAX_EVENTS_CHARS: Final = 256 * 1024
 
 TellEvents = Callable[[Mapping[str, Any] | Problem, Now], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """As it was when somebody asked for `limit` events: how far the disk had everything, and what was told behind."""
+
+    kept_seq: int
+    unkept: tuple[LoggedEvent, ...]
+    limit: int
 
 
 class EventHistory:
@@ -35,14 +45,20 @@ class EventHistory:
             tell(problem, self._clock.now())
         else:
             log, reader = self._kept
-            reader.read(after_seq, limit, partial(self._was_read, log.first_seq, log.kept_seq, tell))
+            kept_seq, unkept = log.told_first()
+            behind = _Behind(kept_seq, tuple(one for one in unkept if one.seq > after_seq), limit)
+            reader.read(after_seq, limit, partial(self._was_read, log.first_seq, behind, tell))
 
-    def _was_read(self, first_seq: int, until_seq: int, tell: TellEvents, events: Sequence[LoggedEvent] | None) -> None:
+    def _was_read(
+        self, first_seq: int, behind: _Behind, tell: TellEvents, events: Sequence[LoggedEvent] | None
+    ) -> None:
         now = self._clock.now()
         if events is None:
             tell(Problem(Code.INTERNAL, "the events cannot be read"), now)
             return
-        fit = [event for event in events if event.seq <= until_seq]
+        kept = [event for event in events if event.seq <= behind.kept_seq]
+        fit = [*kept, *behind.unkept][: behind.limit]
+        until_seq = behind.unkept[-1].seq if behind.unkept else behind.kept_seq
         listed, last_seq = _listed(fit)
         page = {
             "events": listed,

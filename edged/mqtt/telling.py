@@ -47,7 +47,7 @@ class Telling:
         self._session += 1
         self._is_reading = False
         self._fed_seq = self._log.delivered_seq
-        self._old_seq = self._log.kept_seq
+        self._old_seq = self._log.ready_seq
         self._not_kept = deque(seq for seq in self._not_kept if seq <= self._fed_seq)
         self.go_on()
 
@@ -59,12 +59,12 @@ class Telling:
         while self._not_kept and self._not_kept[0] <= self._log.delivered_kept_seq:
             self._not_kept.popleft()
         room = min(PAGE, self._outbox.event_room, REPEATED_AT_MOST - len(self._not_kept))
-        if room <= 0 or self._is_reading or self._fed_seq >= self._log.kept_seq:
+        if room <= 0 or self._is_reading or self._fed_seq >= self._log.ready_seq:
             return
         events = self._log.at_hand(self._fed_seq, room)
         if events is not None:
             self._feed(events)
-        else:
+        elif self._fed_seq < self._log.kept_seq:
             self._is_reading = True
             self._reader.read(self._fed_seq, room, partial(self._was_read, self._session, self._log.kept_seq))
 

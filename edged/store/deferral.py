@@ -70,8 +70,13 @@ _station_strict = _strict(STATION_KEPT, STATION_LATE)
 
 
 def _connector_strict(connector: Connector) -> Any:
-    """That a session's cable has gone is seen again by the next look at the charger; that a session is over is not."""
-    return _connector_facts(connector), connector.spent and connector.plugged
+    return _connector_facts(connector)
+
+
+def _is_over(before: Connector, after: Connector) -> bool:
+    """Whether a session has just left its cable behind. That the cable has gone is seen again by the next look at the
+    charger; this is not."""
+    return after.spent and after.plugged and not (before.spent and before.plugged)
 
 
 # --- which steps may wait
@@ -92,6 +97,7 @@ def may_wait(before: Station, after: Station, effects: Sequence[Effect], event: 
         and _station_strict(before) == _station_strict(after)
         and (before.wall_kept == after.wall_kept or _clock_may_wait(after))
         and _same(before.connectors, after.connectors, _connector_strict)
+        and not any(_is_over(before.connectors[number], one) for number, one in after.connectors.items())
         and _same(running, after.transactions, _transaction_strict)
     )
 
@@ -168,6 +174,7 @@ def merged(first: Writes, then: Writes) -> Writes:
         parked=first.parked + then.parked,
         journal=first.journal + then.journal,
         events=first.events + then.events,
+        delivered=then.delivered if then.delivered is not None else first.delivered,
         replies=first.replies + then.replies,
     )
 

@@ -83,7 +83,7 @@ class MemoryStore:
         for entry in writes.journal:
             journal = self._journals.setdefault((station_id, entry.kind), deque(maxlen=JOURNAL_MAX))
             journal.append((entry.at, records.to_text(entry.row)))
-        self.events_add(writes.events)
+        self.events_add(writes.events, writes.delivered)
         for reply in writes.replies:
             self.reply_save(reply)
 

@@ -27,7 +27,7 @@ APPLICATION_ID = 0x65644744
 PAGE_BYTES = 512
 """What a commit changes is some 100 bytes in each of three or four places: small pages are less to the card, and cost
 nothing else that can be measured (docs/benchmarks.md). A database of an older version keeps its own."""
-CHECKPOINT_BYTES = 256 * 1024
+CHECKPOINT_BYTES = 512 * 1024
 """How much of the log is written before it goes into the database and begins anew; measured together with the size of a
 page (docs/benchmarks.md)."""
 FRAME_BYTES = 24
@@ -323,6 +323,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     if mode != "wal":
         raise Damaged(f"it stays in journal mode {mode!r}")
     run("PRAGMA synchronous = FULL")
+    # Debian's SQLite zeroes pages that are freed: a card keeps the old ones anyway, and each is one more to write
+    run("PRAGMA secure_delete = FAST")
     run("PRAGMA foreign_keys = OFF")
     page_bytes = int(run("PRAGMA page_size").fetchone()[0])
     run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // page_bytes}")

@@ -146,7 +146,8 @@ class Writes:
     """One step's difference, for one commit. Falsy when there is nothing to write.
 
     `put` and `delete` never name the same row, nor do `enqueue` and `dequeue`. `events` come in the order of their
-    numbers; `replies` are answers to local commands that this step has carried out. `waits`: there is nothing in it
+    numbers, and `delivered` is how far the broker has them; `replies` are answers to local commands that this step has
+    carried out. `waits`: there is nothing in it
     but what may wait for the next commit (`deferral`).
     """
 
@@ -157,6 +158,7 @@ class Writes:
     parked: tuple[Parked, ...] = ()
     journal: tuple[Journaled, ...] = ()
     events: tuple[SpooledEvent, ...] = ()
+    delivered: int | None = None
     replies: tuple[SavedReply, ...] = ()
     waits: bool = False
 

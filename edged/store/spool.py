@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from edged.store.brief import brief, full
 from edged.store.port import TRIMMED_MAX, Overflow, SpoolBounds, SpooledEvent, SpoolState
 
 DELIVERED = "events.delivered"
@@ -38,15 +39,16 @@ class SpoolTable:
         if not events:
             return
         self._count(db)
+        texts = [brief(event.text) for event in events]
         added = db.executemany(
             "INSERT OR IGNORE INTO events (seq, at, rank, value) VALUES (?, ?, ?, ?)",
-            [(event.seq, _sortable(event.at), event.rank, event.text) for event in events],
+            [(one.seq, _sortable(one.at), one.rank, text) for one, text in zip(events, texts, strict=True)],
         )
         if added.rowcount != len(events):
             self.uncertain()
             return
         self._rows += len(events)
-        self._bytes += sum(_size(event.text) for event in events)
+        self._bytes += sum(map(_size, texts))
         for event in events:
             if event.seq <= self._none_below.get(event.rank, 0):  # it comes late
                 self._none_below[event.rank] = 0
@@ -58,7 +60,10 @@ class SpoolTable:
         found = db.execute(
             "SELECT seq, at, rank, value FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
         )
-        return [SpooledEvent(seq=seq, at=_moment(at), rank=rank, text=text) for seq, at, rank, text in found.fetchall()]
+        return [
+            SpooledEvent(seq=seq, at=_moment(at), rank=rank, text=full(text))
+            for seq, at, rank, text in found.fetchall()
+        ]
 
     def state(self, db: sqlite3.Connection) -> SpoolState:
         self._count(db)
@@ -140,7 +145,7 @@ def _size(text: str) -> int:
 
 
 def _sortable(moment: datetime | None) -> str:
-    return "" if moment is None else moment.astimezone(UTC).isoformat()
+    return "" if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _moment(text: str) -> datetime | None:

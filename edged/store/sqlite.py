@@ -129,6 +129,8 @@ class SqliteStore:
             if writes.journal:
                 self._commit_journal(db, station_id, writes.journal)
             self._spool.add(db, writes.events)
+            if writes.delivered is not None:
+                self._spool.deliver(db, writes.delivered)
             for reply in writes.replies:
                 self._save_reply(db, reply)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from edged.domain.types import Now
-from edged.happenings import SpoolKeeper
+from edged.happenings import FLUSH_S, SpoolKeeper
 from edged.mqtt.commands import Code, Problem
 from edged.mqtt.event_history import MAX_EVENTS_CHARS, EventHistory
 from edged.mqtt.event_log import REPEATED_AT_MOST, EventLog
@@ -113,6 +113,61 @@ async def test_a_step_of_the_clock_is_told_with_how_far_it_was(scene: Scene) -> 
     running.cancel()
     (body,) = scene.told()
     assert (body["event_type"], body["data"]) == ("gateway.clock_stepped", {"offset_s": 7199.0})
+
+
+LITTLE = ("command.executed", "local", {"actor": "a", "command": "reset", "id": "1", "outcome": "Accepted", "count": 1})
+
+
+async def test_what_matters_little_goes_to_the_disk_where_the_broker_does_not_have_it(scene: Scene) -> None:
+    scene.keeper.tell(*LITTLE)
+    await scene.keeper.flush()
+    assert scene.kinds() == [], "a broker that is there has it in no time"
+    scene.clock.monotonic_s += FLUSH_S
+    await scene.keeper.flush()
+    assert scene.kinds() == ["command.executed"]
+
+
+async def test_what_matters_little_and_the_broker_has_goes_along_with_the_next_commit(scene: Scene) -> None:
+    scene.keeper.tell(*LITTLE)
+    scene.log.delivered(scene.log.ready_seq)
+    scene.clock.monotonic_s += 3600.0
+    await scene.keeper.flush()
+    assert scene.kinds() == []
+    scene.keeper.note("gateway.stopping")
+    await scene.keeper.flush()
+    assert scene.kinds() == ["command.executed", "gateway.stopping"]
+
+
+async def test_the_end_of_a_run_keeps_what_waits_however_little_it_matters(scene: Scene) -> None:
+    scene.keeper.tell(*LITTLE)
+    scene.log.delivered(1)
+    await scene.keeper.last_words()
+    assert scene.kinds() == ["command.executed"]
+
+
+async def test_what_comes_behind_the_last_words_is_kept_or_the_end_is_none(scene: Scene) -> None:
+    scene.keeper.tell(*LITTLE)
+    scene.disk.full = True
+    with pytest.raises(StoreError):
+        scene.keeper.keep_now()
+    scene.keeper.tell(*LITTLE)
+    scene.disk.full = False
+    scene.keeper.keep_now()
+    assert scene.kinds() == ["command.executed", "command.executed"]
+
+
+async def test_who_asks_for_what_happened_gets_what_was_told_and_is_on_no_disk_yet(scene: Scene) -> None:
+    scene.keeper.note("gateway.stopping")
+    await scene.keeper.flush()
+    scene.keeper.tell(*LITTLE)
+    scene.keeper.tell(*LITTLE)
+    page = await scene.history(0, 10)
+    assert [event["seq"] for event in page["events"]] == [1, 2, 3]
+    assert (page["last_seq"], page["more"]) == (3, False)
+    first = await scene.history(0, 2)
+    assert ([event["seq"] for event in first["events"]], first["more"]) == ([1, 2], True)
+    last = await scene.history(2, 2)
+    assert ([event["seq"] for event in last["events"]], last["more"]) == ([3], False)
 
 
 async def test_what_a_full_disk_refuses_waits_and_is_kept_later(scene: Scene) -> None:

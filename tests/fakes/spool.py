@@ -31,7 +31,7 @@ READ_S = 0.05
 class Spool:
     """One daemon's. What `SpoolKeeper.run` does from time to time on a worker thread, `turn` does without waiting."""
 
-    def __init__(self, world: World, clock: Clock, *, run_id: str) -> None:
+    def __init__(self, world: World, clock: Clock, *, run_id: str, unexpected: bool) -> None:
         self.world = world
         state = world.store.events_state()
         self.log = EventLog(
@@ -41,6 +41,7 @@ class Spool:
             first_seq=state.first,
             last_seq=max(state.last, state.delivered),
             delivered_seq=state.delivered,
+            unexpected=unexpected,
         )
         self.keeper = SpoolKeeper(world.store, self.log, None, clock, BOUNDS)  # type: ignore[arg-type]
 
@@ -57,9 +58,9 @@ class Spool:
         delivered = self.log.delivered_seq
         far = delivered if self.log.is_far or self.world.seconds % 60 == 0 else None
         news = far is not None and far > self.log.delivered_kept_seq
-        events = self.log.take_deferred()
-        if not events and not news:
+        if not news and not self.log.due(self.world.clock.now().monotonic_s):
             return
+        events = self.log.take()
         self.world.instruction()
         if self.world.disk_full:
             self.log.give_back(events)
@@ -67,8 +68,13 @@ class Spool:
         self.world.store.events_add(tuple(map(spooled, events)), far if news else None)
         self.log.kept(events)
         if news:
-            self.log.delivered_kept_seq = delivered
+            self.log.delivery_kept(delivered)
             self.log.on_kept()
+
+    def keep_now(self) -> None:
+        if self.world.disk_full:
+            raise StoreError("disk full (played)")
+        self.keeper.keep_now()
 
     # --- mqtt.event_log.EventReader
 

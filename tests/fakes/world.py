@@ -384,7 +384,7 @@ class World:
         self.crew = Crew(self)
         view = StationsView(NAMES, "masked")
         gateway, run_id = self._gateway(now), f"r{self.boots}"
-        self.spool = Spool(self, self.clock, run_id=run_id)
+        self.spool = Spool(self, self.clock, run_id=run_id, unexpected=unexpected)
         events = (self.spool.log, self.spool)
         self.mirror = MqttMirror(OPTIONS, view, self.clock, gateway, run_id=run_id, events=events)
         self.stored = StoredStation(self.store, IDENTITY, PATIENCE)
@@ -530,6 +530,7 @@ class World:
         """The process ends in good order: what waits goes to the disk, if it is taken there."""
         try:
             self.engine.keep_now()
+            self.spool.keep_now()
         except StoreError:
             pass
         except Crash:

@@ -95,7 +95,7 @@ class Consumed(Site):
         writes = self.telling.difference(before, transition.station, transition.effects, event)
         if plan.others:
             other = Happening(kind="connector.link", at=START, synchronized=True, station="OTHER")
-            self.log.defer(self.log.number([other] * plan.others))
+            self.log.defer(self.log.number([other] * plan.others), 0.0)
         if writes:
             self.on_the_way = writes.deferred if plan.fails else (*writes.deferred, *writes.events)
             if plan.shown_before:
@@ -243,7 +243,7 @@ def test_a_measured_state_that_was_held_back_is_dated_by_when_it_was_seen() -> N
     site.energy_wh[1] = 1_400.0
     site.look(1, ChargerState.CHARGING)  # too soon after the last one: held back
     held_seq = site.log.last_seq
-    site.log.defer(site.log.number([Happening(kind="connector.link", at=START, synchronized=True)] * 3))
+    site.log.defer(site.log.number([Happening(kind="connector.link", at=START, synchronized=True)] * 3), 0.0)
     site.advance(5.0)
     site.deliver()
     document = site.out.shown(meter)

@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edged.domain.types import IdToken
-from edged.mqtt.event_log import MAX_DEFERRED, REPEATED_AT_MOST, EventLog, Gap, LoggedEvent
+from edged.mqtt.event_log import (
+    MAX_DEFERRED,
+    REPEATED_AT_MOST,
+    TOLD_S,
+    UNKEPT_MAX,
+    UNTOLD_S,
+    EventLog,
+    Gap,
+    LoggedEvent,
+)
 from edged.mqtt.events import Happening, Rank
 from edged.mqtt.options import IdTokenPolicy
 
@@ -52,9 +61,12 @@ def test_the_age_of_an_event_before_the_clock_is_known_is_not_known() -> None:
     assert json.loads(event.text)["clock"] == "unsynced"
 
 
-def test_nothing_is_told_before_it_is_on_the_disk() -> None:
+def test_nothing_that_matters_is_told_before_it_is_on_the_disk() -> None:
     log = make_log()
-    events = numbered(log, 2)
+    events = numbered(log, 2, "ocpp.connected")
+    log.defer(events, 0.0)
+    assert log.at_hand(0, 10) == ()
+    events = log.take()
     assert log.at_hand(0, 10) == ()
     log.kept(events)
     assert seqs(log.at_hand(0, 10) or ()) == [1, 2]
@@ -62,34 +74,125 @@ def test_nothing_is_told_before_it_is_on_the_disk() -> None:
 
 def test_nothing_is_told_while_an_earlier_event_still_waits_for_the_disk() -> None:
     log = make_log()
-    log.defer(numbered(log, 1))
-    taken, later = log.take_deferred(), numbered(log, 1)
+    log.defer(numbered(log, 1, "ocpp.connected"), 0.0)
+    taken, later = log.take(), numbered(log, 1)
     log.give_back(taken)
     log.kept(later)
     assert log.kept_seq == 0
     assert log.at_hand(0, 10) == ()
-    log.kept(log.take_deferred())
+    log.kept(log.take())
     assert log.kept_seq == 2
     assert log.at_hand(0, 10) is None, "the disk has them in their order"
 
 
+def test_what_matters_little_is_told_at_once_and_waits_for_the_disk() -> None:
+    news: list[int] = []
+    log = make_log(on_kept=lambda: news.append(log.ready_seq))
+    log.defer(numbered(log, 2), 0.0)
+    assert news == [2]
+    assert seqs(log.at_hand(0, 10) or ()) == [1, 2]
+    log.take()
+    assert seqs(log.at_hand(0, 10) or ()) == [1, 2], "on its way to the disk"
+    assert log.kept_seq == 0
+
+
+def test_what_matters_little_is_not_told_before_what_came_first() -> None:
+    log = make_log()
+    step = numbered(log, 1, "transaction.started")
+    log.take(step)
+    log.defer(numbered(log, 1), 0.0)
+    assert log.at_hand(0, 10) == ()
+    log.kept(step)
+    assert seqs(log.at_hand(0, 10) or ()) == [1, 2]
+
+
+def test_nothing_of_a_step_is_told_before_that_is_kept() -> None:
+    log = make_log()
+    step = numbered(log, 1)
+    log.take(step)
+    assert log.at_hand(0, 10) == (), "it may not happen after all"
+    log.give_back((), dropped=step)
+    assert log.at_hand(0, 10) == ()
+    log.defer(numbered(log, 1), 0.0)
+    assert seqs(log.at_hand(0, 10) or ()) == [2]
+
+
+def test_a_step_that_the_disk_refused_holds_nobody_up() -> None:
+    log = make_log()
+    step = numbered(log, 1, "transaction.started")
+    log.take(step)
+    log.defer(numbered(log, 1), 0.0)
+    log.give_back((), dropped=step)
+    assert seqs(log.at_hand(0, 10) or ()) == [2]
+
+
+def test_no_more_numbers_are_told_behind_the_disk_than_a_restart_leaves_out() -> None:
+    log = make_log(last_seq=7)
+    log.defer(numbered(log, UNKEPT_MAX + 5), 0.0)
+    assert log.ready_seq == 7 + UNKEPT_MAX
+    again = make_log(last_seq=7, unexpected=True)
+    (event,) = numbered(again, 1)
+    assert event.seq == 7 + UNKEPT_MAX + 1
+    again.defer([event], 0.0)
+    assert again.ready_seq == 7, "another crash would give the number again"
+    again.kept(again.take())
+    assert again.ready_seq == event.seq
+
+
+def test_what_the_broker_does_not_have_is_kept_within_a_second_and_what_it_has_goes_along() -> None:
+    log = make_log()
+    log.defer(numbered(log, 1), 100.0)
+    assert not log.due(100.0 + UNTOLD_S / 2)
+    assert log.due(100.0 + UNTOLD_S)
+    log.delivered(1)
+    assert not log.due(100.0 + TOLD_S - 1)
+    assert log.due(100.0 + TOLD_S)
+
+
+def test_what_waits_goes_along_where_the_disk_was_written_for_something_else() -> None:
+    log = make_log()
+    log.defer(numbered(log, 1), 100.0)
+    log.delivered(1)
+    log.hurry()
+    assert log.due(101.0)
+    log.kept(log.take())
+    log.defer(numbered(log, 1), 102.0)
+    log.delivered(2)
+    assert not log.due(103.0), "that was the other time"
+
+
+def test_what_matters_is_kept_at_the_next_look() -> None:
+    log = make_log()
+    log.defer(numbered(log, 1, "ocpp.connected"), 100.0)
+    assert log.due(100.0)
+
+
+def test_many_that_the_broker_has_are_worth_a_commit() -> None:
+    log = make_log()
+    for _ in range(UNKEPT_MAX // 2):
+        assert not log.due(100.0)
+        log.defer(numbered(log, 1), 100.0)
+        log.delivered(log.last_seq)
+    assert log.due(100.0)
+
+
 def test_what_two_failed_commits_give_back_waits_in_its_order() -> None:
     log = make_log()
-    log.defer(numbered(log, 1))
-    first = log.take_deferred()
-    log.defer(numbered(log, 1))
-    second = log.take_deferred()
-    log.defer(numbered(log, 1))
+    log.defer(numbered(log, 1), 0.0)
+    first = log.take()
+    log.defer(numbered(log, 1), 0.0)
+    second = log.take()
+    log.defer(numbered(log, 1), 0.0)
     log.give_back(first)
     log.give_back(second)
-    assert seqs(log.take_deferred()) == [1, 2, 3]
+    assert seqs(log.take()) == [1, 2, 3]
 
 
 def test_of_what_waits_too_long_the_least_goes_first_and_is_told_once() -> None:
     log = make_log()
-    log.defer(numbered(log, 1, "transaction.ended"))
-    log.defer(numbered(log, MAX_DEFERRED + 4))
-    waiting = log.take_deferred()
+    log.defer(numbered(log, 1, "transaction.ended"), 0.0)
+    log.defer(numbered(log, MAX_DEFERRED + 4), 0.0)
+    waiting = log.take()
     assert len(waiting) == MAX_DEFERRED
     assert waiting[0].rank is Rank.HIGH
     assert log.lost == 5
@@ -156,5 +259,5 @@ def test_numbers_of_a_step_that_the_disk_refused_wait_for_nobody() -> None:
     numbered(log, 3)  # never kept
     log.delivered(1)
     assert (log.state.waiting, log.state.last) == (0, 4)
-    log.defer(numbered(log, 1))
+    log.defer(numbered(log, 1), 0.0)
     assert log.state.waiting == 4  # up to the fifth

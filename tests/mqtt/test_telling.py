@@ -15,8 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edged.mqtt.event_log import REPEATED_AT_MOST, TAIL, EventLog, LoggedEvent, Tell
-from edged.mqtt.events import Happening
+from edged.mqtt.event_log import REPEATED_AT_MOST, TAIL, UNKEPT_MAX, EventLog, LoggedEvent, Tell
+from edged.mqtt.events import Happening, Rank
 from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy
 from edged.mqtt.outbox import MAX_EVENTS, RESERVED, WINDOW, Lane, Outbox, Parcel
@@ -31,7 +31,7 @@ NAMES = Names("edged", "gw1")
 class Daemon:
     """One run over a store that outlives it. Reads wait until `read_all`, as on another thread."""
 
-    def __init__(self, store: MemoryStore, boot: str) -> None:
+    def __init__(self, store: MemoryStore, boot: str, *, unexpected: bool = False) -> None:
         self.store = store
         state = store.events_state()
         self.log = EventLog(
@@ -41,6 +41,7 @@ class Daemon:
             first_seq=state.first,
             last_seq=max(state.last, state.delivered),
             delivered_seq=state.delivered,
+            unexpected=unexpected,
         )
         self.outbox = Outbox()
         self.telling = Telling(self.log, self, self.outbox, NAMES, lambda: None)
@@ -95,37 +96,45 @@ class Daemon:
         self.telling.go_on()
 
 
+KINDS = st.sampled_from(("connector.link", "connector.link", "transaction.ended"))
+
+
 class Faults(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
-        self.store, self.runs, self.seen = MemoryStore(), 0, list[str]()
+        self.store, self.runs, self.seen = MemoryStore(), 0, list[tuple[int, str]]()
+        self.forgotten = set[str]()
         self.repeated_by_crash = 0
         self.daemon = Daemon(self.store, "boot0")
         self.connected = False
 
     # --- what happens
 
-    @rule(count=st.integers(1, 60), kept=st.booleans())
-    def a_step_is_kept_or_not(self, count: int, kept: bool) -> None:
-        taken, events = self.daemon.log.take_deferred(), self.daemon.happen(count)
+    @rule(count=st.integers(1, 60), kept=st.booleans(), others=st.integers(0, 3), kind=KINDS)
+    def a_step_is_kept_or_not(self, count: int, kept: bool, others: int, kind: str) -> None:
+        events = self.daemon.happen(count, kind)
+        taken = self.daemon.log.take(events)
+        self.daemon.log.defer(self.daemon.happen(others), 0.0)  # while it is on the way
+        self.daemon.telling.go_on()
         if kept:
             self.daemon.keep((*taken, *events))
         else:
-            self.daemon.log.give_back(taken)
+            self.daemon.log.give_back(taken, dropped=events)
 
-    @rule(count=st.integers(1, 5))
-    def something_waits(self, count: int) -> None:
-        self.daemon.log.defer(self.daemon.happen(count))
+    @rule(count=st.integers(1, 5), kind=KINDS)
+    def something_waits(self, count: int, kind: str) -> None:
+        self.daemon.log.defer(self.daemon.happen(count, kind), 0.0)
+        self.daemon.telling.go_on()
 
-    @rule(count=st.integers(1, 3))
-    def a_commit_fails_while_the_next_one_succeeds(self, count: int) -> None:
-        taken, later = self.daemon.log.take_deferred(), self.daemon.happen(count)
+    @rule(count=st.integers(1, 3), kind=KINDS)
+    def a_commit_fails_while_the_next_one_succeeds(self, count: int, kind: str) -> None:
+        taken, later = self.daemon.log.take(), self.daemon.happen(count, kind)
         self.daemon.log.give_back(taken)
         self.daemon.keep(later)
 
     @rule()
     def what_waits_is_kept(self) -> None:
-        self.daemon.keep(self.daemon.log.take_deferred(), delivered=True)
+        self.daemon.keep(self.daemon.log.take(), delivered=True)
 
     @rule()
     def the_disk_answers(self) -> None:
@@ -147,7 +156,10 @@ class Faults(RuleBasedStateMachine):
 
     @rule()
     def send(self) -> None:
-        self.seen += [body["id"] for body in self.daemon.send()]
+        self.see()
+
+    def see(self) -> None:
+        self.seen += [(body["seq"], body["id"]) for body in self.daemon.send()]
 
     @rule(data=st.data(), count=st.integers(1, 30))
     def acknowledge_some_in_any_order(self, data: st.DataObject, count: int) -> None:
@@ -160,20 +172,30 @@ class Faults(RuleBasedStateMachine):
     def kill(self) -> None:
         self.runs += 1
         self.connected = False
-        self.daemon = Daemon(self.store, f"boot{self.runs}")
+        unkept = {json.loads(one.text)["id"]: one for one in self.daemon.log.told_first()[1]}
+        assert all(one.rank is Rank.LOW for one in unkept.values())
+        self.forgotten |= unkept.keys()
+        self.daemon = Daemon(self.store, f"boot{self.runs}", unexpected=True)
 
     # --- laws
 
     @invariant()
     def nothing_comes_out_of_its_order(self) -> None:
         if hasattr(self, "store"):
-            first = list(dict.fromkeys(self.seen))
-            order = {json.loads(one.text)["id"]: one.seq for one in self.store.events_load(0, 100_000)}
-            numbers = [order[name] for name in first]
-            assert numbers == sorted(numbers)
-            assert numbers == [seq for seq in order.values() if seq <= (numbers[-1] if numbers else 0)], (
-                "one is missing"
-            )
+            numbers = [seq for seq, _ in dict.fromkeys(self.seen)]
+            assert numbers == sorted(set(numbers)), "out of order, or a number that means two things"
+            there = {one.seq for one in self.store.events_load(0, 100_000)}
+            assert {seq for seq in there if seq <= max(numbers, default=0)} <= set(numbers), "one is missing"
+
+    @invariant()
+    def what_was_told_is_kept_or_matters_little_and_is_forgotten_at_the_end(self) -> None:
+        if hasattr(self, "store"):
+            there = {json.loads(one.text)["id"] for one in self.store.events_load(0, 100_000)}
+            unkept = self.daemon.log.told_first()[1]
+            waits = {json.loads(one.text)["id"] for one in unkept}
+            assert {name for _, name in self.seen} <= there | waits | self.forgotten
+            last_seq = self.store.events_state().last
+            assert all(one.seq <= last_seq + UNKEPT_MAX for one in unkept)
 
     @invariant()
     def memory_is_bounded(self) -> None:
@@ -186,7 +208,7 @@ class Faults(RuleBasedStateMachine):
         if hasattr(self, "store"):
             kept = self.store.events_state().delivered
             order = {json.loads(one.text)["id"]: one.seq for one in self.store.events_load(kept, 100_000)}
-            assert len({name for name in self.seen if name in order}) <= REPEATED_AT_MOST
+            assert len({name for _, name in self.seen if name in order}) <= REPEATED_AT_MOST
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):
@@ -194,14 +216,16 @@ class Faults(RuleBasedStateMachine):
         if not self.connected:
             self.daemon.connect()
         for _ in range(100_000):
-            self.seen += [body["id"] for body in self.daemon.send()]
+            self.see()
             for ticket in list(self.daemon.under_way):
                 self.daemon.acknowledge(ticket)
-            self.daemon.keep(self.daemon.log.take_deferred(), delivered=True)
+            self.daemon.keep(self.daemon.log.take(), delivered=True)
             self.daemon.read_all()
             if self.daemon.log.delivered_seq >= self.daemon.log.kept_seq:
                 break
-        assert set(self.seen) == {json.loads(one.text)["id"] for one in self.store.events_load(0, 100_000)}
+        there = {json.loads(one.text)["id"] for one in self.store.events_load(0, 100_000)}
+        assert {name for _, name in self.seen} - self.forgotten == there - self.forgotten
+        assert there <= {name for _, name in self.seen}
 
 
 Faults.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
@@ -257,12 +281,12 @@ def test_a_disk_that_cannot_be_read_is_asked_again() -> None:
 def test_an_event_that_comes_late_to_the_disk_is_told_before_its_successors() -> None:
     daemon = kept_daemon(0)
     daemon.connect()
-    late = daemon.happen(1)
+    late = daemon.happen(1, "transaction.ended")
     daemon.log.give_back(late)
     daemon.keep(daemon.happen(1))
     daemon.read_all()
     assert daemon.send() == []
-    daemon.keep(daemon.log.take_deferred())
+    daemon.keep(daemon.log.take())
     daemon.read_all()
     assert [body["seq"] for body in daemon.send()] == [1, 2]
 
@@ -275,11 +299,11 @@ def test_what_was_read_before_its_elder_was_kept_is_read_again() -> None:
     again.telling.begin()
     ((_, tell),) = again.reads
     again.reads.clear()
-    late = again.happen(1)
+    late = again.happen(1, "transaction.ended")
     again.log.give_back(late)
     again.keep(again.happen(1))  # 3 is on the disk before 2
     tell(again_found(again, 0))
-    again.keep(again.log.take_deferred())
+    again.keep(again.log.take())
     again.read_all()
     assert [body["seq"] for body in again.send()] == [1, 2, 3]
 

@@ -146,6 +146,11 @@ def _change(station: Station, **changes: object) -> Station:
     return replace(station, connectors=put(station.connectors, 1, changed))
 
 
+def test_that_the_cable_of_a_session_that_is_over_has_gone_waits(bench: Bench) -> None:
+    bench.do(_change(bench.station, spent=True, plugged=True))
+    assert bench.do(_change(bench.station, spent=False, plugged=False)), "the next look at the charger sees it again"
+
+
 @pytest.mark.parametrize("what", MONEY)
 def test_whatever_else_changes_takes_the_samples_along(what: str, bench: Bench, record_of: RecordOf) -> None:
     after, effects = sampled(bench.station, sample_of(record_of))
