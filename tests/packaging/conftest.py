@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.blocks import private_mounts
 from tests.packaging import package, roots, site
 from tests.packaging.chroot import Chroot
 from tests.packaging.machine import Machine
@@ -44,9 +45,11 @@ def _takes_longer(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def entered() -> None:
-    """These tests change mounts and control groups: never outside of a namespace of their own."""
+    """These tests change mounts and control groups: never outside of a namespace of their own. Each process has one: a
+    machine that boots takes a copy of all mounts along, and a disk that another process unmounts meanwhile would stay."""
     if not os.environ.get("EDGED_ENTERED"):
         pytest.exit("the tests of the package boot whole systems: run them with make test-package", returncode=1)
+    private_mounts()
 
 
 @pytest.fixture(scope="session")
