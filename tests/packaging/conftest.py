@@ -46,7 +46,7 @@ def _takes_longer(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def entered() -> None:
     """These tests change mounts and control groups: never outside of a namespace of their own. Each process has one: a
-    machine that boots takes a copy of all mounts along, and a disk that another process unmounts meanwhile would stay."""
+    machine that boots takes a copy of all mounts along, and a disk that another process unmounts would stay mounted."""
     if not os.environ.get("EDGED_ENTERED"):
         pytest.exit("the tests of the package boot whole systems: run them with make test-package", returncode=1)
     private_mounts()

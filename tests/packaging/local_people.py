@@ -49,7 +49,8 @@ class LocalPeople:
         self._loop.call_soon_threadsafe(self._event if "/event/" in message.topic else self._reply, body)
 
     def _event(self, body: Mapping[str, Any]) -> None:
-        self._witness.note(None, Told(body["seq"], body["id"]))
+        matters_little = body["event_type"].split(".")[0] in ("connector", "command")
+        self._witness.note(None, Told(body["seq"], body["id"], body["boot"], matters_little))
 
     def _reply(self, body: Mapping[str, Any]) -> None:
         if body["ok"]:

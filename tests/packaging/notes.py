@@ -139,10 +139,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Watchers were told an event: its number, and its name for all times."""
+    """Watchers were told an event: its number, its name for all times, the run that told it, and whether it matters
+    little: then it may be lost, among the last ones of its run."""
 
     seq: int
     name: str
+    boot: str
+    matters_little: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from edged.domain.events import Started
 from edged.domain.station import Station
 from edged.domain.step import step
 from edged.domain.types import Now
+from edged.mqtt.event_log import UNKEPT_MAX
 from edged.ocpp.message_id import record_message_id
 from tests.packaging.notes import (
     GONE,
@@ -288,7 +289,7 @@ class Books:
 
     journal: Sequence[Entered]
     stations: Mapping[str, Book]
-    told: dict[int, str] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
     replied: set[str] = field(default_factory=set)
     unexpected: bool | None = None
     """Whether the next start must find that the last run did not end well; None: it may."""
@@ -313,8 +314,8 @@ class Books:
                     self.unexpected = None
                 case Ended(clean=True):
                     self.unexpected = False
-                case Told(seq, name):
-                    assert self.told.setdefault(seq, name) == name, f"event {seq} was told as two"
+                case Told(seq) as told:
+                    assert self.told.setdefault(seq, told) == told, f"event {seq} was told as two"
                 case Replied(name):
                     self.replied.add(name)
         self._read = number
@@ -322,8 +323,14 @@ class Books:
     def judge(self, events: Mapping[int, str], replies: set[str]) -> None:
         """What local people were told. `events`: the names of those that are kept, by number; `replies`: the orders
         that would not be carried out a second time. Raises AssertionError."""
-        lost = [seq for seq, name in self.told.items() if events.get(seq) != name]
-        assert not lost, f"events that were told and are lost, or others now: {lost}"
+        others = [seq for seq, told in self.told.items() if events.get(seq) not in (None, told.name)]
+        assert not others, f"events that were told and are others now: {others}"
+        latest = {name.rpartition("-")[0]: seq for seq, name in sorted(events.items())}
+        lost = [told for seq, told in self.told.items() if seq not in events]
+        missed = [one.seq for one in lost if not one.matters_little or one.seq < latest.get(one.boot, 0)]
+        assert not missed, f"events that were told and are lost: {missed}"
+        many = [one.seq for one in lost if one.boot in latest and one.seq > latest[one.boot] + UNKEPT_MAX]
+        assert not many, f"events that were told too far ahead of the disk: {many}"
         assert self.replied <= replies, f"orders that would be carried out again: {self.replied - replies}"
 
     @property
