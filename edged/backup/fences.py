@@ -25,7 +25,7 @@ def check(state: Path) -> None:
     pending = state / RESTORING
     if os.path.lexists(pending):
         raise StoreWithheld(
-            f"a restore was cut off in {state}: finish it with sudo edged restore, then systemctl restart edged"
+            f"a restore was cut off in {state}: finish it with sudo edged restore, then sudo systemctl restart edged"
         )
     handed_over = state / HANDED_OVER
     if os.path.lexists(handed_over):

@@ -61,7 +61,9 @@ def alone(site: Site) -> Iterator[None]:
     try:
         lock = take_lock(site.database)
     except StoreInUse as error:
-        raise RestoreError(f"edged is running (process {error.owner}): stop it first (systemctl stop edged)") from error
+        raise RestoreError(
+            f"edged is running (process {error.owner}): stop it first (sudo systemctl stop edged)"
+        ) from error
     except StoreError as error:
         raise RestoreError(f"{error}") from error
     try:

@@ -56,10 +56,10 @@ def busy(port: str, holders: tuple[Holder, ...]) -> str:
     """Of a port that other processes have open; without any, nothing is known of them."""
     if not holders:
         return (
-            f"{port} is held by another program, which sudo fuser -v {port} names: end it (edged with systemctl stop "
-            "edged), since only one may ask on a line"
+            f"{port} is held by another program, which sudo fuser -v {port} names: end it (edged with sudo systemctl "
+            "stop edged), since only one may ask on a line"
         )
-    end = "stop it first (systemctl stop edged)" if {each.name for each in holders} == {"edged"} else "end it"
+    end = "stop it first (sudo systemctl stop edged)" if {each.name for each in holders} == {"edged"} else "end it"
     return f"{port} is held by {' and '.join(map(str, holders[:3]))}: {end}, since only one may ask on a line"
 
 

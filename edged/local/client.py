@@ -97,7 +97,7 @@ def _unreachable(path: Path, error: OSError) -> ControlUnreachable:
         return ControlUnreachable(f"not allowed to talk to {path}: use sudo, or join the group edged")
     if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
         return ControlUnreachable(
-            f"edged is not running (nobody listens on {path}): start it with systemctl start edged, or name its "
-            "socket with --control"
+            f"edged is not running (nobody listens on {path}): start it with sudo systemctl start edged, or name "
+            "its socket with --control"
         )
     return ControlUnreachable(f"cannot reach edged on {path}: {error.strerror or error}")

@@ -171,7 +171,7 @@ def test_a_running_daemon_is_to_be_stopped_first(backup: Path, controller: Contr
     assert (status, out, err) == (
         1,
         "",
-        f"edged: edged is running (process {os.getpid()}): stop it first (systemctl stop edged)\n",
+        f"edged: edged is running (process {os.getpid()}): stop it first (sudo systemctl stop edged)\n",
     )
     assert controller.files() == before
 

@@ -109,7 +109,7 @@ async def test_a_backup_is_made_under_a_running_daemon_which_does_not_notice(
     assert "edged is running: stop it first" in err
     status, _, err = await said(edged, "restore", path)
     assert status == 1
-    assert f"edged is running (process {edged.running.pid}): stop it first (systemctl stop edged)" in err
+    assert f"edged is running (process {edged.running.pid}): stop it first (sudo systemctl stop edged)" in err
     site["box"].plug_out()
     await csms.wait_for("StopTransaction", timeout_s=PATIENCE_S)
     assert len(told(csms)["started"]) == 1

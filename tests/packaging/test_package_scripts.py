@@ -29,18 +29,20 @@ def furnish(chroot: Chroot) -> None:
     chroot.sh("install -d /var/lib/edged-firmware && echo 0 > /var/lib/edged-firmware/1")
 
 
-def script(chroot: Chroot, name: str, *arguments: str) -> str:
+def script(chroot: Chroot, name: str, *arguments: str, **variables: str) -> str:
     done = chroot.run(
         f"/var/lib/dpkg/info/edged.{name}",
         *arguments,
         DPKG_MAINTSCRIPT_NAME=name,
         DPKG_MAINTSCRIPT_PACKAGE="edged",
+        **variables,
     )
     return done.stdout + done.stderr
 
 
 def test_a_fresh_installation_says_what_comes_next(chroot: Chroot, deb: Path):
-    assert "edged is installed: run sudo edged setup" in chroot.install(deb).splitlines()
+    assert "edged is installed: run edged setup" in chroot.install(deb).splitlines()
+    assert "edged is installed: run sudo edged setup" in script(chroot, "postinst", "configure", SUDO_USER="ann")
     assert chroot.sh("ls -A /etc/edged") == "credentials\nprofiles.d"
     assert chroot.sh("stat -c '%a %U %G' /etc/edged /etc/edged/credentials /etc/edged/profiles.d").splitlines() == [
         "755 root root",

@@ -331,13 +331,13 @@ def test_a_charger_that_cannot_be_there_is_not_taken(hold, computer):
 
 def test_no_line_is_looked_at_that_a_running_daemon_holds(tmp_path, computer, monkeypatch):
     def held(specs: object, control: object) -> None:
-        raise EdgedError("edged is running and holds it: stop it first (systemctl stop edged)")
+        raise EdgedError("edged is running and holds it: stop it first (sudo systemctl stop edged)")
 
     monkeypatch.setattr("edged.cli.asking.keep_off_the_daemon", held)
     answers = {**CSMS, "Which line": "1", "Its profile": "heidelberg-energy-control", "Look who": "yes"}
     talk = Talk(tmp_path, {**answers, "Unit ids": ["0", "1-999", "9-1", "1"]}, root=computer, may_scan=True)
     assert talk.hold() is Wish.WRITE
-    assert "! edged is running and holds it: stop it first (systemctl stop edged)" in talk.person.wrong
+    assert "! edged is running and holds it: stop it first (sudo systemctl stop edged)" in talk.person.wrong
     assert sum("write it like 3 or 1-247" in line for line in talk.person.wrong) == 3
 
 
