@@ -121,7 +121,8 @@ class SpoolKeeper:
         self._executor = executor
         self._clock = clock
         self._bounds = bounds
-        self._delivered_at_s = 0.0
+        self._delivered_at_s = clock.now().monotonic_s
+        self._delivered_kept_seq = log.delivered_kept_seq
         self._wanted = asyncio.Event()
         log.on_delivered = self._wanted.set
         self._untrimmed = TRIM_EVERY
@@ -208,6 +209,8 @@ class SpoolKeeper:
         loop = asyncio.get_running_loop()
         now_s = self._clock.now().monotonic_s
         delivered = self.log.delivered_seq
+        if self.log.delivered_kept_seq != self._delivered_kept_seq:  # it went along with a step
+            self._delivered_kept_seq, self._delivered_at_s = self.log.delivered_kept_seq, now_s
         news = delivered > self.log.delivered_kept_seq
         due = news and (told or self.log.is_far or now_s - self._delivered_at_s >= DELIVERED_EVERY_S)
         due_events = all_of_it or due or self.log.due(now_s)

@@ -27,7 +27,7 @@ APPLICATION_ID = 0x65644744
 PAGE_BYTES = 512
 """What a commit changes is some 100 bytes in each of three or four places: small pages are less to the card, and cost
 nothing else that can be measured (docs/benchmarks.md). A database of an older version keeps its own."""
-CHECKPOINT_BYTES = 512 * 1024
+CHECKPOINT_BYTES = 768 * 1024
 """How much of the log is written before it goes into the database and begins anew; measured together with the size of a
 page (docs/benchmarks.md)."""
 FRAME_BYTES = 24

@@ -22,8 +22,9 @@ from edged.domain.station import Station
 from edged.domain.step import step
 from edged.domain.types import RequestRef
 from edged.engine import Engine
-from edged.gateway import DATABASE, Gateway
+from edged.gateway import DATABASE, RUNNING, Gateway
 from edged.local.control import ControlServer, ControlSocketError
+from edged.mqtt.event_log import UNKEPT_MAX
 from edged.settings import SettingsErrors
 from edged.site import load_site
 from edged.store import loading, records
@@ -59,10 +60,11 @@ def folder() -> Iterator[Path]:
 
 
 class House:
-    """Two stations of one charger each, nobody outside."""
+    """Two stations of one charger each, nobody outside. `more`: of the configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: object) -> None:
         self.folder = folder
+        self.more = more
         self.control = folder / "control.sock"
         self.ear = Ear()
         self.gateway = self.build()
@@ -81,7 +83,7 @@ class House:
             for name in boxes
         ]
         path = self.folder / "edged.yaml"
-        path.write_text(yaml.safe_dump({"gateway": {"id": "gw"}, "chargers": boxes, "stations": stations}))
+        path.write_text(yaml.safe_dump({"gateway": {"id": "gw"}, "chargers": boxes, "stations": stations, **self.more}))
         path.chmod(0o600)
         try:
             settings = load_site(path)
@@ -135,6 +137,39 @@ async def test_it_can_be_begun_again_at_once(house: House):
         house.ear.is_ready.clear()
         house.gateway = house.build()
     house.gateway._opened.store.close()
+
+
+async def test_what_matters_little_is_on_the_disk_at_the_end_and_its_numbers_go_on(folder: Path):
+    house = House(folder, mqtt={"url": f"mqtt://{NOBODY}"})
+    running = await house.up()
+    keeper = house.gateway._keeper
+    assert keeper is not None
+    asked = {"actor": "a", "command": "reset", "id": "1", "outcome": "Accepted", "count": 1}
+    last_words = keeper.last_words
+
+    async def last_words_and_one_more() -> None:
+        await last_words()
+        keeper.tell("command.executed", "local", asked)
+
+    keeper.last_words = last_words_and_one_more  # type: ignore[method-assign]
+    house.gateway.leave(0)
+    await asyncio.wait_for(running, 30)
+    again = house.build()
+    assert again._keeper is not None
+    assert again._keeper.log.last_seq == keeper.log.last_seq
+    *_, last = again._opened.store.events_load(0, 100)
+    assert json.loads(last.text)["event_type"] == "command.executed"
+    again._opened.store.close()
+
+
+async def test_a_run_that_ended_without_a_word_may_have_told_of_numbers_that_are_left_out(folder: Path):
+    house = House(folder, mqtt={"url": f"mqtt://{NOBODY}"})
+    house.gateway._opened.store.set_value(RUNNING, "the last run")
+    house.gateway._opened.store.close()
+    again = house.build()
+    assert again._keeper is not None
+    assert again._keeper.log.last_seq == UNKEPT_MAX
+    again._opened.store.close()
 
 
 async def test_it_is_alive_only_when_every_station_is(house: House):

@@ -7,23 +7,27 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from edged.domain.events import Tick
 from edged.domain.types import Now
-from edged.happenings import FLUSH_S, SpoolKeeper
+from edged.happenings import DELIVERED_EVERY_S, FLUSH_S, SpoolKeeper, TellingStore
 from edged.mqtt.commands import Code, Problem
 from edged.mqtt.event_history import MAX_EVENTS_CHARS, EventHistory
 from edged.mqtt.event_log import REPEATED_AT_MOST, EventLog
+from edged.mqtt.events import Happening
 from edged.mqtt.gateway_documents import GatewayView
 from edged.mqtt.options import IdTokenPolicy
 from edged.ports import StoreError
 from edged.store.memory import MemoryStore
 from edged.store.port import SpoolBounds, SpooledEvent
+from edged.store.station_store import StationStore
 from tests.fakes import mqtt_contract
+from tests.fakes.site import station
 
 NOON = datetime(2026, 8, 22, 10, 0, tzinfo=UTC)
 GATEWAY = GatewayView(version="1.2", boot_id="b1", started_at=NOON, synchronized=True, config_hash="abc")
@@ -140,7 +144,6 @@ async def test_what_matters_little_and_the_broker_has_goes_along_with_the_next_c
 
 async def test_the_end_of_a_run_keeps_what_waits_however_little_it_matters(scene: Scene) -> None:
     scene.keeper.tell(*LITTLE)
-    scene.log.delivered(1)
     await scene.keeper.last_words()
     assert scene.kinds() == ["command.executed"]
 
@@ -248,6 +251,32 @@ async def test_how_far_the_broker_is_goes_to_the_disk_again_after_a_failure(scen
     assert scene.log.delivered_kept_seq == REPEATED_AT_MOST
 
 
+async def test_how_far_the_broker_is_has_a_commit_of_its_own_a_day_behind_the_last_one(scene: Scene) -> None:
+    scene.keeper.note("gateway.stopping")
+    await scene.keeper.flush()
+    scene.log.delivered(1)
+    scene.clock.monotonic_s += DELIVERED_EVERY_S - 1
+    scene.log.delivery_kept(0)
+    await scene.keeper.flush()
+    assert scene.disk.events_state().delivered == 0
+    scene.clock.monotonic_s += 1
+    await scene.keeper.flush()
+    assert scene.disk.events_state().delivered == 1
+
+
+async def test_how_far_the_broker_is_needs_no_commit_where_it_went_along_with_a_step(scene: Scene) -> None:
+    for _ in range(2):
+        scene.keeper.note("gateway.stopping")
+    await scene.keeper.flush()
+    scene.log.delivered(2)
+    scene.clock.monotonic_s += DELIVERED_EVERY_S - 1
+    scene.log.delivery_kept(1)
+    await scene.keeper.flush()
+    scene.clock.monotonic_s += 2
+    await scene.keeper.flush()
+    assert scene.disk.events_state().delivered == 0
+
+
 async def test_the_age_of_what_waits_for_the_broker_is_known(scene: Scene) -> None:
     scene.keeper.note("gateway.stopping")
     await scene.keeper.flush()
@@ -259,6 +288,34 @@ async def test_the_age_of_what_waits_for_the_broker_is_known(scene: Scene) -> No
     assert scene.log.state.oldest_at == NOON
     scene.log.delivered(1)
     assert scene.log.state.oldest_at is None
+
+
+# --- around a station's store
+
+
+def test_what_waits_goes_along_with_what_a_station_keeps_and_how_far_the_broker_is_too() -> None:
+    disk, site = MemoryStore(), station()
+    log = EventLog("b1", policy=IdTokenPolicy.MASKED, salt="gw1", last_seq=REPEATED_AT_MOST)
+    store = TellingStore(StationStore(disk, "TEST"), log, "TEST")
+    log.delivered(REPEATED_AT_MOST // 4)
+    (event,) = log.number([Happening(kind="connector.link", at=NOON, synchronized=True)])
+    log.defer([event], 0.0)
+    after = replace(site, local_list_version=7)
+    store.commit(store.difference(site, after, (), Tick()), NOON)
+    state = disk.events_state()
+    assert (state.last, state.delivered) == (event.seq, REPEATED_AT_MOST // 4)
+    assert log.delivered_kept_seq == REPEATED_AT_MOST // 4
+
+
+def test_what_waits_follows_what_a_station_has_kept_for_its_age() -> None:
+    log = EventLog("b1", policy=IdTokenPolicy.MASKED, salt="gw1")
+    store = TellingStore(StationStore(MemoryStore(), "TEST"), log, "TEST")
+    log.defer(log.number([Happening(kind="connector.link", at=NOON, synchronized=True)]), 0.0)
+    log.delivered(1)
+    assert not store.keep(NOON)
+    assert not log.due(0.0)
+    assert store.keep(NOON, anyway=True)
+    assert log.due(0.0)
 
 
 # --- get_events

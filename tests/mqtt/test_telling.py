@@ -245,6 +245,21 @@ def test_what_happened_before_the_connection_is_told_as_replayed_and_what_comes_
     assert [(body["seq"], body["replayed"]) for body in daemon.send()] == [(1, True), (2, True), (3, False)]
 
 
+def test_a_number_that_was_told_before_a_crash_is_given_to_no_other_event() -> None:
+    daemon = kept_daemon(1)
+    daemon.connect()
+    daemon.log.defer(daemon.happen(1), 0.0)
+    daemon.telling.go_on()
+    told = {body["seq"]: body["id"] for body in daemon.send()}
+    assert told == {1: "b1-1", 2: "b1-2"}
+    again = Daemon(daemon.store, "b2", unexpected=True)
+    again.log.defer(again.happen(1), 0.0)
+    again.keep(again.log.take())
+    again.connect()
+    again.read_all()
+    assert [body["id"] for body in again.send()] == ["b1-1", f"b2-{2 + UNKEPT_MAX}"]
+
+
 def test_an_event_that_cannot_be_read_is_left_out_and_stops_nobody() -> None:
     daemon = kept_daemon(3)
     for seq, text in ((2, "{"), (3, "[" * 100_000)):

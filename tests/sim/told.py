@@ -59,11 +59,11 @@ class Told:
         lying = [json.loads(one.text) for one in self.world.store.events_load(self.judged_seq, ALL)]
         last_seq = max((body["seq"] for body in lying), default=0) or self.world.store.events_state().last
         for _, event in self.world.broker.events:
-            if event["boot"] == f"r{self.world.boots}" and event["seq"] not in {body["seq"] for body in lying}:
+            news = event["boot"] == f"r{self.world.boots}" and event["seq"] > self.judged_seq
+            if news and event["seq"] not in {body["seq"] for body in lying}:
                 assert rank_of(event["event_type"]) is Rank.LOW, f"told before it was on the disk: {event}"
                 assert event["seq"] <= last_seq + UNKEPT_MAX, "told of more than a restart leaves out"
-                if event["seq"] > self.judged_seq:
-                    lying.append(event)
+                lying.append(event)
         lying.sort(key=lambda body: int(body["seq"]))
         told = iter([_words(body) for body in lying if body["station"] is not None])
         found, there = [], next(told, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.store.brief import MARK, brief, full
+from edged.store.brief import MARK, WORDS, brief, full
 
 STATUS = (
     '{"v":1,"id":"0f3e4d5c6b7a-413","boot":"0f3e4d5c6b7a","seq":413,"ts":"2026-08-22T10:00:00.120Z","clock":"synced",'
@@ -48,6 +49,7 @@ def test_what_was_stored_before_texts_were_made_short_is_read_as_it_is() -> None
 def test_the_words_are_those_with_which_events_lie_on_disks() -> None:
     """Changed words make every stored event unreadable: they need another mark."""
     assert full(STORED) == STATUS
+    assert (MARK, zlib.crc32(WORDS)) == ("1~", 1879972963)
 
 
 STORED = "1~L-C|RnsKU0ifOW0l6j)8iJ>vV)5tQg001gL2?GmVBcl*QSQr=@5fKJ>{g$3sl$f5Xo0FPWg6d5pg5E?<DM<cBB(U0A00"

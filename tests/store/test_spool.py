@@ -68,6 +68,14 @@ def test_how_far_the_broker_is_outlives_a_restart(tmp_path: Path) -> None:
     assert (state.first, state.last, state.delivered, state.rows) == (1, 2, 1, 2)
 
 
+def test_how_far_the_broker_is_goes_along_with_a_step(store: Store) -> None:
+    store.events_add(events(1, 2), delivered=1)
+    store.commit("S", Writes(events=tuple(events(3)), delivered=2), NOON)
+    assert (store.events_state().last, store.events_state().delivered) == (3, 2)
+    store.commit("S", Writes(events=tuple(events(4))), NOON)
+    assert store.events_state().delivered == 2
+
+
 def test_what_was_delivered_goes_first_and_is_no_loss(store: Store) -> None:
     store.events_add([*events(1, 2, 3, rank=2), *events(4, 5, rank=0)], delivered=3)
     assert store.events_trim(SpoolBounds(max_rows=3), NOON) is None
