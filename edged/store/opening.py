@@ -144,7 +144,7 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
                 )
             except Damaged as error:
                 missing = str(error)
-        damage, aside = missing, _set_aside(path, wall)
+        damage, aside = missing, _set_aside(path, wall) or _last_aside(path)
         if backup.exists():
             try:
                 _restore(backup, path)
@@ -222,14 +222,21 @@ def _opened(
 def _missing(path: Path, backup: Path) -> str | None:
     """Why there is no database where there should be one; None on a first start or where there is a file to try.
 
-    A replacement that was cut off leaves a backup, or a write-ahead log, without its database.
+    A replacement that was cut off, or for which the disk had no room, leaves a backup, a write-ahead log, or what it has
+    set aside, without a database.
     """
     if path.exists() and path.stat().st_size > 0:
         return None
     wal = path.with_name(f"{path.name}-wal")
-    if backup.exists() or (wal.exists() and wal.stat().st_size > 0):
+    if backup.exists() or (wal.exists() and wal.stat().st_size > 0) or _last_aside(path):
         return "the file is missing or empty"
     return None
+
+
+def _last_aside(path: Path) -> Path | None:
+    """The database that was set aside last."""
+    found = path.parent.glob(f"{path.name}.damaged-*")
+    return max((one for one in found if not one.name.endswith(COMPANIONS)), default=None)
 
 
 def _set_aside(path: Path, wall: datetime) -> Path | None:

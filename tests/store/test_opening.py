@@ -310,6 +310,24 @@ def test_a_damaged_database_is_set_aside_and_an_empty_one_takes_its_place(
     again.store.close()
 
 
+def test_a_replacement_that_there_was_no_room_for_is_told_by_the_start_that_makes_it(
+    filled: Path, wall: datetime
+) -> None:
+    filled.write_bytes(b"nothing")
+    draft = filled.with_name("edged.db.new")
+    draft.mkdir()  # a place where no file can be made
+    with pytest.raises(StoreError):
+        open_store(filled, wall=wall)
+    assert not filled.exists()
+    draft.rmdir()
+    opened = open_store(filled, wall=wall)
+    assert opened.damage == "the file is missing or empty"
+    assert opened.damaged_path is not None
+    assert opened.damaged_path.read_bytes() == b"nothing"
+    assert opened.sentences[-1].startswith("an empty database is used instead")
+    opened.store.close()
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_database_is_replaced_by_its_backup(filled: Path, wall: datetime, damage: str) -> None:
     store = open_store(filled, wall=wall).store
