@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.packaging.machine import ENVIRONMENT, Dead
+from tests.packaging.machine import ENVIRONMENT, result
 
 
 class Chroot:
@@ -52,16 +52,7 @@ class Chroot:
         """A command in it, as root, with `variables`. Raises `Dead` where it fails, unless `check` is False."""
         environment = [f"{name}={value}" for name, value in (ENVIRONMENT | variables).items()]
         words = ["chroot", str(self.root), "env", "-i", *environment, *map(str, command)]
-        try:
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=within_s
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Dead(f"{' '.join(map(str, command))}: no end within {within_s:g} s: {error.output!r}") from None
-        if check and done.returncode:
-            said = (done.stdout + done.stderr).strip()[-3000:]
-            raise Dead(f"{' '.join(map(str, command))}: status {done.returncode}\n{said}")
-        return done
+        return result(words, command, check=check, within_s=within_s)
 
     def sh(self, script: str, *, check: bool = True, within_s: float = 120.0) -> str:
         """What a line of shell prints, without the last newline."""

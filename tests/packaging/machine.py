@@ -38,6 +38,21 @@ class Dead(Exception):
     """The machine is not as it should be; the text ends with what its console said last."""
 
 
+def result(
+    words: Sequence[str], command: Sequence[str | Path], *, check: bool, within_s: float, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What comes of `words`, which is `command` somewhere else. Raises `Dead` where it takes too long, and where it
+    fails, unless `check` is False."""
+    shown = " ".join(map(str, command))
+    try:
+        done = subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=within_s)
+    except subprocess.TimeoutExpired as error:
+        raise Dead(f"{shown}: no end within {within_s:g} s: {error.output!r}") from None
+    if check and done.returncode:
+        raise Dead(f"{shown}: status {done.returncode}\n{(done.stdout + done.stderr).strip()[-3000:]}")
+    return done
+
+
 class Machine:
     """`lowers`: roots, the topmost first; `folder`: an empty one for what it writes (in memory)."""
 
@@ -159,17 +174,7 @@ class Machine:
         self, *command: str | Path, check: bool = True, text: str | None = None, within_s: float = 120.0
     ) -> subprocess.CompletedProcess[str]:
         """A command in it, as root. Raises `Dead` where it fails, unless `check` is False."""
-        words = self.words(*command)
-        try:
-            done = subprocess.run(
-                words, input=text or "", capture_output=True, text=True, check=False, timeout=within_s
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Dead(f"{' '.join(map(str, command))}: no end within {within_s:g} s: {error.output!r}") from None
-        if check and done.returncode:
-            said = (done.stdout + done.stderr).strip()[-3000:]
-            raise Dead(f"{' '.join(map(str, command))}: status {done.returncode}\n{said}")
-        return done
+        return result(self.words(*command), command, check=check, within_s=within_s, text=text or "")
 
     def sh(self, script: str, *, check: bool = True, within_s: float = 120.0) -> str:
         """What a line of shell prints, without the last newline."""
