@@ -222,7 +222,7 @@ def _opened(
 def _missing(path: Path, backup: Path) -> str | None:
     """Why there is no database where there should be one; None on a first start or where there is a file to try.
 
-    A replacement that was cut off, or for which the disk had no room, leaves a backup, a write-ahead log, or what it has
+    A replacement that was cut off, or that the disk had no room for, leaves a backup, a write-ahead log, or what it has
     set aside, without a database.
     """
     if path.exists() and path.stat().st_size > 0:
