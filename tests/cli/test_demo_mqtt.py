@@ -49,8 +49,11 @@ def hear(observer: Observer, topic: str, body: object, *, retain: bool = False) 
     observer._on_message(observer._client, None, message)
 
 
-def tell(observer: Observer, seq: int, kind: str = "connector.status", *, replayed: bool = False) -> None:
-    event = {"id": f"7f3a-{seq}", "seq": seq, "event_type": kind, "replayed": replayed}
+def tell(
+    observer: Observer, seq: int, kind: str = "connector.status", *, replayed: bool = False, unexpected: bool = False
+) -> None:
+    data = {"unexpected": unexpected} if kind == "gateway.started" else {}
+    event = {"id": f"7f3a-{seq}", "seq": seq, "event_type": kind, "replayed": replayed, "data": data}
     hear(observer, f"{EVENTS}{kind.partition('.')[0]}", event)
 
 
@@ -93,6 +96,22 @@ def test_a_missing_event_and_one_out_of_order_are_faults(
         tell(observer, seq)
     assert accounts.faults_in_events(stage) == wrong
     assert accounts.totals(stage).proof == tuple(wrong)
+
+
+@pytest.mark.parametrize(
+    ("number", "unexpected", "wrong"),
+    [
+        (26, True, []),
+        (27, True, ["event 27 came where 6 was to come"]),
+        (7, False, ["event 7 came where 6 was to come"]),
+    ],
+)
+def test_a_run_behind_a_kill_leaves_so_many_numbers_out_and_no_other_does(
+    stage: Stage, observer: Observer, number: int, unexpected: bool, wrong: list[str]
+) -> None:
+    tell(observer, 5)
+    tell(observer, number, "gateway.started", unexpected=unexpected)
+    assert accounts.faults_in_events(stage) == wrong
 
 
 def outage(observer: Observer, stage: Stage, *, numbers: tuple[int, ...] = (3, 4, 5), replayed: bool = True) -> Seen:

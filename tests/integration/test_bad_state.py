@@ -192,9 +192,9 @@ def test_the_other_commands_go_on_beside_a_newer_database(folder: Path, capsys: 
         ),
         (b"", ": is empty: write at least chargers and stations"),
         (os.urandom(64).replace(b"\n", b"\xff") + b"\xff", ":1: is not UTF-8 text: save the file as UTF-8"),
-        (None, ": cannot be read (Is a directory): write it, or name another file with -c"),
-        ("loop", ": cannot be read (Too many levels of symbolic links): write it, or name another file with -c"),
-        ("fifo", ": cannot be read (it is not a plain file): write it, or name another file with -c"),
+        (None, ": cannot be read (it is a folder): name another file with -c"),
+        ("loop", ": cannot be read (Too many levels of symbolic links): name another file with -c"),
+        ("fifo", ": cannot be read (it is not a plain file): name another file with -c"),
     ],
     ids=["tabs", "latin", "utf16", "nul", "10MB", "bomb", "deep", "tag", "empty", "binary", "folder", "loop", "fifo"],
 )

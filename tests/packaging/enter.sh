@@ -12,6 +12,7 @@ if [ -z "${EDGED_ENTERED:-}" ]; then
     EDGED_ENTERED=1 exec unshare --mount --propagation private -- "$0" "$@"
 fi
 
+umask 022 # a Debian whose files nobody may read is none
 umount --recursive /sys/fs/cgroup 2>/dev/null || true
 mkdir -p /sys/fs/cgroup /run/systemd
 mount -t cgroup2 cgroup2 /sys/fs/cgroup

@@ -125,11 +125,13 @@ class Broker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An event as it came first. `replayed`: it happened before the daemon was connected."""
+    """An event as it came first. `replayed`: it happened before the daemon was connected; `unexpected`: it begins a run
+    behind one that ended without a word."""
 
     seq: int
     type: str
     replayed: bool
+    unexpected: bool
 
 
 class Observer:
@@ -182,8 +184,13 @@ class Observer:
         """As the contract wants it: whose id is known is dropped."""
         ident, seq = event.get("id"), event.get("seq")
         if isinstance(ident, str) and isinstance(seq, int) and len(self._events) < MAX_MESSAGES:
-            replayed = event.get("replayed") is True
-            told = Told(seq=seq, type=str(event.get("event_type")), replayed=replayed)
+            data = event.get("data")
+            told = Told(
+                seq=seq,
+                type=str(event.get("event_type")),
+                replayed=event.get("replayed") is True,
+                unexpected=isinstance(data, dict) and data.get("unexpected") is True,
+            )
             self.repeated += ident in self._events
             self._events.setdefault(ident, told)
 
