@@ -1,8 +1,8 @@
 """The composition root's happenings: what a station's step is worth telling goes into the very commit that keeps it.
 
 Glue between the engine's store, the event log (mqtt) and the spool (store), which may not know each other. Decides
-only this: what matters is on the disk before the step is seen; what matters little waits for the next commit, at most
-`FLUSH_S`.
+only this: what matters, and whatever belongs to a step that is kept, is on the disk before the step is seen; what
+matters little goes to the disk by itself, within a second where the broker does not take it (`mqtt.event_log`).
 """
 
 from __future__ import annotations
