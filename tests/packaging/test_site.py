@@ -69,6 +69,21 @@ def test_the_power_goes_and_the_transaction_ends_once_and_with_its_energy(machin
     assert csms.violations() == []
 
 
+def test_somebody_stops_the_service_for_a_while_and_the_transaction_goes_on(machine: Machine, outside: Outside):
+    csms = outside.csms(site.STATION, site.PASSWORD)
+    outside.plug_in(machine)
+    csms.wait("BootNotification")
+    number = site.start_charging(machine, csms)
+    watch = site.ContactorWatch(machine, 1)
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("systemctl", "start", UNIT)
+    csms.wait("BootNotification", 2)
+    assert site.running(machine, 1)["csms_id"] == number
+    assert watch.positions() == ["closed"]
+    assert site.stop_charging(machine, csms)["transactionId"] == number
+    assert csms.violations() == []
+
+
 def test_the_process_is_killed_and_the_car_does_not_notice(machine: Machine, outside: Outside):
     csms = outside.csms(site.STATION, site.PASSWORD)
     outside.plug_in(machine)

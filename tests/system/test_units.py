@@ -47,7 +47,7 @@ def test_results_of_firmware_lie_where_edged_looks():
 
 
 def test_a_restart_of_the_service_alone_can_be_told_from_one_of_the_computer():
-    assert values("edged.service", "RuntimeDirectoryPreserve") == ["restart"]
+    assert values("edged.service", "RuntimeDirectoryPreserve") == ["yes"]
 
 
 def test_credentials_and_configuration_lie_where_edged_looks():
