@@ -6,7 +6,7 @@ ends. A number is a version's that knows no EVSEs: see `Reach`.
 
 A charger that reports its availability is asked to confirm before anybody is told Accepted. One that cannot (the
 register is ours alone) is changed by withholding energy and authorization, which needs no confirmation.
-The last request wins.
+The last request wins, as soon as it is carried out: until then, and where it is not, what was scheduled before stays so.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def change(draft: Draft, event: ChangeAvailability) -> None:
     _supersede(draft, frozenset(targets))
     later = [n for n in targets if _must_wait(draft.station, n, operative=event.operative)]
     if reach in OWN:
-        for number in targets:
-            draft.change(number, scheduled=event.operative if number in later else None)
+        for number in later:
+            draft.change(number, scheduled=event.operative)
     at_once = tuple(n for n in targets if n not in later)
     unconfirmed = frozenset(n for n in at_once if _begin(draft, n, reach, operative=event.operative))
     pending = PendingAvailability(
@@ -246,9 +246,8 @@ def _unconfirmed(draft: Draft, pending: PendingAvailability, confirmed: set[int]
     silent = {n for n in missing if not connectors[n].online and not pending.operative}
     for number in pending.connectors if pending.reach not in OWN else missing:
         draft.change(number, changing=None)
-        if pending.reach in OWN:
-            again = number in silent or pending.request == NOBODY
-            draft.change(number, scheduled=pending.operative if again else None)
+        if pending.reach in OWN and (number in silent or pending.request == NOBODY):
+            draft.change(number, scheduled=pending.operative)
     if missing == silent:
         _done(draft, pending, scheduled=True)
         return

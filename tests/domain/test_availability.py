@@ -148,6 +148,35 @@ def test_a_scheduled_change_that_waits_for_its_confirmation_survives_a_restart()
 # --- a charger that is silent
 
 
+def scheduled_and_asked_again() -> Site:
+    """A charger was silent and is back; it has not yet done what was scheduled, nor what was asked once more."""
+    site = sensing()
+    site.lose(1)
+    site.available(1, False)
+    assert latest(site) == [SCHEDULED]
+    site.look(1, ChargerState.AVAILABLE, operative=True)
+    site.available(1, False)
+    assert latest(site) == []
+    return site
+
+
+@pytest.mark.req("16-BOOT-09")
+def test_a_scheduled_change_survives_a_restart_also_while_a_newer_request_waits_for_the_charger() -> None:
+    site = scheduled_and_asked_again()
+    site.restart(continued=False)
+    site.look(1, ChargerState.AVAILABLE, operative=True)
+    site.look(1, ChargerState.UNAVAILABLE, operative=False)
+    assert site.status(1) == "Unavailable"
+
+
+def test_a_scheduled_change_stays_so_where_a_newer_request_was_not_carried_out() -> None:
+    site = scheduled_and_asked_again()
+    site.wait(CONFIRM_S, looks=False)
+    assert REJECTED in answers(site).values()
+    site.look(1, ChargerState.UNAVAILABLE, operative=False)
+    assert site.status(1) == "Unavailable"
+
+
 def test_a_silent_charger_is_changed_when_it_comes_back() -> None:
     site = Site.build(1)
     site.lose(1)

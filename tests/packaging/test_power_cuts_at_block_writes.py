@@ -42,6 +42,8 @@ from tests.packaging.ordeal import (
 from tests.packaging.promises import Books
 from tests.packaging.told import complete_16, complete_201
 
+pytestmark = pytest.mark.long
+
 CUTS = int(os.environ.get("CUTS", "500"))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(2**32)))
 SMALL = {"size_mib": 16, "mkfs": (*MKFS, "-J", "size=4")}
