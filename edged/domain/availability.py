@@ -6,7 +6,7 @@ ends. A number is a version's that knows no EVSEs: see `Reach`.
 
 A charger that reports its availability is asked to confirm before anybody is told Accepted. One that cannot (the
 register is ours alone) is changed by withholding energy and authorization, which needs no confirmation.
-The last request wins, as soon as it is carried out: until then, and where it is not, what was scheduled before stays so.
+The last request wins as soon as it is carried out; until then, and where it is not, what was scheduled before stays.
 """
 
 from __future__ import annotations
