@@ -46,10 +46,14 @@ class LocalPeople:
 
     def _heard(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         body = json.loads(message.payload)
-        self._loop.call_soon_threadsafe(self._event if "/event/" in message.topic else self._reply, body)
+        _, is_event, category = message.topic.partition("/event/")
+        if is_event:
+            self._loop.call_soon_threadsafe(self._event, category, body)
+        else:
+            self._loop.call_soon_threadsafe(self._reply, body)
 
-    def _event(self, body: Mapping[str, Any]) -> None:
-        matters_little = body["event_type"].split(".")[0] in ("connector", "command")
+    def _event(self, category: str, body: Mapping[str, Any]) -> None:
+        matters_little = category in ("connector", "command")
         self._witness.note(None, Told(body["seq"], body["id"], body["boot"], matters_little))
 
     def _reply(self, body: Mapping[str, Any]) -> None:
