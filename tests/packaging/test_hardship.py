@@ -130,7 +130,7 @@ def test_a_wrong_clock_at_boot_releases_nothing_and_the_csms_sets_it_right(
     csms.wait("BootNotification")
     machine.until(lambda: site.connector(machine, 1)["status"] == "Available")
     order = {"connectorId": 1, "expiryDate": "2036-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
-    assert csms.call("ReserveNow", order) == {"status": "Accepted"}
+    machine.until(lambda: csms.call("ReserveNow", order) == {"status": "Accepted"}, what="the reservation is taken")
     machine.run("systemctl", "stop", UNIT)
     csms.cut()
     machine.run("apt-get", "install", "-y", "libfaketime")

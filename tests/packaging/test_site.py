@@ -42,7 +42,7 @@ def test_what_the_csms_ordered_holds_while_it_is_away(machine: Machine, outside:
     csms.wait("BootNotification")
     order = {"connectorId": 1, "expiryDate": "2099-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
     machine.until(lambda: site.connector(machine, 1)["status"] == "Available")
-    assert csms.call("ReserveNow", order) == {"status": "Accepted"}
+    machine.until(lambda: csms.call("ReserveNow", order) == {"status": "Accepted"}, what="the reservation is taken")
     csms.cut()
     machine.run("systemctl", "restart", UNIT)
     assert [one["id"] for one in site.status(machine)["stations"][0]["reservations"]] == [7]
