@@ -387,13 +387,16 @@ async def test_on_a_full_disk_it_promises_nothing_and_stops_charging_all_the_sam
 
 
 async def until_full(edged: Edged, csms: Csms) -> None:
-    """Give it new values to keep until the disk has no place for one more: then it says so."""
-    values = itertools.count(10)
+    """Give it more and more to keep until the disk has no place for it: then it says so."""
+    versions = itertools.count(1)
 
     async def refused() -> bool:
-        code = await refusal(csms, "ChangeConfiguration", key="ConnectionTimeOut", value=str(next(values)))
-        assert code in (None, "InternalError")
-        return code is not None
+        version = next(versions)
+        tokens = [{"idTag": f"{version:08}-{n}", "idTagInfo": {"status": "Accepted"}} for n in range(200)]
+        order = {"listVersion": version, "localAuthorizationList": tokens, "updateType": "Full"}
+        answer = await csms.call("SendLocalList", order, timeout_s=PATIENCE_S)
+        assert answer["status"] in ("Accepted", "Failed")
+        return answer["status"] == "Failed"
 
     await edged.until(refused, "the disk refuses")
 
