@@ -50,6 +50,7 @@ def test_on_this_computers_own_architecture(blank: Machine, outside: Outside):
 
 
 @pytest.mark.emulated
+@pytest.mark.parametrize("suite", roots.SUITES[:1], indirect=True)  # no service of systemd 257 starts under QEMU 7.2
 @pytest.mark.parametrize("arch", roots.EMULATORS)
 def test_on_another_architecture(
     new_machine: Callable[..., Machine], suite: str, arch: str, deb: Path, outside: Outside
