@@ -1,8 +1,8 @@
 """Events as they lie on the disk: deflated, with a dictionary of what nearly all of them say.
 
 A page holds four of them instead of one, and each page that a commit touches is written whole. Knows no meaning: a text
-that is of other words comes back whole as well, only longer. A stored text that begins with neither mark is the text
-itself. Pure.
+that is of other words comes back whole as well, only longer. A stored text that does not begin with the mark is the
+text itself. Pure.
 """
 
 from __future__ import annotations

@@ -1,25 +1,26 @@
 """How the store of this run comes to be: one daemon at a time, checked, migrated, or set aside and replaced.
 
-Owns the database file's names and their order of change. Invariants: nothing is ever deleted that could hold a fact; a
-crash at any point of a replacement is continued by the next start; a database of a newer version is left untouched.
+Owns the order in which a database is tried and replaced (`replacing` knows the files' names). Invariants: nothing is
+ever deleted that could hold a fact; a crash at any point of a replacement is continued by the next start; a database
+of a newer version is left untouched.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from edged.ports import StoreError, StoreWithheld
 from edged.store.files import grow, remove_quietly, sync_directory, sync_file
 from edged.store.lock import take_lock
 from edged.store.migrations import MIGRATIONS, Migration
+from edged.store.replacing import COMPANIONS, PRIVATE, last_aside, missing, restore, set_aside
 from edged.store.restored import RESTORED, sentence_of
 from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error
 
@@ -36,8 +37,6 @@ LOG_MARGIN = 1.25
 WAL_LIMIT_BYTES = 1 << 20
 BUSY_MS = 2000
 VERSION_MAX = 10_000  # above it the number is no version of ours but damage
-COMPANIONS = ("-wal", "-journal", "-shm")
-PRIVATE = 0o600
 
 REFUSALS = frozenset(
     {
@@ -126,8 +125,8 @@ def backup_path(path: Path) -> Path:
 def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrations: Sequence[Migration]) -> Opened:
     damage, aside = None, None
     try:
-        missing = _missing(path, backup)
-        if missing is None:
+        lacking = missing(path, backup)
+        if lacking is None:
             emptied = path.exists() and path.stat().st_size == 0
             created = emptied or not path.exists()
             if not os.path.lexists(path):  # what a link leads to is made where it leads
@@ -143,11 +142,11 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
                     damage="the file was empty" if emptied else None,
                 )
             except Damaged as error:
-                missing = str(error)
-        damage, aside = missing, _set_aside(path, wall) or _last_aside(path)
+                lacking = str(error)
+        damage, aside = lacking, set_aside(path, wall) or last_aside(path)
         if backup.exists():
             try:
-                _restore(backup, path)
+                restore(backup, path)
                 connection, migrated_from = _connect(path, migrations)
                 return _opened(
                     connection,
@@ -160,8 +159,8 @@ def _open_locked(path: Path, backup: Path, lock_fd: int, wall: datetime, migrati
                 )
             except Damaged as error:
                 damage = f"{damage}; so was its backup ({error})"
-                _set_aside(path, wall)
-                _set_aside(backup, wall)
+                set_aside(path, wall)
+                set_aside(backup, wall)
         _create(path, migrations)
         connection, _ = _connect(path, migrations)
         return _opened(connection, path, lock_fd, created=True, damage=damage, damaged_path=aside)
@@ -216,64 +215,12 @@ def _opened(
     )
 
 
-# --- replacing a file
-
-
-def _missing(path: Path, backup: Path) -> str | None:
-    """Why there is no database where there should be one; None on a first start or where there is a file to try.
-
-    A replacement that was cut off, or that the disk had no room for, leaves a backup, a write-ahead log, or what it has
-    set aside, without a database.
-    """
-    if path.exists() and path.stat().st_size > 0:
-        return None
-    wal = path.with_name(f"{path.name}-wal")
-    if backup.exists() or (wal.exists() and wal.stat().st_size > 0) or _last_aside(path):
-        return "the file is missing or empty"
-    return None
-
-
-def _last_aside(path: Path) -> Path | None:
-    """The database that was set aside last."""
-    found = path.parent.glob(f"{path.name}.damaged-*")
-    return max((one for one in found if not one.name.endswith(COMPANIONS)), default=None)
-
-
-def _set_aside(path: Path, wall: datetime) -> Path | None:
-    """Rename a database and what belongs to it; the database first, so that a cut in between is seen (`_missing`)."""
-    stamp = f"{wall.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    target = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 1
-    while any(target.with_name(f"{target.name}{end}").exists() for end in ("", *COMPANIONS)):
-        number += 1
-        target = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    moved = None
-    for end in ("", *COMPANIONS):
-        source = path.with_name(f"{path.name}{end}")
-        if source.exists():
-            source.rename(target.with_name(f"{target.name}{end}"))
-            moved = target
-    sync_directory(path.parent)
-    return moved
-
-
 def _create(path: Path, migrations: Sequence[Migration]) -> None:
     """Put a new database in its place when it is whole: an empty file there is never one that was cut off here."""
     draft = path.with_name(f"{path.name}.new")
     remove_quietly(draft)
     connection, _ = _connect(draft, migrations)
     connection.close()
-    sync_file(draft)
-    draft.replace(path)
-    sync_directory(path.parent)
-
-
-def _restore(backup: Path, path: Path) -> None:
-    """Put a copy of the backup in the database's place; the backup itself stays."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
-    shutil.copyfile(backup, draft)
     sync_file(draft)
     draft.replace(path)
     sync_directory(path.parent)
