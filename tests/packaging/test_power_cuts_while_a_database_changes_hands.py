@@ -177,7 +177,7 @@ def test_a_damaged_database_is_replaced_once_and_never_lost(prepare: Callable[[T
 
 def test_a_replacement_that_no_start_continues_is_found_out(monkeypatch: pytest.MonkeyPatch):
     """The check of replacements sees what it is for."""
-    monkeypatch.setattr(opening, "_missing", lambda path, backup: None)
+    monkeypatch.setattr(opening, "missing", lambda path, backup: None)
     with told(filled_and_copied, replaced) as cuts:
         assert examined(cuts, lambda cut: successor(cut, copied=True, noises=1))
 
