@@ -6,6 +6,7 @@ what the keys mean.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from edged.chargers.profile import DeviceProfile
@@ -81,6 +82,8 @@ def load_profile_file(path: Path) -> DeviceProfile:
 def load_file(path: Path) -> AnyProfile:
     """The profile in one file, of whatever kind; its `profile` key must be the file's name. Raises `ProfileErrors`."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe or a port would wait for somebody, for ever
+            raise OSError(0, "it is no plain file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:

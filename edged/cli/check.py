@@ -130,7 +130,7 @@ def reports(settings: Settings, station: StationSettings) -> Iterator[ConnectorR
 
 def _print_text(settings: Settings, stations: dict[str, list[ConnectorReport]], *, is_whole: bool) -> None:
     for warning in settings.warnings:
-        print(f"warning: {output.clean(str(warning))}", file=sys.stderr)
+        output.warn(str(warning))
     for identity, connectors in stations.items():
         output.say(f"station {identity}")
         for connector in connectors:

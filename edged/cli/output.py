@@ -6,6 +6,7 @@ Invariant: nothing that a peer, a charger or a file says reaches the terminal as
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -45,7 +46,21 @@ def typed(text: str) -> str:
 
 def complain(sentence: str) -> None:
     """One sentence on standard error."""
-    print(f"edged: {clean(typed(sentence))}", file=sys.stderr)
+    _tell(f"edged: {clean(typed(sentence))}", logging.ERROR)
+
+
+def warn(sentence: str) -> None:
+    """The same of something that holds nobody up."""
+    _tell(f"warning: {clean(sentence)}", logging.WARNING)
+
+
+def _tell(line: str, level: int) -> None:
+    """A line on standard error, with its priority where that is the journal: a service failed before it had a log."""
+    if "JOURNAL_STREAM" in os.environ:
+        from edged.system import journal, logs
+
+        line = f"<{journal.priority(level)}>{line}" if logs.is_journal(sys.stderr, os.environ) else line
+    print(line, file=sys.stderr)
 
 
 def say_json(value: Any) -> None:
@@ -62,14 +77,14 @@ def finding(found: SettingsError | SettingsWarning) -> dict[str, Any]:
 def complain_about_settings(errors: SettingsErrors) -> None:
     """Each error and warning of a configuration on a line of its own."""
     for warning in errors.warnings:
-        print(f"warning: {clean(str(warning))}", file=sys.stderr)
+        warn(str(warning))
     complain_about(errors.errors, "the configuration", ": nothing was started")
 
 
 def complain_about(errors: Sequence[SettingsError], what: str, so: str = "") -> None:
     """Each error of a file on a line of its own, and how many there are."""
     for error in errors:
-        print(clean(str(error)), file=sys.stderr)
+        _tell(clean(str(error)), logging.ERROR)
     count = len(errors)
     complain(f"{what} is wrong in {count} place{'s' if count > 1 else ''}{so}")
 

@@ -165,7 +165,7 @@ def _all_profiles(folder: Path, only: str | None) -> Iterator[DeviceProfile]:
         try:
             profile = load_any(name, folder)
         except ProfileErrors as wrong:
-            print(f"warning: {output.clean(str(wrong.errors[0]))}: this profile is left out", file=sys.stderr)
+            output.warn(f"{wrong.errors[0]}: this profile is left out")
             continue
         if isinstance(profile, DeviceProfile):
             yield profile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def broken(folder: Path, document: str | bytes) -> list[tuple[Rule, int]]:
     except ProfileErrors as wrong:
         return [(error.rule, error.line) for error in wrong.errors]
     return []
+
+
+def test_a_pipe_that_nobody_writes_to_is_no_profile(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "test.yaml")
+    with pytest.raises(ProfileErrors, match="the file cannot be read: it is no plain file"):
+        load_file(tmp_path / "test.yaml")
 
 
 def marked_line(document: str | bytes) -> int:

@@ -89,6 +89,21 @@ def test_a_folder_is_no_configuration_and_is_named_as_one(edged, tmp_path):
     assert err.startswith(f"{tmp_path}: cannot be read (it is a folder): name another file with -c\n")
 
 
+def test_a_service_that_cannot_start_says_why_with_the_journals_priority_for_errors(tmp_path):
+    path = tmp_path / "edged.yaml"
+    path.write_text("chargers: {}\nnonsense: 1\n")
+    said = tmp_path / "journal"
+    with said.open("w") as journal:
+        found = os.fstat(journal.fileno())
+        environ = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        command = [sys.executable, "-m", "edged", "run", "-c", path, "--state", tmp_path]
+        assert subprocess.run(command, stderr=journal, env=environ, check=False).returncode == 78
+    lines = said.read_text().splitlines()
+    assert any(line.startswith(f"<3>{path}:2: nonsense: ") for line in lines)
+    assert lines[-1].startswith("<3>edged: the configuration is wrong in ")
+    assert all(line.startswith("<3>") for line in lines)
+
+
 # --- check ------------------------------------------------------------------------------------------------------------
 
 

@@ -236,7 +236,7 @@ def _tell(written: Written, site: Site, *, is_running: bool) -> None:
     for line in ending.written_told(written, site.config):
         output.say(line)
     for warning in written.settings.warnings:
-        print(f"warning: {output.clean(str(warning))}", file=sys.stderr)
+        output.warn(str(warning))
     output.say("next:")
     credentials = None if site.is_beside else site.credentials
     for line in ending.next_steps(site.config, credentials, is_running=is_running):
