@@ -21,13 +21,14 @@ demo: venv ## a whole site on loopback: make demo ARGS="..."
 	@tools/need.sh --optional mosquitto mosquitto
 	@PATH="$$PATH:/usr/sbin" $(BIN)/edged demo $(ARGS)
 
-check: dev ## format, lint, types, import contracts, sizes, the MQTT contract
+check: dev ## format, lint, types, import contracts, sizes, the MQTT contract, what is kept
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
 	$(BIN)/python tools/mqtt_contract.py
+	$(BIN)/python tools/kept_facts.py
 
 docs: dev ## the MQTT contract as one page: build/docs/mqtt.html
 	$(BIN)/python tools/mqtt_page.py
