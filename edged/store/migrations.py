@@ -3,7 +3,8 @@
 Why so few tables: with WAL every page that a commit touches is written whole (4 kB), and an SD card has only so many
 of them. All facts of a station lie together in one clustered tree, so that what changes together is one page.
 A fact's columns are its JSON: once a version is released, a new field is a migration without statements, for an older
-edged would take the field for damage instead of refusing; a changed meaning is one that rewrites. tools/kept_facts.py holds the form of each version, and `make check` to it.
+edged would take the field for damage instead of refusing; a changed meaning is one that rewrites. The form of the
+present version is tools/kept_facts.txt; `make check` holds us to it.
 """
 
 from __future__ import annotations
