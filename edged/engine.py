@@ -49,6 +49,7 @@ _log = logging.getLogger(__name__)
 CSMS = "csms"
 TICK_S = 1.0
 RETRY_AFTER_TICKS = 5
+CALM_S = 60.0
 MAX_RETRIES_KEPT = 1024
 NO_LIMIT_MA = 2**31
 
@@ -110,6 +111,8 @@ class Engine:
         self._steered: tuple[object, ...] = ()
         self._again: deque[Event] = deque()
         self._ticks = 0
+        self._refused_at_s = self._recovered_at_s = float("-inf")
+        self._is_back = False
         self._keeping: asyncio.Future[None] | None = None
 
     def attach(self, link: CsmsLink) -> None:
@@ -226,7 +229,9 @@ class Engine:
     # --- what was not kept
 
     def _refused(self, error: StoreError) -> None:
+        self._refused_at_s = self._clock.now().monotonic_s
         if not self.degraded:
+            self._is_back = self._refused_at_s - self._recovered_at_s < CALM_S
             _log.error("%s: the disk keeps nothing: %s", self.station.identity.id, error)
             if isinstance(error, StoreDamaged):
                 self._host.restart(RestartScope.SERVICE)  # the next start sets the database aside
@@ -276,10 +281,14 @@ class Engine:
             self._link.refuse(request, reason)
 
     def _kept(self) -> None:
+        """Trouble that came back at once is over when the disk has not refused for a while: with room for little things
+        only it would come and go every five seconds."""
         self._held.clear()
-        if self.degraded:
+        now_s = self._clock.now().monotonic_s
+        if self.degraded and not (self._is_back and now_s - self._refused_at_s < CALM_S):
             _log.warning("%s: the disk keeps data again", self.station.identity.id)
             self.degraded = ""
+            self._recovered_at_s = now_s
 
     # --- what everybody sees
 

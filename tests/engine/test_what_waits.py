@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 
 import pytest
@@ -153,3 +154,18 @@ async def test_a_disk_that_refused_a_step_is_tried_again_where_nothing_waits():
     bench.store.broken = None
     await bench.ticks(5)
     assert not bench.engine.degraded
+
+
+async def test_a_disk_with_room_for_little_things_only_does_not_come_and_go(caplog: pytest.LogCaptureFixture):
+    """Each step of some size is refused, each question in between is answered well."""
+    bench = await charging_site()
+    with caplog.at_level(logging.WARNING, "edged.engine"):
+        for _ in range(6):
+            bench.store.broken = FULL
+            await bench.do(reserve())
+            bench.store.broken = None
+            await bench.ticks(10)
+        assert bench.engine.degraded
+        await bench.ticks(60)
+    assert not bench.engine.degraded
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING", "ERROR", "WARNING"]
