@@ -5,7 +5,7 @@ dialect and SQLite store live on a recorded disk (benchmarks.blocks) under a clo
 ext4 commits its journal by the real clock, 5 s after the first change: so that a day in a minute does not merge what a
 day would write apart, the file system is made to write everything 5 virtual seconds after a commit.
 
-    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--mqtt] [--cable SECONDS]
+    python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--ocpp VERSION] [--mqtt] [--cable SECONDS]
         [--page-size BYTES] [--checkpoint BYTES] [--commits]
 
 `--mqtt` puts the event log into the commits, as the daemon does where a broker is configured; the broker is a played
@@ -31,9 +31,12 @@ from benchmarks import blocks
 from benchmarks.process import ROOT
 from benchmarks.report import Row
 from benchmarks.virtual_site import CONNECTORS, ID, START, JsonFile, VirtualSite
+from edged.dialects.v16 import Ocpp16
+from edged.dialects.v201 import Ocpp201
 from edged.happenings import SpoolKeeper, TellingStore
 from edged.mqtt.event_log import EventLog
 from edged.mqtt.options import IdTokenPolicy
+from edged.ocpp.dialect import Dialect
 from edged.ports import StationStore as StationStorePort
 from edged.store import opening
 from edged.store.port import SpoolBounds, SpooledEvent, Store, Writes
@@ -47,6 +50,7 @@ CHECKPOINT_TRANSACTIONS = 34
 """So many, with MQTT, fill the log once: with fewer the mean depends on whether it is just written back."""
 JOURNAL_S = 5.0
 """ext4's `commit=`: how long a change may wait for the journal."""
+DIALECTS: dict[str, Callable[[], Dialect]] = {"1.6": Ocpp16, "2.0.1": Ocpp201}
 BASELINES = {
     "json": "whole station rewritten as a JSON file, same commits",
     "rollback": "SQLite rollback journal, same commits",
@@ -56,7 +60,7 @@ require = blocks.require
 
 def rows(quick: bool) -> list[Row]:
     hours, transactions = (2.0, 1) if quick else (24.0, CHECKPOINT_TRANSACTIONS)
-    return [*_idle_rows(hours), *_transaction_rows(transactions), _mqtt_row(transactions)]
+    return [*_idle_rows(hours), *_transaction_rows(transactions), *_mqtt_rows(transactions)]
 
 
 def _idle_rows(hours: float) -> list[Row]:
@@ -103,23 +107,29 @@ def _transaction_rows(amount: int) -> list[Row]:
     ]
 
 
-def _mqtt_row(amount: int) -> Row:
+def _mqtt_rows(amount: int) -> list[Row]:
     apart = ("--cable", str(CABLE_S))
-    mine, plain = (measured("transaction", amount, "edged", *apart, *more) for more in (("--mqtt",), ()))
-    how = (
-        f"the same with the event log of a site that has a broker, which takes events at once; the cable is plugged in "
-        f"{CABLE_S} s before the token and out {CABLE_S} s behind the end: {mine['commits'] / amount:.1f} commits "
-        f"and {mine['writes'] / amount:.1f} writes ({_shares(mine, amount)}); mean of {amount} behind a first one"
-    )
-    return Row(
-        name="to flash for a transaction of 1 h, with MQTT",
-        value=mine["bytes"] / amount / KIB,
-        unit="KiB",
-        baseline="without MQTT",
-        baseline_value=plain["bytes"] / amount / KIB,
-        limit=64.0,
-        how=how,
-    )
+    plain = measured("transaction", amount, "edged", *apart)
+    rows = []
+    for version in DIALECTS:
+        mine = measured("transaction", amount, "edged", *apart, "--mqtt", "--ocpp", version)
+        how = (
+            f"the same in OCPP {version} with the event log of a site that has a broker, which takes events at once; "
+            f"the cable is plugged in {CABLE_S} s before the token and out {CABLE_S} s behind the end: "
+            f"{mine['commits'] / amount:.1f} commits and {mine['writes'] / amount:.1f} writes "
+            f"({_shares(mine, amount)}); mean of {amount} behind a first one"
+        )
+        row = Row(
+            name=f"to flash for a transaction of 1 h, with MQTT, OCPP {version}",
+            value=mine["bytes"] / amount / KIB,
+            unit="KiB",
+            baseline="without MQTT, OCPP 1.6",
+            baseline_value=plain["bytes"] / amount / KIB,
+            limit=64.0,
+            how=how,
+        )
+        rows.append(row)
+    return rows
 
 
 def _shares(told: dict[str, Any], amount: float) -> str:
@@ -179,8 +189,8 @@ class FlashSite(VirtualSite):
     """A site whose file system keeps the site's time. `counted`: what is under `store`; `keeper`: of the event log that
     `store` tells, if it does."""
 
-    def __init__(self, store: StationStorePort, disk: blocks.Disk, counted: Counted) -> None:
-        super().__init__(store)
+    def __init__(self, store: StationStorePort, disk: blocks.Disk, counted: Counted, dialect: Dialect) -> None:
+        super().__init__(store, dialect)
         counted.elapsed_s = lambda: self.clock.elapsed_s
         self.counted = counted
         self.keeper: SpoolKeeper | None = None
@@ -236,30 +246,41 @@ async def _life(kind: str, amount: float, site: FlashSite, disk: blocks.Disk, ca
 
 
 def live(
-    kind: str, amount: float, store_kind: str, *, mqtt: bool = False, cable_s: int = 0, tell: bool = False
+    kind: str,
+    amount: float,
+    store_kind: str,
+    *,
+    ocpp: str = "1.6",
+    mqtt: bool = False,
+    cable_s: int = 0,
+    tell: bool = False,
 ) -> dict[str, Any]:
     """One life on one kind of store, on a recorded disk of its own."""
     blocks.require()
     blocks.private_mounts()
     with blocks.workplace() as place, blocks.Disk(place, size_mib=DISK_MIB) as disk:
-        path = disk.folder / "edged.db"
+        path, dialect = disk.folder / "edged.db", DIALECTS[ocpp]()
         if store_kind == "json":
             counted = Counted(JsonFile(path))
-            return asyncio.run(_life(kind, amount, FlashSite(StationStore(counted, ID), disk, counted), disk, cable_s))
+            site = FlashSite(StationStore(counted, ID), disk, counted, dialect)
+            return asyncio.run(_life(kind, amount, site, disk, cable_s))
         opened = opening.open_store(path, wall=START)
         counted = Counted(opened.store, tell)
         with closing(opened.store), ThreadPoolExecutor(max_workers=1) as executor:
             if store_kind == "rollback":
                 opened.store._db.execute("PRAGMA journal_mode = DELETE")
-            site = _told_site(counted, disk, executor) if mqtt else FlashSite(StationStore(counted, ID), disk, counted)
+            if mqtt:
+                site = _told_site(counted, disk, dialect, executor)
+            else:
+                site = FlashSite(StationStore(counted, ID), disk, counted, dialect)
             told = asyncio.run(_life(kind, amount, site, disk, cable_s))
             return {**told, "backup_bytes": _backup_bytes(opened, path, disk), "file_bytes": path.stat().st_size}
 
 
-def _told_site(counted: Counted, disk: blocks.Disk, executor: ThreadPoolExecutor) -> FlashSite:
+def _told_site(counted: Counted, disk: blocks.Disk, dialect: Dialect, executor: ThreadPoolExecutor) -> FlashSite:
     """The same with the event log that a daemon has whose configuration names a broker."""
     log = EventLog("bench-0123abcd", policy=IdTokenPolicy.MASKED, salt="bench")
-    site = FlashSite(TellingStore(StationStore(counted, ID), log, ID), disk, counted)
+    site = FlashSite(TellingStore(StationStore(counted, ID), log, ID), disk, counted, dialect)
     site.keeper = SpoolKeeper(counted, log, executor, site.clock, SpoolBounds())
     return site
 
@@ -281,6 +302,9 @@ def main() -> int:
     parser.add_argument("--page-size", type=int, metavar="BYTES", help=f"SQLite's ({opening.PAGE_BYTES})")
     log_is = f"of the write-ahead log, before it begins anew ({opening.CHECKPOINT_BYTES})"
     parser.add_argument("--checkpoint", type=int, metavar="BYTES", help=log_is)
+    parser.add_argument(
+        "--ocpp", choices=DIALECTS, default="1.6", help="the version that is spoken with the CSMS (1.6)"
+    )
     parser.add_argument("--mqtt", action="store_true", help="with the event log of a site that has a broker")
     parser.add_argument("--cable", type=int, default=0, metavar="SECONDS", help="plugged in and out so long apart")
     parser.add_argument("--commits", action="store_true", help="tell each commit on standard error")
@@ -288,7 +312,7 @@ def main() -> int:
     opening.PAGE_BYTES = chosen.page_size or opening.PAGE_BYTES
     opening.CHECKPOINT_BYTES = chosen.checkpoint or opening.CHECKPOINT_BYTES
     try:
-        how = {"mqtt": chosen.mqtt, "cable_s": chosen.cable, "tell": chosen.commits}
+        how = {"ocpp": chosen.ocpp, "mqtt": chosen.mqtt, "cable_s": chosen.cable, "tell": chosen.commits}
         print(json.dumps(live(chosen.kind, chosen.amount, chosen.store, **how)))
     except blocks.BlocksError as error:
         print(error, file=sys.stderr)

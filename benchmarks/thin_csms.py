@@ -31,7 +31,9 @@ def answer_to(action: str, utc: datetime) -> dict[str, Any]:
             return {"currentTime": time_text}
         case "StartTransaction":
             return {"transactionId": 1, "idTagInfo": {"status": "Accepted"}}
-        case "Authorize" | "StopTransaction":
+        case "Authorize":
+            return {"idTagInfo": {"status": "Accepted"}, "idTokenInfo": {"status": "Accepted"}}
+        case "StopTransaction":
             return {"idTagInfo": {"status": "Accepted"}}
         case _:
             return {}
