@@ -15,6 +15,17 @@ OURS = ("", "edged", "edged.wire")
 os.environ["SUDO_USER"] = "installer"  # what is printed to be typed is the same whoever runs the tests
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take longest begins first, the rest as it was shuffled: no run ends with all waiting for one worker."""
+
+    def patience_s(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return float(mark.args[0]) if mark is not None else 0.0
+
+    items.sort(key=patience_s, reverse=True)
+
+
 @pytest.fixture(autouse=True)
 def _log_levels_and_outputs_are_put_back() -> Iterator[None]:
     """Commands that run in this process set up the log for the whole process: the next test must not see that."""
