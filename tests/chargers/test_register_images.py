@@ -13,8 +13,8 @@ import pytest
 from edged.chargers.job_queue import Priority
 from edged.chargers.planning import address_of
 from edged.chargers.profile import DeviceProfile
-from edged.chargers.registers import WordOrder
-from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, LockState, Measurand
+from edged.chargers.registers import Kind, WordOrder
+from edged.domain.hardware import Action, ActionOutcome, Capability, ChargerState, FaultCode, LockState, Measurand
 from edged.ports import ChargerError
 from tests.fakes.register_sheets import IMAGES, NAMES, PHASES, Sheet, cells_of, desired_of, wire_of, wrong_in
 
@@ -157,11 +157,14 @@ def test_a_sheet_shows_every_state_of_the_map(sheet: Sheet) -> None:
 
 
 async def test_each_raw_state_means_what_the_documents_say(sheet: Sheet, clock) -> None:
+    for raw, means in (sheet["states"].get("means") or {}).items():
+        assert await is_raw_state(sheet, raw, means, clock), raw
+
+
+async def is_raw_state(sheet: Sheet, raw: Any, means: str, clock) -> bool:
     states = sheet["states"]
-    for raw, means in (states.get("means") or {}).items():
-        entry = {states["table"]: {states["address"]: raw}}
-        charger, _ = sheet.charger(entry, clock)
-        assert (await charger.observe()).state == means, raw
+    charger, _ = sheet.charger({states["table"]: {states["address"]: raw}}, clock)
+    return (await charger.observe()).state == means
 
 
 def test_a_sheet_shows_a_value_of_everything_that_is_measured(sheet: Sheet) -> None:
@@ -230,6 +233,32 @@ def mistaken(profile: DeviceProfile, name: str) -> Iterator[tuple[str, DevicePro
         yield "word order", with_changes(codec=replace(codec, word_order=other))
     if codec.is_number and variants[0].unit:
         yield "scale", with_changes(codec=replace(codec, scale=codec.scale * 10))
+    if codec.kind is Kind.SIGNED and name in (*profile.meter.power_w, profile.meter.temperature_c):
+        yield "sign", with_changes(codec=replace(codec, kind=Kind.UNSIGNED))
+    if codec.invalid:
+        yield "no sentinel", with_changes(codec=replace(codec, invalid=frozenset()))
+
+
+def without_a_rule(profile: DeviceProfile) -> Iterator[tuple[str, DeviceProfile]]:
+    """The profile without one of its rules, each in turn. Rules that say what would be said anyway are not taken away:
+    a raw state that is unknown, and the unnamed fault of a faulted state.
+    """
+    state = profile.state
+    for i, overlay in enumerate(state.overlays):
+        rest = state.overlays[:i] + state.overlays[i + 1 :]
+        yield f"state.overlays: {overlay}", replace(profile, state=replace(state, overlays=rest))
+    for raw, means in state.states.items():
+        if means is not state.otherwise:
+            rest = {other: meaning for other, meaning in state.states.items() if other != raw}
+            yield f"state.map: {raw}", replace(profile, state=replace(state, states=rest))
+    for part in ("plugged", "lock", "faults"):
+        rules = getattr(profile, part)
+        for i, rule in enumerate(rules):
+            is_fallback = (
+                part == "faults" and rule.code is FaultCode.OTHER and rule.condition.register == state.register
+            )
+            if not is_fallback:
+                yield f"{part}: {rule}", replace(profile, **{part: rules[:i] + rules[i + 1 :]})
 
 
 async def test_a_sheet_notices_a_mistake_in_any_register_that_matters(sheet: Sheet, clock) -> None:
@@ -242,8 +271,17 @@ async def test_a_sheet_notices_a_mistake_in_any_register_that_matters(sheet: She
     assert unnoticed == []
 
 
+async def test_a_sheet_notices_a_rule_that_is_missing(sheet: Sheet, clock) -> None:
+    name = sheet.profile.name
+    rules = list(without_a_rule(sheet.profile))
+    assert [rule for rule, profile in rules if not await is_noticed(Sheet(name, profile), clock)] == []
+
+
 async def is_noticed(sheet: Sheet, clock) -> bool:
     try:
+        for raw, means in (sheet["states"].get("means") or {}).items():
+            if not await is_raw_state(sheet, raw, means, clock):
+                return True
         for key in sorted(sheet["images"], key=lambda key: key != "charging"):
             if await wrong_in_image(sheet, key, clock):
                 return True
