@@ -20,11 +20,10 @@ from edged.mqtt.documents import Body, Document, carry
 from edged.mqtt.names import Names
 from edged.mqtt.options import PointForm
 from edged.mqtt.outbox import Outbox
-from edged.mqtt.points import POINTS, QUALITY, SLOW_REFRESH_S, Reading, metas, readings, written
+from edged.mqtt.points import MEASURED, POINTS, QUALITY, SLOW_REFRESH_S, Reading, metas, readings, written
 from edged.mqtt.throttle import Deadband, Throttle
 
 _ASPECTS: Final = frozenset(point.aspect for point in POINTS)
-_ASPECT_OF: Final = {point.name: point.aspect for point in POINTS}
 
 
 class Picture:
@@ -156,7 +155,7 @@ class Picture:
         for turn in range(max(last, second - SLOW_REFRESH_S) + 1, second + 1):
             for topic in self._wheel[turn % SLOW_REFRESH_S]:
                 reading = self._readings[topic]
-                known_now = reading.quality == QUALITY["good"] and _ASPECT_OF[topic.rpartition("/")[2]] != "meter"
+                known_now = reading.quality == QUALITY["good"] and topic.rpartition("/")[2] not in MEASURED
                 again = replace(reading, at=now.utc) if known_now else reading
                 self._outbox.show(topic, written(again, self._form), refresh=True)
 

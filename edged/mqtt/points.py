@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -113,6 +113,9 @@ POINTS: Final[tuple[Point, ...]] = (
     _measured("temperature_c", "°C", "temperature of the charger"),
     _measured("soc_pct", "%", "state of charge of the vehicle"),
 )
+_RUNNING_ENERGY: Final = "transaction_energy_wh"
+MEASURED: Final = frozenset(point.name for point in POINTS if point.aspect == "meter") | {_RUNNING_ENERGY}
+"""What was read at a moment, and is not known to be so at a later one."""
 SLOW_REFRESH_S: Final = 100
 """A value that does not move is written again so often, for a bus whose subscribers come and go."""
 
@@ -134,11 +137,16 @@ def readings(documents: Mapping[str, Document]) -> dict[str, Reading]:
     """The points of one connector by name, from its state documents by aspect; what is not there has no points."""
     link = documents.get("link")
     online = link is not None and link.body == "online"
-    return {
+    found = {
         point.name: Reading(value_of(point, document), _quality(point, document, online=online), document.at)
         for point in POINTS
         if (document := documents.get(point.aspect)) is not None
     }
+    register, session = found.get("energy_wh"), found.get("charging_session")
+    if session is not None and session.value and register is not None and register.quality != QUALITY["good"]:
+        # it follows from the register, and is no better and no newer
+        found[_RUNNING_ENERGY] = replace(found[_RUNNING_ENERGY], quality=register.quality, at=register.at)
+    return found
 
 
 def written(reading: Reading, form: PointForm) -> Document:

@@ -136,6 +136,16 @@ def test_a_refreshed_point_has_a_new_time_and_a_measured_one_that_of_its_reading
     assert json.loads(sent[f"{POINT}/power_w"])["timestamp"] == "2026-08-22T10:00:00.000Z"
 
 
+def test_the_energy_of_a_transaction_is_not_refreshed_as_if_it_had_been_read_again() -> None:
+    bench = Bench(PointForm.OBJECT)
+    bench.show(link=LINK, meter=meter(), transaction=transaction(active=True, transaction_id="t1", energy_wh=70))
+    bench.turn(0.0)
+    sent = bench.turn(100.0)
+    told = json.loads(sent[f"{POINT}/transaction_energy_wh"])
+    assert told == {"value": 70, "timestamp": "2026-08-22T10:00:00.000Z", "quality": 1}
+    assert json.loads(sent[f"{POINT}/charging_session"])["timestamp"] == "2026-08-22T10:01:40.000Z"
+
+
 def test_a_topic_that_is_shown_no_more_is_deleted_with_its_points() -> None:
     bench = Bench(PointForm.SCALAR)
     first = bench.show(link=LINK, status=status(), meter=meter())

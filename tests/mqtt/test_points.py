@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.domain.commands import RequestStop
 from edged.domain.events import ChargerLost, PresentToken
 from edged.domain.hardware import ChargerState, Fault, FaultCode
-from edged.domain.types import IdToken
+from edged.domain.types import IdToken, RequestRef
 from edged.mqtt.documents import Document, encode
 from edged.mqtt.names import Names
 from edged.mqtt.options import PointForm
@@ -111,10 +112,29 @@ def test_what_a_silent_charger_has_told_is_stale_and_what_the_station_knows_is_n
     silent(site)
     told = readings(documents(site))
     stale = {name for name, reading in told.items() if reading.quality == QUALITY["stale"]}
-    assert stale == {p.name for p in POINTS if p.aspect in ("meter", "status", "error", "lock")}
+    assert stale == {p.name for p in POINTS if p.aspect in ("meter", "status", "error", "lock")} | {
+        "transaction_energy_wh"
+    }
     assert told["charging_session"] == Reading(True, 1, site.station.clock.utc)
     assert told["energy_wh"].value == 123_456
     assert told["power_w"].value is None
+
+
+def test_the_energy_of_a_transaction_is_no_better_and_no_newer_than_the_register_that_it_follows_from(
+    site: Any,
+) -> None:
+    busy(site)
+    read_at = site.station.clock.utc
+    assert readings(documents(site))["transaction_energy_wh"].quality == QUALITY["good"]
+    site.later(seconds=30)
+    site.happen(ChargerLost(1, "no answer"))
+    told = readings(documents(site))
+    assert told["transaction_energy_wh"] == Reading(0, QUALITY["stale"], read_at)
+    site.later(seconds=30)
+    site.happen(RequestStop(request=RequestRef("local", "1", "stop_transaction"), connector=1))
+    told = readings(documents(site))
+    assert told["charging_session"].value is False
+    assert told["transaction_energy_wh"].quality == QUALITY["good"], "the bill is made"
 
 
 def test_good_is_one_and_nothing_else_is() -> None:
