@@ -24,10 +24,12 @@ TellEvents = Callable[[Mapping[str, Any] | Problem, Now], None]
 
 @dataclass(frozen=True, slots=True)
 class _Behind:
-    """As it was when somebody asked for `limit` events: how far the disk had everything, and what was told behind."""
+    """As it was when somebody asked for `limit` events: how far the disk had everything, what was told behind that, and
+    the newest of all."""
 
     kept_seq: int
     unkept: tuple[LoggedEvent, ...]
+    newest_seq: int
     limit: int
 
 
@@ -46,7 +48,8 @@ class EventHistory:
         else:
             log, reader = self._kept
             kept_seq, unkept = log.told_first()
-            behind = _Behind(kept_seq, tuple(one for one in unkept if one.seq > after_seq), limit)
+            newest_seq = unkept[-1].seq if unkept else kept_seq
+            behind = _Behind(kept_seq, tuple(one for one in unkept if one.seq > after_seq), newest_seq, limit)
             reader.read(after_seq, limit, partial(self._was_read, log.first_seq, behind, tell))
 
     def _was_read(
@@ -58,13 +61,12 @@ class EventHistory:
             return
         kept = [event for event in events if event.seq <= behind.kept_seq]
         fit = [*kept, *behind.unkept][: behind.limit]
-        until_seq = behind.unkept[-1].seq if behind.unkept else behind.kept_seq
         listed, last_seq = _listed(fit)
         page = {
             "events": listed,
             "first_seq": first_seq or None,
-            "last_seq": until_seq or None,
-            "more": bool(fit) and last_seq < until_seq,
+            "last_seq": behind.newest_seq or None,
+            "more": bool(fit) and last_seq < behind.newest_seq,
         }
         tell(page, now)
 
