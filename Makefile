@@ -46,7 +46,7 @@ test: dev ## the tests
 test-package: dev ## the package, booted: Debian 12 and 13 with a real systemd, power cuts at block writes
 	tests/packaging/enter.sh $(BIN)/pytest -n 3 -m "not emulated" --timeout=600 tests/packaging $(PYTEST_ARGS)
 
-test-arm: dev ## the package's smoke test on arm64 and armhf, under emulation
+test-arm: dev ## the package's smoke test on arm64 and armhf, emulated, Debian 12 and 13
 	tests/packaging/enter.sh $(BIN)/pytest -n 2 -m emulated --timeout=1800 tests/packaging $(PYTEST_ARGS)
 
 deb: ## the Debian package: build/deb/edged_*_all.deb
