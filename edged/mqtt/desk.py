@@ -227,14 +227,12 @@ class Desk:
             self._audit.tick(now.monotonic_s)
 
     def close(self, now: Now) -> None:
-        """The daemon stops: whoever waits is told so."""
-        for lane in tuple(self._lanes):
-            for job in tuple(self._lanes.get(lane, ())):
-                if job.answer is not None:
-                    self._send(job, job.answer, now, at_once=True)
-        for job in self._jobs.values():
-            problem = Problem(Code.TIMEOUT, "the gateway is stopping; whether it was carried out is not known")
-            self._send(job, self._body(job, problem, now), now, at_once=True)
+        """The daemon stops: whoever waits is told so, in the order of the lanes."""
+        problem = Problem(Code.TIMEOUT, "the gateway is stopping; whether it was carried out is not known")
+        in_lanes = [job for lane in tuple(self._lanes.values()) for job in tuple(lane)]
+        for job in (*in_lanes, *self._jobs.values()):
+            if job.send is not None:
+                self._send(job, job.answer or self._body(job, problem, now), now, at_once=True)
         self._jobs.clear()
         self._keys.clear()
         self._lanes.clear()

@@ -127,6 +127,16 @@ def test_who_stops_tells_what_it_held_back(site: Any) -> None:
     assert next(body for envelope, body in caller.answers if envelope.id == "b")["ok"]
 
 
+def test_the_answers_keep_their_order_where_the_daemon_stops_too(site: Any) -> None:
+    caller = Caller(site)
+    two(caller)
+    caller.settle(1)
+    caller.desk.close(at(2.0))
+    assert caller.ids == ["a", "b"]
+    assert [body["ok"] for _, body in caller.answers] == [False, True]
+    assert caller.answers[0][1]["error"]["code"] == "timeout"
+
+
 def test_a_thousand_requests_a_second_are_each_answered_and_few_are_carried_out(site: Any) -> None:
     caller = Caller(site, rate=RateLimit(rate_per_s=5.0, burst=20))
     for number in range(3_000):
