@@ -92,6 +92,7 @@ class BrokerClient:
         self._task: asyncio.Task[None] | None = None
         self._pump_asked = False
         self._born = False
+        self._greets_again = False
         self._stopping = False
         self._complained = False
         self._outage_since_s: float | None = None
@@ -110,6 +111,12 @@ class BrokerClient:
         if self._connection is not None and not self._pump_asked:
             self._pump_asked = True
             asyncio.get_running_loop().call_soon(self._pump)
+
+    def greet_again(self) -> None:
+        """Say `online` once more, behind all that waits to be shown: somebody may have deleted it, or written over it.
+        Before it was said at all, it is to come anyway."""
+        self._greets_again = self._born
+        self.wake()
 
     def listen(self, filters: tuple[str, ...]) -> None:
         """Hear these too, on the connection that there is; nobody is told whether the broker allows it."""
@@ -186,7 +193,7 @@ class BrokerClient:
             subscription_refused=None,
             certificate_expires=connection.certificate_expires,
         )
-        self._born = self._complained = False
+        self._born = self._greets_again = self._complained = False
         self._owner.connecting(self.link)
         self._outbox.connected(connection.limits.receive_maximum)
         self._connection = connection
@@ -278,6 +285,9 @@ class BrokerClient:
             self._outbox.live(self._status_topic, Document(body=ONLINE))
             self._outbox.tell_events()
             self._owner.born()
+        elif self._greets_again and not self._stopping and self._outbox.caught_up:
+            self._greets_again = False
+            self._outbox.live(self._status_topic, Document(body=ONLINE))
 
     def _complain(self, topic: str, reason: str) -> None:
         level = logging.DEBUG if self._complained else logging.WARNING

@@ -206,8 +206,8 @@ class MqttMirror:
 
     def _republish(self) -> int:
         topics = self._outbox.show_again()
-        self._client.wake()
-        return topics
+        self._client.greet_again()
+        return topics + 1
 
     def fail(self, request: RequestRef, problem: Problem) -> bool:
         """The engine could not carry a command out, and nothing has happened."""

@@ -149,6 +149,11 @@ class Outbox:
         return self._window > 0 and not self._dump
 
     @property
+    def caught_up(self) -> bool:
+        """Nothing of what is shown waits or is under way."""
+        return not self._waiting and not self._busy_topics
+
+    @property
     def under_way(self) -> int:
         return len(self._on_the_way)
 

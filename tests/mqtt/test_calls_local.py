@@ -105,6 +105,19 @@ async def test_republish_sends_every_retained_document_again(caller: Any) -> Non
     await caller.wait_for(lambda seen: topics <= {s.topic for s in seen[before:]})
 
 
+async def test_republish_says_online_again_behind_the_rest_to_whom_somebody_has_told_otherwise(caller: Any) -> None:
+    retained = {s.topic for s in caller.seen if "/station/" in s.topic or s.topic.endswith(("/gw1/info", "/health"))}
+    before = len(caller.seen)
+    caller.client.publish(f"{PREFIX}/status", b"offline", 1, True)
+    await caller.wait_for(lambda seen: any(s.payload == b"offline" for s in seen[before:]))
+    answer = await caller.call("republish")
+    seen = await caller.wait_for(
+        lambda seen: seen[-1].topic == f"{PREFIX}/status" and seen[-1].payload == b"online" and seen
+    )
+    assert retained <= {s.topic for s in seen[before:]}
+    assert answer.json["result"]["topics"] == len(retained) + 1
+
+
 @pytest.mark.parametrize("burst", [1_000])
 async def test_a_flood_is_answered_to_the_last_request_and_the_site_goes_on(
     broker: Any, watch: Any, site: Any, make_mirror: Any, burst: int
