@@ -6,7 +6,6 @@ is one plain file, sound or refused.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -18,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from edged.ports import StoreDamaged, StoreError
-from edged.store.codec import EARLIEST_YEAR, LATEST_YEAR
+from edged.store.codec import EARLIEST_YEAR, LATEST_YEAR, Unreadable
 from edged.store.files import sync_file
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.opening import Damaged, backup_path, expected_schema, schema_of, version_of
 from edged.store.port import Table
+from edged.store.records import from_text
 from edged.store.sqlite import WALL, as_text, storable, store_error
 
 COPY = "edged.db.copy"
@@ -151,8 +151,8 @@ def _utc(stamp: object) -> str | None:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = from_text(text)
+    except Unreadable:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -73,10 +73,10 @@ class MemoryStore:
             for key in keys:
                 facts.get(table, {}).pop(key, None)
         for table, rows in writes.put.items():
-            facts.setdefault(str(table), {}).update({key: records.to_text(row) for key, row in rows.items()})
+            facts.setdefault(str(table), {}).update({key: records.to_row_text(table, row) for key, row in rows.items()})
         if any(writes.put.values()):
             self._walls[station_id] = wall
-        outbox.update({seq: (one.lane, records.to_short_text(one.row)) for seq, one in writes.enqueue.items()})
+        outbox.update({seq: (one.lane, records.to_outbox_text(one.row)) for seq, one in writes.enqueue.items()})
         for seq in writes.dequeue:
             outbox.pop(seq, None)
         self._parked.extend(ParkedRow(station_id=station_id, at=wall, parked=parked) for parked in writes.parked)

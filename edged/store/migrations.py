@@ -70,5 +70,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             value TEXT NOT NULL
         ) STRICT""",
     ),
+    # 4: rows may lie short (`brief.ROWS`)
+    (),
 )
 """Statements that take a database from version N to N+1, in order; version 0 is an empty file."""

@@ -6,9 +6,7 @@ Owns which facts are kept and how they are told apart row by row. Knows no SQL a
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -36,16 +34,15 @@ from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.journal import Entry, Journal, SecurityEntry, TransferEntry, journal_of
 from edged.domain.monitors import Monitoring
 from edged.domain.station import CachedToken, Connector, Reservation, Station, Transaction
+from edged.store.brief import ROWS
 from edged.store.codec import Unreadable, decode, encode, pack
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Row, Table, Writes
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-SHORT_CHARS = 1000
-DEFLATED = "~"
-"""How a deflated row begins: no JSON does."""
-TEXT_MAX = 16 * 1024 * 1024
+BRIEF_TABLES = frozenset({Table.CACHE, Table.CONNECTOR, Table.SAMPLE, Table.STATION, Table.TRANSACTION})
+"""Whose rows lie short: what each transaction writes again."""
 STATION_KEY = ""
 AVAILABILITY_KEPT = ("operative", "evse_operative", "scheduled")
 CONNECTOR_KEPT = (
@@ -94,37 +91,28 @@ NOTHING = Writes()
 
 
 def to_text(row: Row) -> str:
-    """A row as it is stored: one line of ASCII."""
+    """A row as one line of ASCII."""
     return json.dumps(row, separators=(",", ":"))
 
 
 def from_text(text: str) -> Any:
-    """What `to_text` wrote. Raises `Unreadable`."""
+    """What `to_text` wrote, however it was stored. Raises `Unreadable`."""
     try:
-        return json.loads(text)
+        return json.loads(ROWS.full(text))
     except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
 
 
-def to_short_text(row: Row) -> str:
-    """A row of the outbox as it is stored: one line of ASCII, deflated where that is worth it. The end of a transaction
-    holds all its samples, which say much the same; on the disk it is there for a second, and written twice."""
+def to_row_text(table: str, row: Row) -> str:
+    """A row of this table as it is stored: one line of ASCII."""
     text = to_text(row)
-    if len(text) < SHORT_CHARS:
-        return text
-    short = DEFLATED + base64.b85encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
-    return short if len(short) < len(text) else text
+    return ROWS.brief(text) if table in BRIEF_TABLES else text
 
 
-def _inflated(text: str) -> str:
-    """What `to_short_text` made short. Raises `Unreadable`."""
-    inflater = zlib.decompressobj()
-    try:
-        data = inflater.decompress(base64.b85decode(text[len(DEFLATED) :]), TEXT_MAX)
-        whole = inflater.eof and not inflater.unused_data
-        return data.decode("ascii") if whole else ""
-    except (ValueError, zlib.error):
-        raise Unreadable("not deflated as it should be") from None
+def to_outbox_text(row: Row) -> str:
+    """A row of the outbox as it is stored: one line of ASCII. The end of a transaction may hold all its samples, which
+    say much the same; on the disk it is there for a second, and written twice."""
+    return ROWS.brief(to_text(row))
 
 
 def to_key(text: str) -> str:
@@ -154,7 +142,7 @@ def encode_record(record: Record) -> Row:
 
 def decode_record(text: str) -> Record:
     """The durable record that was stored. Raises `Unreadable`."""
-    data = from_text(_inflated(text) if text.startswith(DEFLATED) else text)
+    data = from_text(text)
     if not isinstance(data, dict):
         raise Unreadable("not an object")
     kind = data.pop("type", None)

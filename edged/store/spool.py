@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from edged.store.brief import brief, full
+from edged.store.brief import EVENTS
 from edged.store.port import TRIMMED_MAX, Overflow, SpoolBounds, SpooledEvent, SpoolState
 
 DELIVERED = "events.delivered"
@@ -39,7 +39,7 @@ class SpoolTable:
         if not events:
             return
         self._count(db)
-        texts = [brief(event.text) for event in events]
+        texts = [EVENTS.brief(event.text) for event in events]
         added = db.executemany(
             "INSERT OR IGNORE INTO events (seq, at, rank, value) VALUES (?, ?, ?, ?)",
             [(one.seq, _sortable(one.at), one.rank, text) for one, text in zip(events, texts, strict=True)],
@@ -61,7 +61,7 @@ class SpoolTable:
             "SELECT seq, at, rank, value FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
         )
         return [
-            SpooledEvent(seq=seq, at=_moment(at), rank=rank, text=full(text))
+            SpooledEvent(seq=seq, at=_moment(at), rank=rank, text=EVENTS.full(text))
             for seq, at, rank, text in found.fetchall()
         ]
 

@@ -141,7 +141,7 @@ class SqliteStore:
                 [(station_id, _same(table), _same(key)) for key in keys],
             )
         puts = [
-            (station_id, str(table), key, records.to_text(row))
+            (station_id, str(table), key, records.to_row_text(table, row))
             for table, rows in writes.put.items()
             for key, row in rows.items()
         ]
@@ -153,7 +153,7 @@ class SqliteStore:
     def _commit_outbox(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
         db.executemany(
             "INSERT INTO outbox (station, lane, seq, value) VALUES (?, ?, ?, ?)",
-            [(station_id, one.lane.value, seq, records.to_short_text(one.row)) for seq, one in writes.enqueue.items()],
+            [(station_id, one.lane.value, seq, records.to_outbox_text(one.row)) for seq, one in writes.enqueue.items()],
         )
         # without the lane the whole queue would be searched; a row of no known lane is found the slow way
         for seq in writes.dequeue:

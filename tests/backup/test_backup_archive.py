@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from edged.backup import archive, putting_back
 from edged.backup.manifest import MAX_FILE_BYTES, MAX_MEMBERS, ArchiveError
+from edged.store.migrations import MIGRATIONS
 from tests.backup.conftest import Controller, Edged
 
 
@@ -272,7 +273,8 @@ def test_a_newer_format_says_which_edged_is_needed(edged: Edged, empty: Controll
 def test_a_newer_database_says_which_edged_is_needed(edged: Edged, empty: Controller, backup: Path) -> None:
     remade(backup, lambda facts: facts.update(schema=99, edged="9.1"))
     assert _refused(edged, backup, empty) == (
-        "its database has version 99, this edged knows only up to version 3: install edged 9.1 or newer first"
+        "its database has version 99, this edged knows only up to version "
+        f"{len(MIGRATIONS)}: install edged 9.1 or newer first"
     )
 
 

@@ -19,6 +19,7 @@ import pytest
 from edged.backup import archive, making
 from edged.cli import main
 from edged.store.lock import take_lock
+from edged.store.migrations import MIGRATIONS
 from tests.backup.conftest import KEY, Controller, Edged, refused_start
 
 
@@ -58,7 +59,7 @@ def test_it_is_for_its_owner_alone(backup: Path) -> None:
 
 def test_its_manifest_says_what_it_is(backup: Path, controller: Controller) -> None:
     told = json.loads(_members(backup)["manifest.json"])
-    assert (told["format"], told["schema"], told["gateway"], told["stations"]) == (1, 3, "depot", ["CP1"])
+    assert (told["format"], told["schema"], told["gateway"], told["stations"]) == (1, len(MIGRATIONS), "depot", ["CP1"])
     assert (told["unsent"], told["running"], told["final"], told["secrets"]) == (1, 1, False, True)
     (outside,) = [member for member in told["members"] if member["name"].startswith("outside")]
     assert outside["outside"] == str(controller.config.parent.parent / "site-ca.pem")

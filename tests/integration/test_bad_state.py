@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edged.cli import main as cli
+from edged.store.brief import ROWS
 from edged.store.migrations import MIGRATIONS
 from edged.store.opening import open_store
 from tests.backup.conftest import fill_database
@@ -27,10 +28,11 @@ NOWHERE = f"127.0.0.1:{free_port()}"
 
 
 def by_hand(*statements: str) -> Spoil:
-    """As with the sqlite3 command."""
+    """As with the sqlite3 command, by somebody who knows how rows are made short (`whole`)."""
 
     def work(path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.create_function("whole", 1, ROWS.full)
             for statement in statements:
                 db.execute(statement)
 
@@ -69,8 +71,8 @@ STARTS: dict[str, tuple[Spoil, str, str]] = {
     ),
     "a transaction of the year 9999": (
         by_hand(
-            "UPDATE facts SET value = replace(value, '2026-', '9999-') WHERE kind = 'transaction'",
-            "UPDATE facts SET value = replace(value, 'true', 'false') WHERE kind = 'transaction'",
+            "UPDATE facts SET value = replace(whole(value), '2026-', '9999-') WHERE kind = 'transaction'",
+            "UPDATE facts SET value = replace(whole(value), 'true', 'false') WHERE kind = 'transaction'",
         ),
         "a stored row of transaction is set aside: started: not a time of this clock",
         ROW,

@@ -6,7 +6,6 @@ about the same thing is answered.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.domain.configuration import REGISTRY
 from edged.store import loading
+from edged.store.records import from_text
 
 if TYPE_CHECKING:
     from tests.fakes.world import World
@@ -111,11 +111,11 @@ class Promises:
             allowed = {value, *self._asked_values(key)}
             row = facts.get("configuration", {}).get(key)
             default = self.world.plan.configuration.get(key, REGISTRY[key.casefold()].default or "")
-            there = json.loads(row)["value"] if row else default
+            there = from_text(row)["value"] if row else default
             assert there in allowed, f"{key} was promised to be {value}, on the disk it is {there}"
         self._check_operative(facts)
         for text in facts.get("transaction", {}).values():
-            row = json.loads(text)
+            row = from_text(text)
             if self.stopped & {row.get("external_ref"), row["id"]}:
                 over = row.get("ending") is not None or row.get("halted") is not None
                 assert over, "a transaction runs on that was promised to be stopped"
@@ -125,7 +125,7 @@ class Promises:
         for number, asked in self.reservations.items():
             text = facts.get("reservation", {}).get(str(number))
             assert text is not None, f"reservation {number} was promised and is not on the disk"
-            row = json.loads(text)
+            row = from_text(text)
             if number not in maybe:
                 assert row["id_token"]["value"] == asked["idTag"], f"reservation {number} is somebody else's"
                 assert _moment(row["expires_at"]) == datetime.fromisoformat(asked["expiryDate"])
@@ -149,7 +149,7 @@ class Promises:
         for connector, (_, wanted) in self.operative.items():
             if wanted is None or connector in maybe:
                 continue
-            row = json.loads(facts.get("connector", {}).get(str(connector), "{}"))
+            row = from_text(facts.get("connector", {}).get(str(connector), "{}"))
             there = row.get("scheduled")
             there = row.get("operative", True) if there is None else there
             assert there is wanted, f"connector {connector} was promised to be {wanted}, the disk says {there}"
@@ -161,12 +161,12 @@ class Promises:
             if wanted is None or flag in maybe:
                 continue
             if flag == ():
-                there = [json.loads(facts.get("station", {}).get("", "{}")).get("operative", True)]
+                there = [from_text(facts.get("station", {}).get("", "{}")).get("operative", True)]
             else:
                 numbers = [n for n in self.world.boxes if self.world.evse_of(n) == flag[0]]
                 if len(flag) == 2:
                     numbers = [n for n in numbers if n == self.world.number_of(*flag)]
-                rows = [json.loads(facts.get("connector", {}).get(str(number), "{}")) for number in numbers]
+                rows = [from_text(facts.get("connector", {}).get(str(number), "{}")) for number in numbers]
                 there = [_own_flag(row) if len(flag) == 2 else row.get("evse_operative", True) for row in rows]
             assert there and all(one is wanted for one in there), f"{flag} was promised to be {wanted}: {there}"
 

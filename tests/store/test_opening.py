@@ -113,7 +113,7 @@ def test_the_database_of_every_version_that_there_was_opens_with_everything_in_i
 @pytest.mark.parametrize(
     "statement",
     [
-        f"PRAGMA user_version = {VERSION - 1}",
+        "PRAGMA user_version = 2",
         "PRAGMA user_version = 0",
         "PRAGMA user_version = -5",
         "PRAGMA application_id = 7",

@@ -7,7 +7,6 @@ open them while it runs.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import sqlite3
@@ -22,6 +21,8 @@ from edged.cli.demo.places import STATION
 from edged.cli.demo.process import Child
 from edged.local.client import ControlClient, ControlError
 from edged.ports import EdgedError
+from edged.store.codec import Unreadable
+from edged.store.records import from_text
 
 ASK_S: Final = 12.0
 _SERVICE_VARIABLES: Final = frozenset(
@@ -135,6 +136,6 @@ def read_disk(database: Path, scratch: Path) -> Disk | None:
 def _value(text: str) -> Any:
     """Facts are JSON; what is not is left as it is."""
     try:
-        return json.loads(text)
-    except ValueError:
+        return from_text(text)
+    except Unreadable:
         return text
