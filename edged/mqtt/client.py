@@ -24,7 +24,7 @@ from edged.mqtt.dialling import BrokerRefused, MqttError
 from edged.mqtt.documents import Document, encode
 from edged.mqtt.options import BrokerOptions
 from edged.mqtt.options import Protocol as Version
-from edged.mqtt.outbox import Outbox
+from edged.mqtt.outbox import Lane, Outbox
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
@@ -66,6 +66,9 @@ class Owner(Protocol):
 
     def acknowledged(self) -> None:
         """The broker has taken something."""
+
+    def too_large(self, topic: str, answer: Document) -> None:
+        """The broker takes no message of this size: whoever waits for it does not get it."""
 
     def received(self, message: Incoming) -> None: ...
 
@@ -276,6 +279,8 @@ class BrokerClient:
                 if mid is None:
                     self._complain(parcel.topic, "it is larger than the broker allows")
                     self._outbox.settled(parcel.ticket, accepted=False)
+                    if parcel.lane is Lane.REPLY:
+                        self._owner.too_large(parcel.topic, document)
                 else:
                     self._tickets[mid] = parcel.ticket
 

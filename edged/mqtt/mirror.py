@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from edged.domain.types import Now, RequestRef
 from edged.mqtt.announcer import Announcer
 from edged.mqtt.audit import Audit, Tell
 from edged.mqtt.client import BrokerClient, LinkState, log_bug
-from edged.mqtt.commands import Envelope, Origin, Problem, parse_request
+from edged.mqtt.commands import Code, Envelope, Origin, Problem, parse_request, reply_body
 from edged.mqtt.condition import condition
 from edged.mqtt.connection import Incoming
 from edged.mqtt.desk import Desk, Stations
@@ -308,6 +309,15 @@ class MqttMirror:
 
     def acknowledged(self) -> None:
         self.news()
+
+    def too_large(self, topic: str, answer: Document) -> None:
+        """An answer that the broker does not take: a short one in its place, for there is one to every request."""
+        body = answer.body
+        if isinstance(body, str) or body.get("ok") is not True:
+            return  # that was the short one
+        problem = Problem(Code.INTERNAL, "it is done, but the answer is larger than the broker takes: ask for less")
+        envelope = Envelope(actor="", command=body["command"], id=body["id"])
+        self._reply(topic, replace(answer, body=reply_body(envelope, problem)))
 
     def received(self, message: Incoming) -> None:
         """A message on a request topic, whatever its sender meant by it."""

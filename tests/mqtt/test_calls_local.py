@@ -118,6 +118,22 @@ async def test_republish_says_online_again_behind_the_rest_to_whom_somebody_has_
     assert answer.json["result"]["topics"] == len(retained) + 1
 
 
+async def test_an_answer_that_the_broker_does_not_take_has_a_short_one_in_its_place(
+    broker: Any, watch: Any, site: Any, make_mirror: Any
+) -> None:
+    broker.kill()
+    broker.start("allow_anonymous true", "max_packet_size 3000")
+    site.observe(1)
+    make_mirror(broker.port, Protocol.V5).start()
+    caller = watch(v5=True)
+    await caller.wait_for(lambda seen: any(s.payload == b"online" for s in seen if s.topic == f"{PREFIX}/status"))
+    answer = await caller.call("get_state", {"id": "s1"}, correlation=b"c1")
+    assert (answer.json["ok"], answer.json["id"], answer.correlation) == (False, "s1", b"c1")
+    assert answer.json["error"]["code"] == "internal"
+    assert "larger than the broker takes" in answer.json["error"]["message"]
+    assert (await caller.call("ping")).json["ok"]
+
+
 @pytest.mark.parametrize("burst", [1_000])
 async def test_a_flood_is_answered_to_the_last_request_and_the_site_goes_on(
     broker: Any, watch: Any, site: Any, make_mirror: Any, burst: int

@@ -133,6 +133,8 @@ class Owner:
     def acknowledged(self) -> None:
         self.acknowledgements += 1
 
+    def too_large(self, topic: str, answer: Document) -> None: ...
+
     def received(self, message: Incoming) -> None:
         self.messages.append(message)
 
