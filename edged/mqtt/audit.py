@@ -32,7 +32,7 @@ class _Tally:
 
 
 class Audit:
-    """`channel`: as in `Desk`. `tick` now and then, so that sums are told."""
+    """`channel`: as in `Desk`. `tick` now and then, so that sums are told; `close` at the end."""
 
     def __init__(self, tell: Tell, *, channel: str) -> None:
         self._tell = tell
@@ -75,9 +75,19 @@ class Audit:
             if tally.last is None:
                 del self._tallies[key]
                 continue
+            self._tell_sum(tally)
+            self._tallies[key] = _Tally(now_s)
+
+    def close(self) -> None:
+        """The daemon stops: what has been counted since is told now, or nobody is ever told of it."""
+        for tally in self._tallies.values():
+            self._tell_sum(tally)
+        self._tallies.clear()
+
+    def _tell_sum(self, tally: _Tally) -> None:
+        if tally.last is not None:
             kind, source, data = tally.last
             self._tell(kind, source, {**data, "count": tally.more})
-            self._tallies[key] = _Tally(now_s)
 
 
 def _outcome(body: Mapping[str, Any]) -> str:

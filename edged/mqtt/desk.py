@@ -236,6 +236,8 @@ class Desk:
         self._jobs.clear()
         self._keys.clear()
         self._lanes.clear()
+        if self._audit is not None:
+            self._audit.close()
 
     # --- within
 

@@ -107,6 +107,17 @@ def test_a_desk_tells_of_every_answer_that_it_gives(site: Any, told: Told, audit
     assert "a secret" not in json.dumps(told)
 
 
+def test_what_was_counted_when_the_daemon_stops_is_told_then(site: Any, told: Told, audit: Audit, ask_of: Any) -> None:
+    desk = Desk(site, channel="mqtt", run_id="r", audit=audit)
+    for _ in range(7):
+        ask_of(desk, "reset", {}, "x1")
+    ask_of(desk, "nonsense", {}, None)
+    desk.close(site.clock.now())
+    assert [data["count"] for _, _, data in told] == [1, 1, 6]
+    desk.close(site.clock.now())
+    assert len(told) == 3
+
+
 @pytest.fixture
 def ask_of(site: Any) -> Callable[..., None]:
     from edged.mqtt.commands import Origin, parse_request
