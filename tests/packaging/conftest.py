@@ -20,6 +20,7 @@ from tests.packaging.outside import Outside
 
 NUMBERS = count(1)
 NEWER = roots.SUITES[-1]
+SMALL_MIB = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -135,6 +136,38 @@ def machine(off: Machine) -> Machine:
     off.boot()
     off.until(off.is_active, what="edged serves")
     return off
+
+
+@pytest.fixture
+def partition(memory: Path, tmp_path: Path) -> Iterator[Path]:
+    """A small ext4 of its own, mounted."""
+    image, folder = memory / f"{tmp_path.name}.img", tmp_path / "partition"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(SMALL_MIB << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    subprocess.run(["mount", "-o", "loop,noatime", image, folder], check=True)
+    (folder / "lost+found").rmdir()
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    image.unlink()
+
+
+@pytest.fixture
+def small(
+    new_machine: Callable[..., Machine], installed: Path, debian: Path, partition: Path
+) -> Callable[..., Machine]:
+    """Makes a machine, off, whose state lies on the small partition; more arguments are nspawn's."""
+
+    def make(*arguments: str) -> Machine:
+        machine = new_machine(installed, debian, arguments=(f"--bind={partition}:/var/lib/edged", *arguments))
+        users = (machine.root / "etc/passwd").read_text().splitlines()
+        uid, gid = next(map(int, user.split(":")[2:4]) for user in users if user.startswith("edged:"))
+        os.chown(partition, uid, gid)
+        (machine.root / "var/lib/edged").mkdir(exist_ok=True)
+        return machine
+
+    return make
 
 
 @pytest.fixture

@@ -100,6 +100,16 @@ class Machine:
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state if state in ("running", "degraded") else ""
 
+    def has_gone_off(self, *, within_s: float = 60.0) -> None:
+        """Wait until it switches itself off."""
+        assert self._nspawn is not None
+        try:
+            status = self._nspawn.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise Dead(f"it is not off within {within_s:g} s{self.console()}") from None
+        if status:
+            raise Dead(f"it went off with status {status}{self.console()}")
+
     def has_restarted(self, *, within_s: float = 60.0) -> str:
         """Wait until it restarts by itself, and has come up again."""
         assert self._nspawn is not None

@@ -92,6 +92,7 @@ class Outside:
         assert self._holder.stdout is not None
         self._holder.stdout.readline()  # from here on the namespace is there
         self._csms: list[Csms] = []
+        self._programs: list[subprocess.Popen[bytes]] = []
         self._run("ip", "link", "set", "lo", "up")
 
     def __enter__(self) -> Self:
@@ -139,8 +140,15 @@ class Outside:
         self._csms.append(Csms(process))
         return self._csms[-1]
 
+    def start(self, *command: str | Path) -> None:
+        """A program out here, for as long as this is open."""
+        self._programs.append(subprocess.Popen(self._words(*map(str, command)), stdin=subprocess.DEVNULL, cwd=ROOT))
+
     def close(self) -> None:
         for csms in self._csms:
             csms.close()
+        for program in self._programs:
+            program.kill()
+            program.wait()
         self._holder.kill()
         self._holder.communicate()

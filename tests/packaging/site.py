@@ -72,6 +72,12 @@ def furnish(machine: Machine) -> None:
     machine.write("/etc/systemd/system/chargers.service", CHARGERS)
 
 
+def fill(machine: Machine) -> None:
+    """The disk of the state, up to the last block."""
+    machine.sh(f"dd if=/dev/zero of={STATE}/ballast bs=4k 2>/dev/null; true")
+    assert machine.sh(f"df --output=avail {STATE} | tail -1").strip() == "0"
+
+
 def charger(machine: Machine, unit_id: int, command: str, **arguments: Any) -> Any:
     """What happens at a charger: `plug_in`, `get`, ... as `edged simulate` tells. Connector N's has unit id N."""
     asked = {"charger": unit_id, **arguments}
@@ -105,16 +111,23 @@ while not select.select([sys.stdin], [], [], 0.02)[0]:
 
 
 class ContactorWatch:
-    """Sees every change of a charger's contactor, from the first position on."""
+    """Sees every change of a charger's contactor, from the first position on. `machine`: None for chargers outside."""
 
-    def __init__(self, machine: Machine, unit_id: int) -> None:
-        words = machine.words("python3", "-c", WATCH, CONTROL, str(unit_id))
+    def __init__(self, machine: Machine | None, unit_id: int, control: str = CONTROL) -> None:
+        words = ["python3", "-c", WATCH, control, str(unit_id)]
+        words = words if machine is None else machine.words(*words)
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def positions(self) -> list[str]:
         """What it has been, in order. Ends the watch."""
         said, _ = self._process.communicate(timeout=30)
         return said.split()
+
+    def close(self) -> None:
+        """End a watch whose positions nobody has asked for."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
 
 def connector(machine: Machine, number: int) -> dict[str, Any]:

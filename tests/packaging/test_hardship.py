@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,40 +10,6 @@ import pytest
 from tests.packaging import site
 from tests.packaging.machine import UNIT, Machine
 from tests.packaging.outside import Outside
-
-SMALL_MIB = 8
-
-
-@pytest.fixture
-def partition(memory: Path, tmp_path: Path) -> Iterator[Path]:
-    """A small ext4 of its own, mounted."""
-    image, folder = memory / f"{tmp_path.name}.img", tmp_path / "partition"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(SMALL_MIB << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-    subprocess.run(["mount", "-o", "loop,noatime", image, folder], check=True)
-    (folder / "lost+found").rmdir()
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-    image.unlink()
-
-
-@pytest.fixture
-def small(
-    new_machine: Callable[..., Machine], installed: Path, debian: Path, partition: Path
-) -> Callable[..., Machine]:
-    """Makes a machine, off, whose state lies on the small partition; more arguments are nspawn's."""
-
-    def make(*arguments: str) -> Machine:
-        machine = new_machine(installed, debian, arguments=(f"--bind={partition}:/var/lib/edged", *arguments))
-        users = (machine.root / "etc/passwd").read_text().splitlines()
-        uid, gid = next(map(int, user.split(":")[2:4]) for user in users if user.startswith("edged:"))
-        os.chown(partition, uid, gid)
-        (machine.root / "var/lib/edged").mkdir(exist_ok=True)
-        return machine
-
-    return make
 
 
 def test_a_root_that_is_read_only_and_a_small_partition_for_the_state(
@@ -68,11 +32,6 @@ def test_a_root_that_is_read_only_and_a_small_partition_for_the_state(
     assert csms.violations() == []
 
 
-def fill(machine: Machine) -> None:
-    machine.sh("dd if=/dev/zero of=/var/lib/edged/ballast bs=4k 2>/dev/null; true")
-    assert machine.sh("df --output=avail /var/lib/edged | tail -1").strip() == "0"
-
-
 def test_a_full_disk_stops_nothing_that_runs_promises_nothing_and_is_over_when_there_is_room(
     small: Callable[..., Machine], outside: Outside
 ):
@@ -84,7 +43,7 @@ def test_a_full_disk_stops_nothing_that_runs_promises_nothing_and_is_over_when_t
     csms.wait("BootNotification")
     number = site.start_charging(machine, csms)
     pid = machine.pid()
-    fill(machine)
+    site.fill(machine)
     version = taken = 0
 
     def refused() -> bool:
@@ -111,7 +70,7 @@ def test_a_disk_that_is_full_at_the_start_is_told_in_a_sentence(small: Callable[
     machine.boot()
     machine.until(machine.is_active)
     machine.run("systemctl", "stop", UNIT)
-    fill(machine)
+    site.fill(machine)
     machine.run("systemctl", "start", UNIT, check=False)
     machine.until(lambda: "make room on its disk" in machine.journal("-n", "20"), what="it is told")
     assert "Traceback" not in machine.journal()

@@ -65,6 +65,7 @@ def test_plain_apt_installs_it_on_a_fresh_image_without_a_network(chroot: Chroot
 
 
 CALLS = {
+    "preinst": ("install", f"install {OLD}", f"upgrade {OLD}", f"abort-upgrade {NEW}"),
     "postinst": ("configure ", f"configure {OLD}", f"abort-upgrade {NEW}", "abort-remove", "abort-deconfigure a b 1"),
     "prerm": (f"upgrade {NEW}", f"failed-upgrade {OLD}", "deconfigure in-favour other 1"),
     "postrm": (f"upgrade {NEW}", f"failed-upgrade {OLD}", "abort-install", f"abort-upgrade {OLD}", "disappear other 1"),
