@@ -64,14 +64,14 @@ class Job:
 
     def rank(self, now: float, promotion_s: float) -> tuple[int, float, int, int]:
         """The order of service: class after promotion, deadline, who was born into the class, age."""
-        if self.priority <= Priority.KEEP_ALIVE:
-            return self.priority, self.due_at, 0, self.number
         classes = int((now - self.queued_at) / promotion_s)
+        if classes == 0 or self.priority <= Priority.KEEP_ALIVE:
+            return self.priority, self.due_at, 0, self.number
         return max(self.priority - classes, Priority.KEEP_ALIVE), self.due_at, min(classes, 1), self.number
 
     @property
     def is_wanted(self) -> bool:
-        return any(not future.done() for future in self.waiting)
+        return not all(map(asyncio.Future.done, self.waiting))
 
     def feeler(self) -> Job:
         """A read whose answer nobody needs: its bytes show whether the adapter hands back what is sent.
@@ -148,8 +148,7 @@ class JobQueue:
         best_rank: tuple[float, ...] = (math.inf,)
         for job in self._jobs:
             at = ready_at(job)
-            patience_s = COMMAND_LOOKAHEAD_S if job.priority <= Priority.COMMAND else 0.0
-            if at > free_at + patience_s:
+            if at > free_at and (job.priority > Priority.COMMAND or at > free_at + COMMAND_LOOKAHEAD_S):
                 earliest = min(earliest, at)
                 continue
             rank = job.rank(free_at, self.promotion_s)

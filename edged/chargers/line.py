@@ -147,13 +147,12 @@ class Inbox:
         """
         if self.lost is not None:
             raise LineDown(self.lost)
-        delay = until - moment()
-        if delay <= 0:
-            return False
         loop = asyncio.get_running_loop()
+        if until <= loop.time():
+            return False
         waiter = self._waiter = loop.create_future()
         self._enough = enough
-        timer = loop.call_later(delay, _expire, waiter)
+        timer = loop.call_at(until, _expire, waiter)
         before = self.last_at
         try:
             await waiter

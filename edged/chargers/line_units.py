@@ -79,8 +79,9 @@ class LineUnits:
         unit = self.known[job.unit_id]
         at = unit.ready_at
         if job.failed is None:
-            at = max(at, unit.owes_until.get(job.request.function, 0.0))
-            if unit.state is UnitState.SUSPECT and self._must_spend(job, unit):
+            if unit.owes_until:
+                at = max(at, unit.owes_until.get(job.request.function, 0.0))
+            if unit.failures and unit.state is UnitState.SUSPECT and self._must_spend(job, unit):
                 at = max(at, self._next_probe_at)
         return at
 

@@ -74,12 +74,9 @@ class Table(StrEnum):
     COIL = "C"
     DISCRETE = "D"
 
-    @property
-    def is_bits(self) -> bool:
-        return self in (Table.COIL, Table.DISCRETE)
-
-
-_READ_FUNCTION = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+    def __init__(self, letter: str) -> None:
+        self.read_function = {"C": 1, "D": 2, "H": 3, "I": 4}[letter]
+        self.is_bits = letter in ("C", "D")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +95,7 @@ class Read:
 
     @property
     def function(self) -> int:
-        return _READ_FUNCTION[self.table]
+        return self.table.read_function
 
     @property
     def pdu(self) -> bytes:
