@@ -89,6 +89,7 @@ class StationsView:
         self.events: EventHistory | None = None
         self.sources: Mapping[str, str] = {}
         self.told: Callable[[str], Document | None] = lambda _topic: None
+        self.as_of: Callable[[Station], int | None] = lambda _station: None
 
     def add(self, identity: str, engine: EngineView, csms: CsmsView) -> None:
         self._engines[identity] = engine
@@ -108,6 +109,7 @@ class StationsView:
             csms=self._csms[identity],
             sources=self.sources,
             told=self.told,
+            as_of=self.as_of,
         )
 
     def submit(self, identity: str, event: Event) -> bool:

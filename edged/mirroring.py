@@ -95,6 +95,7 @@ def build_mirror(
     )
     view.told = mirror.told
     if keeper is not None:
+        view.as_of = keeper.log.as_of
         keeper.serve(mirror.news)
     return mirror
 

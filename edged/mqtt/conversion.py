@@ -123,11 +123,12 @@ def _station(stations: Mapping[str, Station], named: str | None) -> Station | Pr
 
 
 def _get_state(stations: Mapping[str, Station], shown: Callable[[str], Shown]) -> dict[str, Any]:
-    """The documents of the state topics as a tree; `since` and `previous` are null where no mirror has shown them."""
+    """The documents of the state topics as a tree, each station with the last event that it contains; `since` and
+    `previous` are null where no mirror has shown them."""
     out: dict[str, Any] = {}
     for identity, station in stations.items():
         view = shown(identity)
-        tree: dict[str, Any] = {"connectors": {}}
+        tree: dict[str, Any] = {"as_of_seq": view.as_of(station), "connectors": {}}
         for topic, document in topics(station, view).items():
             place = view.names.parse_state(topic)
             if place is None:

@@ -44,14 +44,15 @@ class CsmsView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Where and how a station is shown. `told`: what a topic was told last, None where nothing was. `sources`:
-    how each charger is read, by name."""
+    """Where and how a station is shown. `told`: what a topic was told last, None where nothing was. `as_of`: the last
+    event that a station contains, None where nobody counts. `sources`: how each charger is read, by name."""
 
     names: Names
     id_tokens: IdTokenPolicy = IdTokenPolicy.MASKED
     csms: CsmsView = CsmsView()
     sources: Mapping[str, str] = field(default_factory=dict)
     told: Callable[[str], Document | None] = field(default=lambda _topic: None, compare=False, repr=False)
+    as_of: Callable[[Station], int | None] = field(default=lambda _station: None, compare=False, repr=False)
 
     def token(self, reservation_or_transaction: Reservation | Transaction | None) -> str | None:
         if reservation_or_transaction is None:

@@ -90,3 +90,14 @@ async def test_ocpp_frames_are_shown_where_the_site_asks_for_them(edged: Edged, 
             await heard.communicate()
         assert ways.keys() == {"in", "out"}
         assert all(isinstance(json.loads(frame), list) for frame in ways.values())
+
+
+async def test_whoever_asks_for_the_state_knows_which_events_are_in_it(edged: Edged, broker: Broker) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    box = {"box": charger("phoenix-charx-sec", nowhere)}
+    edged.configure(site_file(box, csms=f"ws://{nowhere}/ocpp", mqtt=broker.url))
+    await edged.up()
+    before = (await edged.result("get_events", after_seq=0, limit=500))["events"][-1]["seq"]
+    as_of_seq = (await edged.result("get_state"))["stations"]["CP-1"]["as_of_seq"]
+    after = (await edged.result("get_events", after_seq=0, limit=500))["last_seq"]
+    assert 1 <= before <= as_of_seq <= after

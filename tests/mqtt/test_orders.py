@@ -16,8 +16,10 @@ from edged.domain.files import FirmwareOrder, LogKind, LogOrder
 from edged.domain.journal import Direction, TransferEntry
 from edged.domain.types import IdToken, Now, RequestRef, Stamp
 from edged.mqtt.commands import Command, Origin, Problem, parse_request
-from edged.mqtt.conversion import Ask, LookUp, encode_result, interpret, list_transfers, nothing_happened
+from edged.mqtt.conversion import Answer, Ask, LookUp, encode_result, interpret, list_transfers, nothing_happened
 from edged.mqtt.documents import dump
+from edged.mqtt.names import Names
+from edged.mqtt.topics import Shown
 
 NOON = datetime(2026, 8, 22, 10, 0, 0, tzinfo=UTC)
 ONE = datetime(2026, 8, 22, 11, 0, 0, tzinfo=UTC)
@@ -231,3 +233,20 @@ def test_a_list_stays_short_enough_for_a_broker_and_says_what_is_missing(site: A
 
 def test_half_a_character_in_the_history_can_be_sent(site: Any) -> None:
     assert b"?" in dump(list_transfers([entry(1, data="\ud800")], site.station))
+
+
+def test_the_state_of_a_station_says_which_event_it_contains_last(site: Any) -> None:
+    command = parse_request(b'{"command": "get_state"}', Origin(actor="local"), Now(NOON, 0.0, True))
+    assert isinstance(command, Command)
+
+    def shown(identity: str) -> Shown:
+        return Shown(names=Names("edged", "gw1"), as_of=lambda station: 41 if station is site.station else None)
+
+    outcome = interpret(command, REF, stations=site.stations(), shown=shown)
+    assert isinstance(outcome, Answer)
+    assert isinstance(outcome.result, dict)
+    assert outcome.result["stations"]["cs1"]["as_of_seq"] == 41
+    nobody = interpret(command, REF, stations=site.stations(), shown=site.shown)
+    assert isinstance(nobody, Answer)
+    assert isinstance(nobody.result, dict)
+    assert nobody.result["stations"]["cs1"]["as_of_seq"] is None
