@@ -30,6 +30,8 @@ pytestmark = pytest.mark.long
 NEWER = "99.0.0"
 TRANSACTION = f"{package.PROGRAM}/edged/domain/transaction.py"
 FULL = "the disk that holds /var/lib/edged is full"
+LIBRARY = "libsqlite3-0"
+"""One that edged has loaded."""
 YARD_PORT = 4001
 SETTINGS = site.SETTINGS.replace(
     f"    serial: {site.YARD}\n    baudrate: 115200\n", f"    rtu_over_tcp: {HERE}:{YARD_PORT}\n"
@@ -178,10 +180,11 @@ def test_a_computer_is_switched_off_while_a_car_charges_and_all_energy_is_told_o
 
 @pytest.fixture(scope="session")
 def needrestart(debian: Path, installed: Path, memory: Path, suite: str) -> Path:
-    """A layer: needrestart, which restarts by itself what uses replaced files, as where nobody watches."""
+    """A layer: a library to be put there anew, and needrestart, which restarts what uses it without asking."""
     with Chroot([installed, debian], memory / f"needrestart-{suite}") as chroot:
         chroot.give_network()
         chroot.run("apt-get", "install", "-y", "--no-install-recommends", "needrestart")
+        chroot.run("apt-get", "install", "-y", "--reinstall", "--download-only", LIBRARY)
         chroot.write("/etc/needrestart/conf.d/automatic.conf", "$nrconf{restart} = 'a';\n")
         (chroot.root / "etc/resolv.conf").write_text("")
     return memory / f"needrestart-{suite}" / "written"
@@ -201,7 +204,7 @@ def test_needrestart_starts_edged_again_under_a_charging_car_and_only_when_it_mu
     number = start_charging(machine, csms, yard)
     watch = yard.watch(1)
     pid = machine.pid()
-    said = machine.run("apt-get", "install", "-y", "--reinstall", "libsqlite3-0").stdout
+    said = machine.run("apt-get", "install", "-y", "--reinstall", LIBRARY).stdout
     assert "systemctl restart edged.service" in said
     machine.until(lambda: machine.is_back(pid), what="it serves with the new library")
     csms.wait("BootNotification", 2)
