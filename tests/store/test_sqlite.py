@@ -266,3 +266,16 @@ def test_a_disk_without_room_for_the_log_is_left_as_it_is(small_disk: Path) -> N
     assert log.stat().st_size == 1000
     grow(small_disk / "nothing", 1000)
     assert [one.name for one in small_disk.iterdir()] == ["log"]
+
+
+def test_the_log_keeps_the_size_that_it_is_given_also_when_it_begins_anew(tmp_path: Path, wall: datetime) -> None:
+    """SQLite cuts a log down to its limit when it is begun anew: what is below it would grow again with each commit."""
+    store = open_store(tmp_path / "edged.db", wall=wall).store
+    log = tmp_path / "edged.db-wal"
+    before = log.stat().st_size
+    store.set_value("a", "1")
+    assert log.stat().st_size == before
+    assert store._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 0
+    store.set_value("a", "2")
+    assert log.stat().st_size == before
+    store.close()
