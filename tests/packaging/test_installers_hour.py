@@ -230,7 +230,7 @@ def test_a_new_computer_goes_on_where_the_backup_was_made(machine: Machine, fres
     csms.wait("BootNotification")
     machine.until(lambda: site.connector(machine, 2)["status"] == "Available")
     order = {"connectorId": 2, "expiryDate": "2099-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
-    assert csms.call("ReserveNow", order) == {"status": "Accepted"}
+    machine.until(lambda: csms.call("ReserveNow", order) == {"status": "Accepted"}, what="the reservation is taken")
     change = {"key": "ConnectionTimeOut", "value": "77"}
     assert csms.call("ChangeConfiguration", change) == {"status": "Accepted"}
     site.start_charging(machine, csms)

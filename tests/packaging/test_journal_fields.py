@@ -29,13 +29,15 @@ def test_a_cars_visit_is_found_by_its_connector_its_transaction_and_the_messages
     csms.wait("BootNotification")
     machine.until(lambda: site.connector(machine, 2)["status"] == "Available")
     order = {"connectorId": 2, "expiryDate": "2099-01-01T00:00:00Z", "idTag": site.TOKEN, "reservationId": 7}
-    assert csms.call("ReserveNow", order) == {"status": "Accepted"}
+    machine.until(lambda: csms.call("ReserveNow", order) == {"status": "Accepted"}, what="the reservation is taken")
     site.start_charging(machine, csms, 2)
     site.stop_charging(machine, csms, 2)
 
     of_connector = found(machine, "EDGED_CONNECTOR=2")
     kinds = [entry["MESSAGE"].partition(" connector 2: ")[2].partition(" ")[0] for entry in of_connector]
     visit = [kind for kind in kinds if kind.startswith(("reservation.", "transaction."))]
+    while visit[0] == "reservation.rejected":  # a charger that has only just come has not confirmed yet that it withholds
+        visit.pop(0)
     assert visit == ["reservation.made", "reservation.used", "transaction.started", "transaction.ended"]
     for entry in of_connector:
         assert entry["EDGED_STATION"] == site.STATION
