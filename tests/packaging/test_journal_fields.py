@@ -36,7 +36,7 @@ def test_a_cars_visit_is_found_by_its_connector_its_transaction_and_the_messages
     of_connector = found(machine, "EDGED_CONNECTOR=2")
     kinds = [entry["MESSAGE"].partition(" connector 2: ")[2].partition(" ")[0] for entry in of_connector]
     visit = [kind for kind in kinds if kind.startswith(("reservation.", "transaction."))]
-    while visit[0] == "reservation.rejected":  # a charger that has only just come has not confirmed yet that it withholds
+    while visit[0] == "reservation.rejected":  # one that has only just come has not confirmed that it withholds
         visit.pop(0)
     assert visit == ["reservation.made", "reservation.used", "transaction.started", "transaction.ended"]
     for entry in of_connector:
