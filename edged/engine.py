@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 CSMS = "csms"
 TICK_S = 1.0
 RETRY_AFTER_TICKS = 5
-CALM_S = 60.0
+CALM_S = 20.0
 MAX_RETRIES_KEPT = 1024
 NO_LIMIT_MA = 2**31
 

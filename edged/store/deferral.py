@@ -176,6 +176,7 @@ def merged(first: Writes, then: Writes) -> Writes:
         events=first.events + then.events,
         delivered=then.delivered if then.delivered is not None else first.delivered,
         replies=first.replies + then.replies,
+        moment=first.moment or then.moment,
     )
 
 

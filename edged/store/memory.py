@@ -74,7 +74,7 @@ class MemoryStore:
                 facts.get(table, {}).pop(key, None)
         for table, rows in writes.put.items():
             facts.setdefault(str(table), {}).update({key: records.to_row_text(table, row) for key, row in rows.items()})
-        if any(writes.put.values()):
+        if writes.moment or any(writes.put.values()):
             self._walls[station_id] = wall
         outbox.update({seq: (one.lane, records.to_outbox_text(one.row)) for seq, one in writes.enqueue.items()})
         for seq in writes.dequeue:

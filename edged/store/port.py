@@ -148,7 +148,7 @@ class Writes:
     `put` and `delete` never name the same row, nor do `enqueue` and `dequeue`. `events` come in the order of their
     numbers, and `delivered` is how far the broker has them; `replies` are answers to local commands that this step has
     carried out. `waits`: there is nothing in it
-    but what may wait for the next commit (`deferral`).
+    but what may wait for the next commit (`deferral`). `moment`: the moment of the commit is written, whatever else is.
     """
 
     put: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
@@ -161,10 +161,11 @@ class Writes:
     delivered: int | None = None
     replies: tuple[SavedReply, ...] = ()
     waits: bool = False
+    moment: bool = False
 
     def __bool__(self) -> bool:
         facts = self.put or self.delete or self.enqueue or self.dequeue
-        return bool(facts or self.parked or self.journal or self.events or self.replies)
+        return bool(facts or self.parked or self.journal or self.events or self.replies or self.moment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,7 @@ ENTRIES: Mapping[Journal, type] = MappingProxyType({Journal.SECURITY: SecurityEn
 _RECORD_NAMES = {kind: name for name, kind in RECORDS.items()}
 
 NOTHING = Writes()
+MOMENT = Writes(moment=True)
 
 
 # --- text

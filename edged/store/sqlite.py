@@ -145,7 +145,7 @@ class SqliteStore:
             for table, rows in writes.put.items()
             for key, row in rows.items()
         ]
-        if puts:
+        if puts or writes.moment:
             # the wall clock lies beside the facts, on a page that is written anyway
             puts.append((station_id, WALL, "", wall.isoformat()))
             db.executemany("INSERT OR REPLACE INTO facts (station, kind, key, value) VALUES (?, ?, ?, ?)", puts)

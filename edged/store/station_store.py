@@ -60,7 +60,7 @@ class StationStore:
     def keep(self, wall: datetime, *, anyway: bool = False) -> bool:
         if not (anyway or self._waiting.writes):
             return False
-        self.commit(records.NOTHING, wall)
+        self.commit(records.MOMENT if anyway else records.NOTHING, wall)
         return True
 
     def outbox(self, lane: Lane, after_seq: int, limit: int) -> Sequence[tuple[int, Record]]:

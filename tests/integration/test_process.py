@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -381,24 +382,27 @@ async def test_on_a_full_disk_it_promises_nothing_and_stops_charging_all_the_sam
         while await refusal(csms, "RemoteStopTransaction", transactionId=transaction) is not None:
             pass
     await csms.wait_for("StopTransaction", timeout_s=PATIENCE_S)
-    await edged.knows(lambda s: s["degraded"] is None)
+    await edged.knows(lambda s: s["degraded"] is None, timeout_s=2 * PATIENCE_S)
     assert (await edged.status())["store"] == "ok"
     assert csms.violations == []
 
 
 async def until_full(edged: Edged, csms: Csms) -> None:
-    """Give it more and more to keep until the disk has no place for it: then it says so."""
+    """Give it more and more to keep until the disk has no place for it, and then ever less, until there is none for a
+    single token either."""
     versions = itertools.count(1)
 
-    async def refused() -> bool:
+    async def refused(size: int) -> bool:
         version = next(versions)
-        tokens = [{"idTag": f"{version:08}-{n}", "idTagInfo": {"status": "Accepted"}} for n in range(200)]
-        order = {"listVersion": version, "localAuthorizationList": tokens, "updateType": "Full"}
+        info = {"status": "Accepted", "parentIdTag": f"{version:08}"}
+        tokens = [{"idTag": f"TOKEN-{n}", "idTagInfo": info} for n in range(size)]
+        order = {"listVersion": version, "localAuthorizationList": tokens, "updateType": "Differential"}
         answer = await csms.call("SendLocalList", order, timeout_s=PATIENCE_S)
         assert answer["status"] in ("Accepted", "Failed")
         return answer["status"] == "Failed"
 
-    await edged.until(refused, "the disk refuses")
+    for size in (200, 20, 1):
+        await edged.until(partial(refused, size), "the disk refuses")
 
 
 async def refusal(csms: Csms, action: str, **payload: object) -> str | None:

@@ -18,6 +18,7 @@ from edged.ports import StoreError
 from edged.store import records
 from edged.store.loading import load
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Rows, SavedReply, Store, Table, Writes
+from edged.store.station_store import StationStore
 from tests.fakes.kept import kept
 
 NOTICE = ReservationRecord(4, ReservationEnd.EXPIRED)
@@ -262,3 +263,16 @@ def test_a_closed_store_refuses(store: Store, wall: datetime) -> None:
         store.commit("CP1", Writes(enqueue={1: Queued(Lane.NOTICE, {})}), wall)
     with pytest.raises(StoreError):
         store.load("CP1")
+
+
+def test_a_disk_that_is_asked_whether_it_keeps_anything_is_written_to(
+    store: Store, fresh: Station, busy: Station, wall: datetime
+) -> None:
+    """Where nothing waits the moment is written: a full disk must not be believed to keep data again."""
+    station = StationStore(store, "CP1")
+    store.commit("CP1", records.writes(fresh, busy, ()), wall)
+    later = wall + timedelta(minutes=1)
+    assert not station.keep(later)
+    assert store.last_wall() == wall
+    assert station.keep(later, anyway=True)
+    assert store.last_wall() == later
