@@ -60,7 +60,7 @@ def test_a_full_disk_stops_nothing_that_runs_promises_nothing_and_is_over_when_t
     assert csms.call("GetLocalListVersion", {}) == {"listVersion": taken}
     assert site.charger(machine, 1, "get")["contactor"] == "closed"
     machine.sh("rm /var/lib/edged/ballast")
-    machine.until(lambda: not site.status(machine)["stations"][0]["degraded"], within_s=60.0, what="there is room again")
+    machine.until(lambda: not site.status(machine)["stations"][0]["degraded"], within_s=60.0, what="there is room")
     assert site.stop_charging(machine, csms)["transactionId"] == number
     assert machine.pid() == pid
 
