@@ -22,7 +22,7 @@ from edged.store.files import sync_file
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.opening import Damaged, backup_path, expected_schema, schema_of, version_of
 from edged.store.port import Table
-from edged.store.records import from_text
+from edged.store.row_texts import from_text
 from edged.store.sqlite import WALL, as_text, storable, store_error
 
 COPY = "edged.db.copy"

@@ -22,7 +22,6 @@ from edged.domain.monitors import Monitor, Monitoring
 from edged.domain.past import PastResets
 from edged.domain.station import CachedToken, Connector, ListedToken, Reservation, Station, Transaction
 from edged.domain.types import IdToken
-from edged.store.brief import ROWS
 from edged.store.codec import Unreadable, decode, encode, unpack
 from edged.store.port import OUTBOX, Loaded, Parked, Row, Rows, Table, Writes
 from edged.store.records import (
@@ -36,11 +35,8 @@ from edged.store.records import (
     TRANSACTION_KEPT,
     UPLOAD_KEPT,
     decode_record,
-    from_key,
-    from_text,
-    sample_key,
-    to_key,
 )
+from edged.store.row_texts import from_key, from_text, sample_key, to_key, whole
 
 CORRECTION_MAX_S = 200 * 366 * 86_400.0
 
@@ -123,7 +119,7 @@ class _Loading:
 
     def _aside(self, source: str, key: str, text: str, reason: str) -> None:
         """A row that is of no use: park it, take it out of the way, and say so."""
-        self.damaged.append(Parked(source, key, reason, ROWS.full(text)))
+        self.damaged.append(Parked(source, key, reason, whole(text)))
         self.warnings.append(f"a stored row of {source} is set aside: {reason}")
         if source == OUTBOX:
             self.dequeue.add(int(key))

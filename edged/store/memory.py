@@ -30,6 +30,7 @@ from edged.store.port import (
     SpoolState,
     Writes,
 )
+from edged.store.row_texts import to_outbox_text, to_row_text, to_text
 from edged.store.spool import ROW_OVERHEAD_BYTES
 
 
@@ -73,16 +74,16 @@ class MemoryStore:
             for key in keys:
                 facts.get(table, {}).pop(key, None)
         for table, rows in writes.put.items():
-            facts.setdefault(str(table), {}).update({key: records.to_row_text(table, row) for key, row in rows.items()})
+            facts.setdefault(str(table), {}).update({key: to_row_text(table, row) for key, row in rows.items()})
         if writes.moment or any(writes.put.values()):
             self._walls[station_id] = wall
-        outbox.update({seq: (one.lane, records.to_outbox_text(one.row)) for seq, one in writes.enqueue.items()})
+        outbox.update({seq: (one.lane, to_outbox_text(one.row)) for seq, one in writes.enqueue.items()})
         for seq in writes.dequeue:
             outbox.pop(seq, None)
         self._parked.extend(ParkedRow(station_id=station_id, at=wall, parked=parked) for parked in writes.parked)
         for entry in writes.journal:
             journal = self._journals.setdefault((station_id, entry.kind), deque(maxlen=JOURNAL_MAX))
-            journal.append((entry.at, records.to_text(entry.row)))
+            journal.append((entry.at, to_text(entry.row)))
         self.events_add(writes.events, writes.delivered)
         for reply in writes.replies:
             self.reply_save(reply)

@@ -6,7 +6,6 @@ Owns which facts are kept and how they are told apart row by row. Knows no SQL a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -34,15 +33,13 @@ from edged.domain.files import FirmwareUpdate, LogUpload
 from edged.domain.journal import Entry, Journal, SecurityEntry, TransferEntry, journal_of
 from edged.domain.monitors import Monitoring
 from edged.domain.station import CachedToken, Connector, Reservation, Station, Transaction
-from edged.store.brief import ROWS
 from edged.store.codec import Unreadable, decode, encode, pack
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Row, Table, Writes
+from edged.store.row_texts import from_text, sample_key, to_key, to_text
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-BRIEF_TABLES = frozenset({Table.CACHE, Table.CONNECTOR, Table.SAMPLE, Table.STATION, Table.TRANSACTION})
-"""Whose rows lie short: what each transaction writes again."""
 STATION_KEY = ""
 AVAILABILITY_KEPT = ("operative", "evse_operative", "scheduled")
 CONNECTOR_KEPT = (
@@ -86,51 +83,6 @@ _RECORD_NAMES = {kind: name for name, kind in RECORDS.items()}
 
 NOTHING = Writes()
 MOMENT = Writes(moment=True)
-
-
-# --- text
-
-
-def to_text(row: Row) -> str:
-    """A row as one line of ASCII."""
-    return json.dumps(row, separators=(",", ":"))
-
-
-def from_text(text: str) -> Any:
-    """What `to_text` wrote, however it was stored. Raises `Unreadable`."""
-    try:
-        return json.loads(ROWS.full(text))
-    except (ValueError, RecursionError):
-        raise Unreadable("not JSON") from None
-
-
-def to_row_text(table: str, row: Row) -> str:
-    """A row of this table as it is stored: one line of ASCII."""
-    text = to_text(row)
-    return ROWS.brief(text) if table in BRIEF_TABLES else text
-
-
-def to_outbox_text(row: Row) -> str:
-    """A row of the outbox as it is stored: one line of ASCII. The end of a transaction may hold all its samples, which
-    say much the same; on the disk it is there for a second, and written twice."""
-    return ROWS.brief(to_text(row))
-
-
-def to_key(text: str) -> str:
-    """A key as it is stored: ASCII whatever a token holds, and readable."""
-    return json.dumps(text)[1:-1]
-
-
-def from_key(key: str) -> str:
-    """What `to_key` wrote. Raises `Unreadable`."""
-    text = from_text(f'"{key}"')
-    if not isinstance(text, str):
-        raise Unreadable("not a key")
-    return text
-
-
-def sample_key(transaction_id: str, position: int) -> str:
-    return f"{to_key(transaction_id)}/{position:05d}"
 
 
 # --- durable records

@@ -43,6 +43,7 @@ from edged.store.port import (
     SpoolState,
     Writes,
 )
+from edged.store.row_texts import to_outbox_text, to_row_text, to_text
 from edged.store.spool import SpoolTable
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class SqliteStore:
                 [(station_id, _same(table), _same(key)) for key in keys],
             )
         puts = [
-            (station_id, str(table), key, records.to_row_text(table, row))
+            (station_id, str(table), key, to_row_text(table, row))
             for table, rows in writes.put.items()
             for key, row in rows.items()
         ]
@@ -153,7 +154,7 @@ class SqliteStore:
     def _commit_outbox(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
         db.executemany(
             "INSERT INTO outbox (station, lane, seq, value) VALUES (?, ?, ?, ?)",
-            [(station_id, one.lane.value, seq, records.to_outbox_text(one.row)) for seq, one in writes.enqueue.items()],
+            [(station_id, one.lane.value, seq, to_outbox_text(one.row)) for seq, one in writes.enqueue.items()],
         )
         # without the lane the whole queue would be searched; a row of no known lane is found the slow way
         for seq in writes.dequeue:
@@ -189,7 +190,7 @@ class SqliteStore:
             of_kind = (station_id, kind.value)
             last = db.execute("SELECT max(number) FROM journal WHERE station = ? AND kind = ?", of_kind).fetchone()[0]
             rows = [
-                (*of_kind, number, _sortable(entry.at), records.to_text(entry.row))
+                (*of_kind, number, _sortable(entry.at), to_text(entry.row))
                 for number, entry in enumerate((e for e in entries if e.kind is kind), (last or 0) + 1)
             ]
             db.executemany("INSERT INTO journal (station, kind, number, at, value) VALUES (?, ?, ?, ?, ?)", rows)

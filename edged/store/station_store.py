@@ -14,7 +14,7 @@ from edged.domain.effects import Effect, Lane, Record
 from edged.domain.events import Event, RecordGivenUp
 from edged.domain.station import Station
 from edged.domain.types import Now
-from edged.store import deferral, records
+from edged.store import deferral, records, row_texts
 from edged.store.deferral import Patience
 from edged.store.port import Parked, Store, Writes
 
@@ -73,5 +73,5 @@ class StationStore:
             found.pop(seq, None)
         for seq, one in waiting.enqueue.items():
             if one.lane is lane and seq > after_seq:
-                found[seq] = records.decode_record(records.to_text(one.row))
+                found[seq] = records.decode_record(row_texts.to_text(one.row))
         return sorted(found.items(), key=lambda item: item[0])[:limit]

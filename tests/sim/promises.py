@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.domain.configuration import REGISTRY
 from edged.store import loading
-from edged.store.records import from_text
+from edged.store.row_texts import from_text
 
 if TYPE_CHECKING:
     from tests.fakes.world import World

@@ -18,7 +18,8 @@ from edged.domain.effects import MeterRecord, ReservationRecord, Sample, Securit
 from edged.domain.station import CachedToken, Reservation, Transaction
 from edged.domain.types import IdToken, Stamp
 from edged.store.codec import Unreadable, decode, encode
-from edged.store.records import decode_record, encode_record, from_key, to_key, to_text
+from edged.store.records import decode_record, encode_record
+from edged.store.row_texts import from_key, to_key, to_text
 
 ANY_TEXT = st.text(st.characters(), max_size=12)  # lone surrogates and NUL included: tokens are hostile
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {

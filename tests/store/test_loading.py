@@ -11,7 +11,7 @@ import pytest
 from edged.domain.effects import Enqueue, TransactionRecord
 from edged.domain.station import Station
 from edged.domain.transition import drop
-from edged.store import records
+from edged.store import records, row_texts
 from edged.store.loading import load
 from edged.store.memory import MemoryStore
 from edged.store.port import OUTBOX, Rows, Table
@@ -117,7 +117,7 @@ def test_a_connector_runs_the_latest_of_its_active_transactions(
 ) -> None:
     running = busy.transactions["tx-run"]
     later = replace(running, id="tx-later", started=replace(running.started, utc=wall.replace(hour=13)), samples=())
-    text = records.to_text(records.transaction_row(later))
+    text = row_texts.to_text(records.transaction_row(later))
     loaded = load(_with(rows, Table.TRANSACTION, **{"tx-later": text}), fresh)
     assert loaded.station.connectors[1].transaction_id == "tx-later"
     assert loaded.warnings == ("transaction tx-run shares its connector with a later one",)

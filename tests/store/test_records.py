@@ -23,7 +23,7 @@ from edged.domain.effects import (
 from edged.domain.station import Connector, Reservation, Station, Transaction
 from edged.domain.transition import drop, put
 from edged.domain.types import IdToken, Now
-from edged.store import records
+from edged.store import records, row_texts
 from edged.store.codec import Unreadable
 from edged.store.loading import load
 from edged.store.memory import MemoryStore
@@ -290,8 +290,8 @@ def test_an_end_with_many_samples_is_short_on_the_disk_and_comes_back_whole(
 ) -> None:
     ended = replace(record_of("tx-run", 60), samples=tuple(sample_at(minute % 60) for minute in range(60)))
     row = records.encode_record(ended)
-    text = records.to_outbox_text(row)
-    assert len(text) < len(records.to_text(row)) / 5
+    text = row_texts.to_outbox_text(row)
+    assert len(text) < len(row_texts.to_text(row)) / 5
     assert text.isascii() and text.isprintable()
     assert records.decode_record(text) == ended
 
@@ -305,4 +305,4 @@ def test_a_deflated_row_that_is_spoilt_is_unreadable(
 ) -> None:
     ended = replace(record_of("tx-run", 60), samples=tuple(sample_at(minute % 60) for minute in range(60)))
     with pytest.raises(Unreadable):
-        records.decode_record(spoil(records.to_outbox_text(records.encode_record(ended))))
+        records.decode_record(spoil(row_texts.to_outbox_text(records.encode_record(ended))))

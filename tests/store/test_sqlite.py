@@ -17,7 +17,7 @@ import pytest
 from edged.domain.effects import Lane
 from edged.domain.journal import Journal
 from edged.ports import StoreDamaged, StoreError
-from edged.store import records
+from edged.store import row_texts
 from edged.store.files import grow
 from edged.store.opening import PAGE_BYTES, open_store
 from edged.store.port import OUTBOX, Journaled, Parked, Queued, Table, Writes
@@ -53,7 +53,7 @@ def _assert_whole(store: SqliteStore, last: int) -> None:
     """Every record up to the last, none half done, and the facts of the same commit with it."""
     rows = store.load("CP1")
     assert sorted(rows.outbox) == list(range(1, last + 1))
-    assert records.from_text(rows.facts[Table.STATION][""])["next_seq"] == last + 1
+    assert row_texts.from_text(rows.facts[Table.STATION][""])["next_seq"] == last + 1
 
 
 @pytest.fixture

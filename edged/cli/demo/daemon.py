@@ -22,7 +22,7 @@ from edged.cli.demo.process import Child
 from edged.local.client import ControlClient, ControlError
 from edged.ports import EdgedError
 from edged.store.codec import Unreadable
-from edged.store.records import from_text
+from edged.store.row_texts import from_text
 
 ASK_S: Final = 12.0
 _SERVICE_VARIABLES: Final = frozenset(
