@@ -63,17 +63,17 @@ WHOLE: Mapping[Table, type] = {
 
 def lines() -> list[str]:
     """The schema version, what each table's rows are, and every type that they hold."""
-    told: dict[str, list[str]] = {}
+    told: dict[Any, list[str]] = {}
     rows = [f"{table}: {_word(kind, told)}" for table, kind in (*VALUES.items(), *WHOLE.items())]
     for table, (kind, names) in PARTS.items():
         rows += [f"{table}: {len(names)} of {kind.__name__}", *_members(kind, names, told)]
     rows += [f"{OUTBOX} {name}: {_word(kind, told)}" for name, kind in records.RECORDS.items()]
     rows += [f"journal {name}: {_word(kind, told)}" for name, kind in records.ENTRIES.items()]
-    words = [line for name in sorted(told) for line in (name, *told[name])]
+    words = [line for kind in sorted(told, key=_place) for line in (_name(kind), *told[kind])]
     return [f"schema {len(MIGRATIONS)}", "", *rows, "", *words]
 
 
-def _members(kind: type, names: tuple[str, ...], told: dict[str, list[str]]) -> Iterator[str]:
+def _members(kind: type, names: tuple[str, ...], told: dict[Any, list[str]]) -> Iterator[str]:
     hints = get_type_hints(kind)
     found = {one.name: one for one in fields(kind)}
     for name in names:
@@ -81,21 +81,25 @@ def _members(kind: type, names: tuple[str, ...], told: dict[str, list[str]]) -> 
         yield f"    {name}{'?' if may_be_missing else ''}: {_word(hints[name], told)}"
 
 
-def _word(kind: Any, told: dict[str, list[str]]) -> str:
+def _word(kind: Any, told: dict[Any, list[str]]) -> str:
     """A type in a word; what it is made of goes to `told`."""
     if isinstance(kind, types.UnionType) or get_origin(kind) is not None:
         parts = [_word(one, told) if one is not Ellipsis else "..." for one in get_args(kind)]
         return (
             " | ".join(parts) if isinstance(kind, types.UnionType) else f"{_name(get_origin(kind))}[{', '.join(parts)}]"
         )
-    if not isinstance(kind, type) or _name(kind) in told:
+    if not isinstance(kind, type) or kind in told:
         return _name(kind)
     if issubclass(kind, StrEnum):
-        told[_name(kind)] = [f"    {', '.join(sorted(one.value for one in kind))}"]
+        told[kind] = [f"    {', '.join(sorted(one.value for one in kind))}"]
     elif is_dataclass(kind):
-        inner = told.setdefault(_name(kind), [])
+        inner = told.setdefault(kind, [])
         inner += _members(kind, tuple(one.name for one in fields(kind)), told)
     return _name(kind)
+
+
+def _place(kind: Any) -> tuple[str, str]:
+    return _name(kind), kind.__module__
 
 
 def _name(kind: Any) -> str:
