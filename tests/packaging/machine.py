@@ -102,24 +102,22 @@ class Machine:
 
     def has_gone_off(self, *, within_s: float = 60.0) -> None:
         """Wait until it switches itself off."""
-        assert self._nspawn is not None
-        try:
-            status = self._nspawn.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise Dead(f"it is not off within {within_s:g} s{self.console()}") from None
-        if status:
+        if status := self._ended(within_s):
             raise Dead(f"it went off with status {status}{self.console()}")
 
     def has_restarted(self, *, within_s: float = 60.0) -> str:
         """Wait until it restarts by itself, and has come up again."""
-        assert self._nspawn is not None
-        try:
-            status = self._nspawn.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise Dead(f"no restart within {within_s:g} s{self.console()}") from None
-        if status != REBOOT:
+        if (status := self._ended(within_s)) != REBOOT:
             raise Dead(f"it went off with status {status} instead of restarting{self.console()}")
         return self.boot()
+
+    def _ended(self, within_s: float) -> int:
+        """How its container ends."""
+        assert self._nspawn is not None
+        try:
+            return self._nspawn.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise Dead(f"it still runs after {within_s:g} s{self.console()}") from None
 
     def cut_power(self) -> None:
         """Everything in it is killed at once."""
