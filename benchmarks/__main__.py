@@ -10,6 +10,7 @@ from benchmarks.report import Row, document, machine, table
 
 NAMES = (
     "round-trip",
+    "hostile",
     "memory",
     "bus",
     "fuzz",

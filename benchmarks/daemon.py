@@ -22,11 +22,12 @@ STATION = "BENCH-1"
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """`started_at` and `ready_at` are perf_counter: the fork, and systemd's READY=1."""
+    """`started_at` and `ready_at` are perf_counter: the fork, and systemd's READY=1. `control`: its socket."""
 
     process: subprocess.Popen[str]
     started_at: float
     ready_at: float
+    control: Path
 
     @property
     def pid(self) -> int:
@@ -53,7 +54,9 @@ def daemon(
         configuration = place / "edged.yaml"
         configuration.write_text(_yaml(csms_url, chargers, version, keys or {}))
         with _notify_socket(place / "notify") as notify, (place / "log").open("w+") as log:
+            control = place / "control.sock"
             command = ["-m", "edged", "run", "-c", str(configuration), "--state", str(place / "state")]
+            command += ["--control", str(control)]
             started_at = time.perf_counter()
             with child(
                 command, stdout=log, stderr=log, env=environment(NOTIFY_SOCKET=str(place / "notify"))
@@ -64,7 +67,7 @@ def daemon(
                     log.seek(0)
                     print(log.read(), file=sys.stderr)
                     raise
-                yield Daemon(process, started_at, ready_at)
+                yield Daemon(process, started_at, ready_at, control)
 
 
 @contextlib.contextmanager

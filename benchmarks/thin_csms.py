@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +55,7 @@ class ThinCsms:
         self._heard_at = 0.0
         self._answered: asyncio.Future[tuple[float, Any]] | None = None
         self._calls = 0
+        self._owed = 0
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
@@ -90,6 +92,9 @@ class ThinCsms:
                 self._wanted[1].set_result(at)
             reply = json.dumps([3, message[1], answer_to(message[2], datetime.now(UTC))])
             self._sending = asyncio.ensure_future(line.send(reply))
+        elif self._owed:
+            self._owed -= 1
+            self._changed.set()
         elif self._answered is not None and not self._answered.done():
             self._answered.set_result((at, message[2] if message[0] == 3 else RuntimeError(str(message))))
 
@@ -128,6 +133,20 @@ class ThinCsms:
         if isinstance(answer, RuntimeError):
             raise answer
         return at - sent, answer
+
+    async def flood(self, calls: Iterable[tuple[str, dict[str, Any]]]) -> float:
+        """Send all without waiting for an answer; seconds from the first of them to the last answer."""
+        assert self._line is not None
+        began = time.perf_counter()
+        for action, payload in calls:
+            self._calls += 1
+            self._owed += 1
+            await self._line.send(json.dumps([2, f"call-{self._calls}", action, payload]))
+        async with asyncio.timeout(10 * ANSWER_TIMEOUT_S):
+            while self._owed:
+                self._changed.clear()
+                await self._changed.wait()
+        return time.perf_counter() - began
 
     async def provoke(self, action: str, payload: dict[str, Any], wanted: str) -> float:
         """Ask the station for a CALL of its own; seconds from handing the frame over to having that CALL."""

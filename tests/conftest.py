@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fakes import mqtt_contract
 
 OURS = ("", "edged", "edged.wire")
 os.environ["SUDO_USER"] = "installer"  # what is printed to be typed is the same whoever runs the tests
+
+
+# How fast an example is depends on what else the machine does.
+settings.register_profile("edged", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edged")
 
 
 @pytest.hookimpl(trylast=True)

@@ -27,8 +27,8 @@ from edged.cli.demo.story_charging import WAKE
 from edged.cli.demo.story_commands import KEYS
 
 WHOLE = (*STORY, GOODBYE)
-STORY_S = 120.0
-"""It takes less than half of that on an idle computer."""
+STORY_S = 200.0
+"""It takes less than a quarter of that on an idle computer."""
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tests.conformance.daemon import Daemon, DaemonHere, DaemonProcess
 STATION = "CP-1"
 BOARD = "modbus-relay"
 SPEED = 20.0
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 LOOK_S = 0.05
 TOKENS = {
     "ALICE": Token("Accepted"),

@@ -106,7 +106,7 @@ async def test_TC_J_09_CS_values_during_the_transaction(open_scene201: OpenScene
     (before,), (after,) = energies(values(first)), energies(values(second))
     assert after > before
     passed_s = (moment(second["timestamp"]) - moment(first["timestamp"])).total_seconds()
-    assert 0.5 < passed_s < 3
+    assert 0.5 < passed_s < 30
 
 
 @pytest.mark.req("TC_J_10_CS", "J02.FR.10", "E06.FR.11", "E07.FR.08", "E09.FR.05", "E06.FR.17")

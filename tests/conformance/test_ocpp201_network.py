@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edged import gateway, words
+from edged.csms.backoff import BackOff
 from edged.simulator.csms import Csms
 from tests.conformance.doors import HOST, OLD, Pki, profile_1
 from tests.conformance.scene201 import TOKENS, TWO_SOCKETS, OpenScene201, Scene201
@@ -225,7 +226,7 @@ async def away(scene: Scene201, *, at_least_s: float = 0.0) -> list[str]:
 @pytest.mark.req("TC_B_51_CS", "B04.FR.01")
 async def test_TC_B_51_CS_after_a_long_time_away_every_connector_is_told(open_scene201: OpenScene201) -> None:
     scene = await open_scene201(TWO_SOCKETS, keys={"OCPPCommCtrlr.OfflineThreshold": 1})
-    assert sorted(await away(scene, at_least_s=1.2)) == ["Status 1 Occupied", "Status 2 Available"]
+    assert sorted(await away(scene, at_least_s=2.0)) == ["Status 1 Occupied", "Status 2 Available"]
 
 
 @pytest.mark.req("TC_B_52_CS", "B04.FR.02", "20-J-05")
@@ -239,6 +240,9 @@ async def test_TC_B_57_CS_after_a_lost_line_the_station_knocks_at_growing_interv
     open_scene201: OpenScene201, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "back_off_policy", words.back_off_policy)
+    waits: list[float] = []
+    next_s = BackOff.next_s
+    monkeypatch.setattr(BackOff, "next_s", lambda one: waits.append(next_s(one)) or waits[-1])
     scene = await open_scene201()
     for name, value in (("WaitMinimum", 1), ("RandomRange", 0), ("RepeatTimes", 1)):
         await scene.configure(f"OCPPCommCtrlr.RetryBackOff{name}", value)
@@ -253,7 +257,9 @@ async def test_TC_B_57_CS_after_a_lost_line_the_station_knocks_at_growing_interv
     await scene.csms.wait_disconnected(STATION)
     await scene.csms.wait_connected(STATION)
     knocks.append(time.monotonic())
-    assert [round(later - earlier) for earlier, later in pairwise(knocks)] == [1, 2, 2], "doubled once, and no more"
+    assert waits == [1, 2, 2], "doubled once, and no more"
+    passed = [later - earlier for earlier, later in pairwise(knocks)]
+    assert all(passed_s > 0.9 * wait_s for passed_s, wait_s in zip(passed, waits, strict=True))
     await scene.answered()
     assert scene.csms.received("BootNotification", after=mark) == []
 

@@ -265,7 +265,7 @@ async def test_TC_A_23_CS_without_a_certificate_the_request_goes_out_again_and_t
     first, second = [
         frame for frame in scene.csms.record if frame.index >= mark and frame.is_call("SignCertificate", STATION)
     ]
-    assert 0.9 <= second.at_s - first.at_s < 3.0
+    assert second.at_s - first.at_s >= 0.9
 
 
 @pytest.mark.req("A02.FR.28", "A02.FR.29")

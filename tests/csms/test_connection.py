@@ -245,7 +245,7 @@ async def test_a_server_that_ignores_subprotocols_is_left_with_a_close_frame_and
     async with csms(service, subprotocols=None) as url, running(settings_for(url)) as station:
         failure = await station.witness.until("failed")
         await station.sleeps.until_blocked()
-        assert await asyncio.wait_for(ended, 5.0) == 1000
+        assert await asyncio.wait_for(ended, 30) == 1000
     assert failure.kind is FailureKind.SUBPROTOCOL
     assert station.witness.all("opened") == []
 
@@ -411,7 +411,7 @@ async def test_stopping_cuts_an_attempt_and_a_wait_short() -> None:
     server = await asyncio.start_server(service, "127.0.0.1", 0)
     async with server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30):
             async with running(settings_for(url)):
                 await asyncio.sleep(0.01)
             async with running(settings_for("ws://127.0.0.1:1")) as station:
@@ -423,7 +423,7 @@ async def test_stopping_cuts_an_attempt_and_a_wait_short() -> None:
 async def test_stopping_before_the_start_makes_the_run_end_at_once() -> None:
     station = Station(settings_for("ws://127.0.0.1:1"))
     await station.connection.stop()
-    await asyncio.wait_for(station.connection.run(), 1.0)
+    await asyncio.wait_for(station.connection.run(), 30)
     assert station.witness.told == []
 
 
@@ -442,7 +442,7 @@ async def test_stopping_sends_what_is_queued_and_then_a_close_frame() -> None:
             await station.witness.until("opened")
             for n in range(20):
                 assert station.connection.send(str(n) + "x" * 900_000)  # more than the system's buffers take at once
-        await asyncio.wait_for(over.wait(), 5.0)
+        await asyncio.wait_for(over.wait(), 30)
     assert got == [str(n) + "x" * 900_000 for n in range(20)]
     assert station.witness.all("closed") == ["the station stops"]
     assert not station.connection.send("too late")
@@ -502,7 +502,7 @@ async def test_an_oversized_frame_closes_the_line_with_1009(size: int) -> None:
     async with csms(service) as url, running(settings_for(url, max_frame_bytes=1_000)) as station:
         reason = await station.witness.until("closed")
         assert "1009" in reason
-        assert await asyncio.wait_for(codes, 5.0) in (1009, 1006)  # a flood may not leave room for the close frame
+        assert await asyncio.wait_for(codes, 30) in (1009, 1006)  # a flood may not leave room for the close frame
     assert station.witness.all("received") == []
 
 
@@ -575,9 +575,9 @@ async def test_a_listener_that_raises_ends_the_run_instead_of_being_silenced() -
         station.witness.on_received = broken
         station.witness.on_opened = lambda: station.connection.send("x") and None
         with pytest.raises(ExceptionGroup) as caught:
-            await asyncio.wait_for(station.connection.run(), 5.0)
+            await asyncio.wait_for(station.connection.run(), 30)
         assert caught.group_contains(RuntimeError, match="a bug")
-        await asyncio.wait_for(station.connection.stop(), 5.0)
+        await asyncio.wait_for(station.connection.stop(), 30)
 
 
 # --- lines that break
@@ -612,7 +612,7 @@ async def test_closing_a_half_open_line_does_not_wait_for_the_other_end() -> Non
         await station.witness.until("opened")
         wire.fall_silent()
         assert station.connection.send("x" * 4_000_000)
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(8):
             station.connection.disconnect("enough")
             assert await station.witness.until("closed") == "enough"
 
@@ -685,7 +685,7 @@ async def test_pings_follow_a_changed_interval_at_once_and_zero_turns_them_off()
         await station.witness.until("opened")
         assert pings.count == 0
         station.connection.set_ping_interval(0.01)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30):
             while pings.count < 3:
                 pings.seen.clear()
                 await pings.seen.wait()
@@ -794,7 +794,7 @@ async def tls_only(context: ssl.SSLContext) -> AsyncIterator[str]:
 
         served = asyncio.create_task(asyncio.to_thread(serve_one))
         yield f"wss://localhost:{listening.getsockname()[1]}"
-        await asyncio.wait_for(served, 5.0)
+        await asyncio.wait_for(served, 30)
 
 
 @pytest.mark.req("A00.FR.313")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.dialects.v16.inbound import SUPPORTED_ACTIONS, decode_call
@@ -521,7 +521,7 @@ def test_any_json_gives_an_event_or_a_refusal(action: str, payload: Any) -> None
     assert isinstance(decode_call(action, payload, REF), CallRefused | Command)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(LAST_GOOD)), st.dictionaries(FIELDS, JSON, max_size=3))
 def test_a_good_call_with_anything_in_its_fields_gives_an_event_or_a_refusal(
     action: str, changes: dict[str, Any]

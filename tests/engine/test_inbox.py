@@ -55,7 +55,7 @@ async def test_get_waits_for_an_event():
     await asyncio.sleep(0)
     assert not waiting.done()
     inbox.put(LinkUp())
-    assert await asyncio.wait_for(waiting, 5) == LinkUp()
+    assert await asyncio.wait_for(waiting, 30) == LinkUp()
     assert len(inbox) == 0
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.pki import DAY, Authority, self_signed
 from tests.integration.daemon import Edged, charger, site_file
 from tests.integration.peers import Conversation, peer
-from tests.integration.tyrant import GROWTH_BYTES, Tyrant, until
+from tests.integration.tyrant import GROWTH_BYTES, PROMPT_S, Tyrant, until
 
 PASSWORD = "a very long password"
 
@@ -128,7 +128,7 @@ async def test_a_server_that_speaks_no_tls_keeps_nobody_waiting(edged: Edged, co
         await until(lambda: server.visits >= 1, "it has come")
         weight = edged.resident_bytes
         for _ in range(10):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(PROMPT_S):
                 assert not (await edged.status())["stations"][0]["csms"]["connected"]
             await asyncio.sleep(0.1)
         assert edged.resident_bytes < weight + GROWTH_BYTES

@@ -41,6 +41,7 @@ from tests.fakes.mqtt_contract import Contract
 
 NOON = datetime(2026, 8, 22, 10, 0, 0, tzinfo=UTC)
 MOSQUITTO = "/usr/sbin/mosquitto"
+PATIENCE_S = 30.0
 NAMES = Names("edged", "gw1")
 
 # --- the contract as judge
@@ -206,7 +207,7 @@ class Broker:
         self._process = subprocess.Popen(
             [MOSQUITTO, "-c", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + PATIENCE_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -319,7 +320,7 @@ class Integrator:
         body = json.dumps(payload) if isinstance(payload, dict) else payload
         self.client.publish(topic, body, 1, retain, properties).wait_for_publish(10)
 
-    async def wait_for(self, wanted: Callable[[list[Seen]], Any], timeout_s: float = 15.0) -> Any:
+    async def wait_for(self, wanted: Callable[[list[Seen]], Any], timeout_s: float = PATIENCE_S) -> Any:
         """What `wanted` makes of all that was seen, as soon as it is true."""
 
         def wait() -> Any:
@@ -396,7 +397,7 @@ GATEWAY = GatewayView(
 )
 
 
-async def _until(true: Callable[[], bool], timeout_s: float = 15.0) -> None:
+async def _until(true: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not true():  # a link tells nobody in here when it changes
             await asyncio.sleep(0.01)

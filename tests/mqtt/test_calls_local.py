@@ -148,16 +148,15 @@ async def test_a_flood_is_answered_to_the_last_request_and_the_site_goes_on(
         for number in range(burst):
             caller.client.publish(f"{PREFIX}/rpc/bms-op/request/ping", json.dumps({"id": str(number)}), 1)
 
-    asked, looks, longest_s = asyncio.create_task(asyncio.to_thread(flood)), 0, 0.0
+    asked, longest_s = asyncio.create_task(asyncio.to_thread(flood)), 0.0
     loop = asyncio.get_running_loop()
-    while not asked.done() or sum(s.topic == REPLY + "ping" for s in tuple(caller.seen)) < burst:
-        since_s = loop.time()
-        site.observe(1)
-        looks += 1
-        await asyncio.sleep(0.01)
-        longest_s = max(longest_s, loop.time() - since_s)
-        assert looks < 2_000, "not all was answered"
-    assert longest_s < 5.0, "a look at the charger waited for the flood"
+    async with asyncio.timeout(90):
+        while not asked.done() or sum(s.topic == REPLY + "ping" for s in tuple(caller.seen)) < burst:
+            since_s = loop.time()
+            site.observe(1)
+            await asyncio.sleep(0.01)
+            longest_s = max(longest_s, loop.time() - since_s)
+    assert longest_s < 15.0, "a look at the charger waited for the flood"
     replies = await caller.wait_for(
         lambda seen: len(r := [s for s in seen if s.topic == REPLY + "ping"]) >= burst and r, 60.0
     )

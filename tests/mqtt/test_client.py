@@ -8,7 +8,6 @@ import socket
 import ssl
 import struct
 import subprocess
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from edged.mqtt.outbox import Outbox
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
 NOON = datetime(2026, 8, 22, 10, tzinfo=UTC)
 STATUS = "edged/v1/gw1/status"
+PATIENCE_S = 30.0
 
 
 class Link:
@@ -346,10 +346,8 @@ async def test_a_proxy_before_a_dead_broker_is_a_failure_at_once(
         await link.packet()
 
     stub.scripts = [close]
-    client = make_client(stub.port)
-    began_s = time.monotonic()
+    client = make_client(stub.port, connack_timeout_s=60.0)
     await until(lambda: len(stub.links) >= 3)
-    assert time.monotonic() - began_s < 5
     assert "before CONNACK" in (client.link.error or "")
 
 
@@ -501,18 +499,16 @@ async def test_stopping_takes_no_longer_than_it_may_where_the_broker_does_not_an
     stub.scripts = [silent]
     client = make_client(stub.port, filled(5))
     await until(lambda: client.link.connected)
-    began_s = time.monotonic()
-    await client.stop(0.3)
-    assert time.monotonic() - began_s < 2
+    async with asyncio.timeout(PATIENCE_S):  # it is never acknowledged
+        await client.stop(0.3)
     await until(lambda: any(payload == b"offline" for _, payload, _ in stub.links[0].published))
 
 
 async def test_stopping_while_dialling_is_immediate(make_client: Any, unused_address: tuple[str, int]) -> None:
-    client = make_client(unused_address[1], connect_timeout_s=5.0)
+    client = make_client(unused_address[1], connect_timeout_s=300.0)
     await asyncio.sleep(0)
-    began_s = time.monotonic()
-    await client.stop(2.0)
-    assert time.monotonic() - began_s < 1
+    async with asyncio.timeout(PATIENCE_S):
+        await client.stop(120.0)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class BareStation:
         await self.socket.send(json.dumps(message))
 
     async def receive(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return json.loads(await self.socket.recv())
 
     async def call(self, action: str, payload: object, *, message_id: str | None = None) -> Any:
@@ -53,7 +53,7 @@ class BareStation:
 
     async def settle(self) -> None:
         """Come back when the CSMS has dealt with everything that was sent."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await (await self.socket.ping())
 
     async def boot(self) -> Any:

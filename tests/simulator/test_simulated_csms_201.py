@@ -38,7 +38,7 @@ class BareStation:
         await self.socket.send(json.dumps(message))
 
     async def receive(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return json.loads(await self.socket.recv())
 
     async def call(self, action: str, payload: object, *, message_id: str | None = None) -> Any:

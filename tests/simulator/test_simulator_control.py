@@ -25,7 +25,7 @@ class Remote:
 
     async def say(self, line: bytes) -> Any:
         self.writer.write(line + b"\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return json.loads(await self.reader.readline())
 
     async def run(self, command: str, **args: object) -> Any:
@@ -234,7 +234,7 @@ async def test_serve_tells_when_it_is_ready_and_ends_when_cancelled(tmp_path: Pa
     ready: asyncio.Future[SimulatedSite] = asyncio.get_running_loop().create_future()
     path = tmp_path / "control.sock"
     task = asyncio.create_task(serve([LEFT], path, 1.0, 42, ready.set_result))
-    site = await asyncio.wait_for(ready, 5)
+    site = await asyncio.wait_for(ready, 30)
     assert (site.seed, path.exists()) == (42, True)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
