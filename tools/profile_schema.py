@@ -242,7 +242,6 @@ def state() -> Schema:
     keys = {
         "register": REGISTER,
         "map": {"type": "object", "additionalProperties": STATE},
-        "otherwise": STATE,
         "overlays": rules(str(one) for one in ChargerState),
     }
     return mapping(keys, ["register", "map"])

@@ -43,10 +43,7 @@ class Reading:
 def interpret(profile: DeviceProfile, registers: Mapping[str, Register], values: Values) -> Reading:
     """What the values say; `registers` are those that exist at the device's firmware."""
     raw_state = values.get(profile.state.register)
-    base = (
-        profile.state.otherwise if raw_state is None else profile.state.states.get(raw_state, profile.state.otherwise)
-    )
-    state = base
+    state = profile.state.base(raw_state)
     for overlay in profile.state.overlays:
         if overlay.condition.holds(values, state):
             state = overlay.means

@@ -24,7 +24,7 @@ from edged.chargers.profile import DeviceProfile
 from edged.chargers.profile_terms import Register, parse_firmware
 from edged.chargers.registers import Value
 from edged.chargers.word_order import Suspicion, suspects
-from edged.domain.hardware import Capability
+from edged.domain.hardware import Capability, ChargerState
 from edged.ports import ChargerUnreachable
 
 FIRST_TRIES = 3
@@ -232,7 +232,7 @@ class Probing:
 
     def _reading(self, register: Register, observed: Reading | None) -> RegisterReading:
         told = self._told.get(register.name)
-        state = observed.state if observed is not None else self._profile.state.otherwise
+        state = observed.state if observed is not None else ChargerState.UNKNOWN
         is_read = told is not None and told.words is not None
         return RegisterReading(
             name=register.name,

@@ -40,12 +40,16 @@ from edged.domain.hardware import Capability, ChargerState, FaultCode, LockState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateMap:
-    """Raw status to `ChargerState`; overlays are applied in order, each sees the state as it is by then."""
+    """Raw status to `ChargerState`, unknown where it stands not in `states`; overlays are applied in order, each sees
+    the state as it is by then."""
 
     register: str
     states: Mapping[Value, ChargerState]
-    otherwise: ChargerState = ChargerState.UNKNOWN
     overlays: tuple[Rule[ChargerState], ...] = ()
+
+    def base(self, raw: Value | None) -> ChargerState:
+        """The state of a raw value before any overlay."""
+        return ChargerState.UNKNOWN if raw is None else self.states.get(raw, ChargerState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def _check_state(references: References, root: Node) -> None:
             if sentence is not None:
                 path = ("state", "map", written.get(raw, str(raw)))
                 references.report(path, sentence, ProfileRule.IMPOSSIBLE_CONDITION)
-    reached = {*state.states.values(), state.otherwise}
+    reached = {*state.states.values(), ChargerState.UNKNOWN}
     for i, rule in enumerate(state.overlays):
         references.condition(rule.condition, ("state", "overlays", str(i)), states=frozenset(reached))
         reached.add(rule.means)
@@ -75,7 +75,7 @@ def _keys(root: Node, path: KeyPath) -> Collection[str]:
 
 def _reachable(profile: DeviceProfile) -> frozenset[ChargerState]:
     state = profile.state
-    return frozenset((*state.states.values(), state.otherwise, *(rule.means for rule in state.overlays)))
+    return frozenset((*state.states.values(), ChargerState.UNKNOWN, *(rule.means for rule in state.overlays)))
 
 
 def _check_rules(references: References) -> None:

@@ -110,7 +110,6 @@ def read_state(fields: Fields | None, findings: Findings) -> StateMap:
     result = StateMap(
         register=fields.text("register", required=True),
         states=states,
-        otherwise=fields.choice("otherwise", ChargerState, ChargerState.UNKNOWN),
         overlays=read_rules(fields, "overlays", _STATES),
     )
     fields.close()

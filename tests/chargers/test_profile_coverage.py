@@ -36,7 +36,6 @@ WITHOUT_A_CHARGER = {
     "repeat_first": "only ABL eMH1 sleeps like that, and it speaks Modbus ASCII",
     "boot": "restarts show in counters, or in failsafe settings that are gone",
     "wait otherwise timeout": "a lock that does not open in time is told as failed",
-    "state otherwise": "a state that no document names stays unknown",
     "meter: several registers added up": "each shipped device has a total",
     "measurand SoC": "no AC charger of the list tells it surely",
     "fault ReaderFailure": "no source names one",
@@ -98,7 +97,6 @@ def parts_use(profile: DeviceProfile) -> Iterator[str]:
         ("boot", profile.boot),
         ("boot_falls", profile.boot_falls),
         ("points present", profile.points.present),
-        ("state otherwise", profile.state.otherwise is not ChargerState.UNKNOWN),
         ("overlay while", any(rule.condition.states for rule in profile.state.overlays)),
         ("plugged", profile.plugged),
         ("fault that blocks nothing", any(not fault.blocking for fault in profile.faults)),
@@ -156,7 +154,7 @@ OFFERED = {
     *(f"capability {one}" for one in Capability if one is not Capability.POWER_CYCLE),  # a relay gives that
     *(f"measurand {measurand}" for measurand in Measurand),
     *("forbidden", "holes", "repeat_first", "response_timeout_ms", "wake", "init", "init that may be refused", "boot"),
-    *("boot_falls", "points present", "state otherwise", "overlay while", "plugged", "fault that blocks nothing"),
+    *("boot_falls", "points present", "overlay while", "plugged", "fault that blocks nothing"),
     *("fault otherwise", "limit max_from", "limit withhold_a", "emulated", "token clear", "token empty"),
     *("detachable told by a register", "detachable false", "meter: several registers added up", "affects_all_points"),
 }

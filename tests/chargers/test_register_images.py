@@ -248,7 +248,7 @@ def without_a_rule(profile: DeviceProfile) -> Iterator[tuple[str, DeviceProfile]
         rest = state.overlays[:i] + state.overlays[i + 1 :]
         yield f"state.overlays: {overlay}", replace(profile, state=replace(state, overlays=rest))
     for raw, means in state.states.items():
-        if means is not state.otherwise:
+        if means is not ChargerState.UNKNOWN:
             rest = {other: meaning for other, meaning in state.states.items() if other != raw}
             yield f"state.map: {raw}", replace(profile, state=replace(state, states=rest))
     for part in ("plugged", "lock", "faults"):
