@@ -165,7 +165,6 @@ def bus() -> Schema:
         "min_gap_ms": number(0, 10_000),
         "gap_scope": words(GapScope),
         "response_timeout_ms": number(20, 10_000),
-        "repeat_first": FLAG,
     }
     return mapping(keys, ["transports"])
 

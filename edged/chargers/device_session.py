@@ -24,7 +24,7 @@ from edged.chargers.modbus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ExceptionRe
 from edged.chargers.profile import InitWrite
 from edged.chargers.profile_terms import Poll, Values, parse_firmware
 from edged.chargers.registers import Value
-from edged.ports import ChargerError, ChargerRefused
+from edged.ports import ChargerRefused
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +91,6 @@ class DeviceSession:
         """
         self._number = None
         device, profile = self._device, self._device.profile
-        if profile.bus.repeat_first:
-            await self._knock()
         for write in profile.wake:
             await device.write(write.register, write.value, priority)
         await device.read((profile.state.register,), priority)
@@ -103,13 +101,6 @@ class DeviceSession:
         self._pause_s = RECHECK_S
         self._recheck_at_s = self._monotonic() + RECHECK_S
         self._number = number
-
-    async def _knock(self) -> None:
-        """A device that sleeps wakes at the first request and answers the second."""
-        try:
-            await self._device.read((self._device.profile.state.register,), forgiving=True)
-        except ChargerError as error:
-            log.debug("%s did not answer the first request, as expected: %s", self._device, error)
 
     async def _identify(self) -> None:
         """Read what does not change, the firmware first: it decides which registers there are."""

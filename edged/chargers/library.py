@@ -7,6 +7,7 @@ what the keys mean.
 from __future__ import annotations
 
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 from edged.chargers.profile import DeviceProfile
@@ -113,8 +114,12 @@ def _charger(profile: AnyProfile, path: str) -> DeviceProfile:
     raise ProfileErrors([ProfileError(path, 1, "kind", sentence, ProfileRule.WRONG_KIND)])
 
 
+@lru_cache(maxsize=8)
 def _judged(text: str, path: str, file_name: str | None = None) -> AnyProfile:
-    """The profile in a text, of whatever kind. `ProfileErrors` with every mistake: of YAML, of the name, of meaning."""
+    """The profile in a text, of whatever kind. `ProfileErrors` with every mistake: of YAML, of the name, of meaning.
+
+    The last few are kept: a start asks for each three times (the check, what a reload compares with, the chargers).
+    """
     root, errors = read_document(text, path)
     if file_name is not None:
         errors += _misnamed(root, path, file_name)

@@ -222,7 +222,6 @@ class BusRules:
     min_gap_s: float = 0.0
     gap_scope: GapScope = GapScope.DEVICE
     response_timeout_s: float | None = None
-    repeat_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

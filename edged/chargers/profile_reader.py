@@ -172,7 +172,6 @@ def read_bus(fields: Fields) -> tuple[WordOrder, BusRules]:
         min_gap_s=fields.number("min_gap_ms", 0.0, low=0, high=10_000) / 1000,
         gap_scope=fields.choice("gap_scope", GapScope, GapScope.DEVICE),
         response_timeout_s=timeout_ms / 1000 if timeout_ms else None,
-        repeat_first=fields.flag("repeat_first"),
     )
 
 

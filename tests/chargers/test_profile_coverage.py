@@ -33,7 +33,6 @@ WITHOUT_A_CHARGER = {
     "table D": "no discrete input was found in any register map",
     "gap_scope bus": "Heidelberg's pause is its own as far as is known; a site may say otherwise",
     "condition no_bit": "the opposite of any_bit",
-    "repeat_first": "only ABL eMH1 sleeps like that, and it speaks Modbus ASCII",
     "boot": "restarts show in counters, or in failsafe settings that are gone",
     "wait otherwise timeout": "a lock that does not open in time is told as failed",
     "meter: several registers added up": "each shipped device has a total",
@@ -89,7 +88,6 @@ def parts_use(profile: DeviceProfile) -> Iterator[str]:
     for word, used in (
         ("forbidden", bus.forbidden),
         ("holes", bus.holes),
-        ("repeat_first", bus.repeat_first),
         ("response_timeout_ms", bus.response_timeout_s),
         ("wake", profile.wake),
         ("init", profile.init),
@@ -153,7 +151,7 @@ OFFERED = {
     *(f"lock {state}" for state in LockState),
     *(f"capability {one}" for one in Capability if one is not Capability.POWER_CYCLE),  # a relay gives that
     *(f"measurand {measurand}" for measurand in Measurand),
-    *("forbidden", "holes", "repeat_first", "response_timeout_ms", "wake", "init", "init that may be refused", "boot"),
+    *("forbidden", "holes", "response_timeout_ms", "wake", "init", "init that may be refused", "boot"),
     *("boot_falls", "points present", "overlay while", "plugged", "fault that blocks nothing"),
     *("fault otherwise", "limit max_from", "limit withhold_a", "emulated", "token clear", "token empty"),
     *("detachable told by a register", "detachable false", "meter: several registers added up", "affects_all_points"),
