@@ -19,12 +19,12 @@ from typing import Any
 
 from edged.domain.effects import Effect, Lane, Record
 from edged.domain.events import Event
+from edged.domain.slug import slug_of
 from edged.domain.station import Station
 from edged.domain.types import Now
 from edged.mqtt.event_log import EventLog, EventReader, Gap, LoggedEvent, Tell
 from edged.mqtt.events import Happening, Rank, happenings
 from edged.mqtt.gateway_documents import GatewayView
-from edged.mqtt.names import slug_of
 from edged.mqtt.options import IdTokenPolicy
 from edged.ports import Clock, StationStore, StoreError
 from edged.settings import Settings

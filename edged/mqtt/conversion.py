@@ -21,11 +21,11 @@ from edged.domain.answers import (
 from edged.domain.effects import Reply
 from edged.domain.events import Event
 from edged.domain.journal import TransferEntry
+from edged.domain.slug import slug_of
 from edged.domain.station import Station
 from edged.domain.types import RequestRef
 from edged.mqtt.commands import Code, Command, Problem
 from edged.mqtt.documents import Document, carry, timestamp
-from edged.mqtt.names import slug_of
 from edged.mqtt.orders import order_of
 from edged.mqtt.topics import Shown, reservation_words, topics
 

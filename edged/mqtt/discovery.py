@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edged.domain.slug import slug_of
 from edged.domain.station import Connector, Station
 from edged.mqtt.documents import Document, dump
 from edged.mqtt.entities import Place, connector_parts
 from edged.mqtt.entity import Component, Discovery
 from edged.mqtt.gateway_entities import gateway_parts, link_parts, station_parts
-from edged.mqtt.names import Names, slug_of
+from edged.mqtt.names import Names
 
 ONLINE: Final = "online"
 _AMBIGUOUS = re.compile(r".*(-\d+|-station)")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edged.domain.slug import slug_of
 from edged.mqtt.entity import Component, Discovery, command_words, diagnostic, event_entity
 from edged.mqtt.events import Category
-from edged.mqtt.names import slug_of
 
 
 def station_parts(slug: str, discovery: Discovery) -> Iterator[Component]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from edged.domain.effects import Reply
+from edged.domain.slug import slug_of
 from edged.domain.station import Station
 from edged.domain.types import Now, RequestRef
 from edged.mqtt.announcer import Announcer
@@ -30,7 +31,6 @@ from edged.mqtt.event_log import EventLog, EventReader
 from edged.mqtt.gateway_documents import GatewayView, HealthView, gateway_info, health
 from edged.mqtt.ledger import KeptReply, RateLimit, ReplyStore
 from edged.mqtt.manifest import Manifest, TopicKeeper
-from edged.mqtt.names import slug_of
 from edged.mqtt.options import MirrorOptions
 from edged.mqtt.outbox import Outbox
 from edged.mqtt.picture import Picture

@@ -5,13 +5,11 @@ Pure. Levels are whole words, so that a broker's access list can use wildcards. 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
 
 MAX_REPLY_TOPIC_BYTES: Final = 256
-SLUG_CHARS: Final = 64
 
 _GATEWAY = re.compile(r"[a-z0-9-]{1,32}")
 _ROOT = re.compile(r"[^/+#\x00-\x1f$][^/+#\x00-\x1f]*(/[^/+#\x00-\x1f]+){0,2}")
@@ -19,22 +17,10 @@ _COMMAND = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_SLUG = re.compile(r"[^A-Za-z0-9_-]")
 
 
-def slug_of(identity: str) -> str:
-    """The topic level for an OCPP identity, which may contain `+ # /`.
-
-    An identity that fits is its own slug. Any other gets a digest behind it, so that two identities never share one
-    and a slug never depends on which other stations there are.
-    """
-    plain = _NOT_SLUG.sub("-", identity)
-    if identity and plain == identity and len(identity) <= SLUG_CHARS:
-        return identity
-    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{plain[: SLUG_CHARS - 9]}-{digest}"
-
-
 @dataclass(frozen=True, slots=True)
 class RequestTopic:
-    """Who asks for what. `command` may be anything a publisher wrote there, also nothing."""
+    """Who asks for what. Both may be anything a publisher wrote there, also nothing: MQTT knows empty levels, and who
+    forgot a name there is answered like any other stranger."""
 
     actor: str
     command: str
@@ -136,7 +122,7 @@ class Names:
             return None
         actor, _, rest = topic[len(head) :].partition("/")
         word, _, command = rest.partition("/")
-        return RequestTopic(actor, command) if actor and word == "request" else None
+        return RequestTopic(actor, command) if word == "request" else None
 
     def reply_prefix(self, actor: str) -> str:
         """Every reply address of this caller begins so: nobody can make the daemon write elsewhere."""

@@ -19,10 +19,11 @@ from edged.domain.events import Registration
 from edged.domain.hardware import Fault, LockState, Phases
 from edged.domain.limits import current_ma
 from edged.domain.places import pinned_on
+from edged.domain.slug import slug_of
 from edged.domain.station import Connector, Reservation, Station, Transaction
 from edged.domain.status import connector_status, unbelievable
 from edged.mqtt.documents import Document, date, number, timestamp
-from edged.mqtt.names import Names, slug_of
+from edged.mqtt.names import Names
 from edged.mqtt.options import IdTokenPolicy, Quality
 from edged.mqtt.privacy import shown_token
 from edged.mqtt.watched_keys import watched_keys

@@ -12,6 +12,7 @@ from edged.domain.configuration import KEY_MAX_CHARS, VALUE_MAX_CHARS, Mutabilit
 from edged.domain.configuration_names import known_names, site_key
 from edged.domain.connector_types import CONNECTOR_TYPES
 from edged.domain.hardware import Measurand
+from edged.domain.slug import slug_of
 from edged.domain.types import IdToken
 from edged.settings.csms import read_csms
 from edged.settings.custom_keys import read_custom_keys
@@ -52,6 +53,7 @@ def read_stations(
     stations = []
     seats: dict[str, str] = {}
     ids: dict[str, str] = {}
+    slugs: dict[str, tuple[str, str, int]] = {}
     for path, node in root.items("stations", limit=MAX_STATIONS):
         section = Section(root.report, node, path)
         station = _station(section, chargers, seats, supported, readable=readable)
@@ -59,6 +61,8 @@ def read_stations(
         first = ids.setdefault(station.id, path)
         if first != path and station.id:
             section.error("id", f"{first} has the same id: each connection to a CSMS needs an identity of its own")
+        elif station.id:
+            _tell_apart(section, station.id, path, slugs)
         stations.append(station)
     if root.is_empty("stations"):
         root.error("stations", "is empty: write at least one station with its id, its csms and its evses")
@@ -91,6 +95,18 @@ def _station(
         offline_tokens=_tokens(section),
         display=section.flag("display", False),
     )
+
+
+def _tell_apart(section: Section, identity: str, path: str, slugs: dict[str, tuple[str, str, int]]) -> None:
+    """Two identities with one slug would be one station in topics, events and commands (docs/mqtt)."""
+    slug = slug_of(identity)
+    other, where, line = slugs.setdefault(slug, (identity, path, section.line_of("id")))
+    if where != path:
+        section.error(
+            "id",
+            f"{shown(identity)} and {shown(other)} ({where}, line {line}) are both called {slug} in topics, events and "
+            "commands: change one of them",
+        )
 
 
 # --- EVSEs ------------------------------------------------------------------------------------------------------------

@@ -164,6 +164,8 @@ def _pattern(channel: Mapping[str, Any], name: str) -> str:
     parameters = channel.get("parameters", {})
 
     def level(found: re.Match[str]) -> str:
+        if found[1] == "actor":
+            return "[^/]*"  # who leaves it empty is answered there
         words = parameters.get(found[1], {}).get("enum")
         return f"(?:{'|'.join(map(re.escape, words))})" if words and name != "request" else "[^/]+"
 

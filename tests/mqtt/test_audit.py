@@ -50,6 +50,12 @@ def test_what_became_of_it_is_told_in_a_word(
     assert "secret" not in json.dumps(data)
 
 
+def test_who_left_the_actors_level_empty_is_told_as_nobody(audit: Audit, told: Told) -> None:
+    audit.note(envelope(actor=""), REFUSED, 0.0)
+    ((what, source, data),) = told
+    assert (what, source, data["actor"]) == ("command.refused", "mqtt:", "")
+
+
 def test_a_flood_of_refusals_is_one_event_in_ten_seconds(audit: Audit, told: Told) -> None:
     for tenth in range(1_000):
         audit.note(envelope(ident=str(tenth)), REFUSED, tenth / 100)

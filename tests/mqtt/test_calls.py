@@ -137,6 +137,14 @@ async def test_an_actor_may_do_only_what_it_was_allowed(caller: Any, site: Any) 
     assert site.asked == []
 
 
+async def test_who_leaves_the_actors_level_empty_is_told_that_nobody_may_do_that(caller: Any, site: Any) -> None:
+    """A template without its name: the same template waits for the reply, on the level that is empty as well."""
+    reply = await caller.call("reserve_now", {"id": "e1", "args": RESERVE}, actor="")
+    assert reply.topic == f"{PREFIX}/rpc//reply/reserve_now"
+    assert (reply.json["id"], reply.json["error"]["code"]) == ("e1", "forbidden")
+    assert site.asked == []
+
+
 async def test_a_repetition_gets_the_first_answer_and_does_nothing(caller: Any, site: Any) -> None:
     request = {"id": "r1", "args": RESERVE}
     first = (await caller.call("reserve_now", request)).json

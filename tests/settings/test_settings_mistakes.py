@@ -233,6 +233,12 @@ MISTAKES = [
         "stations:\n  - {id: DEPOT-7, csms: {url: ws://a}, evses: []}\n",
         r"15: stations\[1\].id: stations\[0\] has the same id",
     ),
+    (
+        "stations:\n",
+        "stations:\n  - {id: CP-1-89f583e4, csms: {url: ws://a}, evses: []}\n"
+        "  - {id: 'CP/1', csms: {url: ws://a}, evses: []}\n",
+        r"15: stations\[1\].id: CP/1 and CP-1-89f583e4 \(stations\[0\], line 14\) are both called CP-1-89f583e4 in ",
+    ),
 ]
 MQTT_MISTAKES = [
     ("url: http://x", r"mqtt.url: must be mqtt://HOST:PORT or mqtts://"),
