@@ -15,12 +15,12 @@ from edged.chargers.profile import CommandSequence
 from edged.chargers.profile_terms import (
     CheckStep,
     Condition,
+    Otherwise,
     PauseStep,
     RestartStep,
     Step,
     WaitStep,
     WriteStep,
-    outcome_of,
 )
 from edged.chargers.registers import Value
 from edged.domain.hardware import ActionOutcome
@@ -102,7 +102,7 @@ class SequenceRun:
         give_up_at = self._monotonic() + step.timeout_s
         while not await self._holds(step.condition):
             if self._monotonic() >= give_up_at:
-                return outcome_of(step.otherwise)
+                return ActionOutcome.FAILED if step.otherwise is Otherwise.FAILED else None
             await self._pause(LOOK_AGAIN_S)
         return None
 

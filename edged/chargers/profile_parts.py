@@ -276,7 +276,7 @@ def _read_wait(fields: Fields) -> WaitStep:
     step = WaitStep(
         condition=read_condition(fields),
         timeout_s=_deadline(fields),
-        otherwise=fields.choice("otherwise", Otherwise, Otherwise.TIMEOUT),
+        otherwise=fields.choice("otherwise", Otherwise, Otherwise.FAILED),
     )
     fields.close()
     return step

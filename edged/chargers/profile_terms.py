@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from edged.chargers.modbus import Table
 from edged.chargers.registers import Codec, Kind, Value
-from edged.domain.hardware import ActionOutcome, ChargerState
+from edged.domain.hardware import ChargerState
 
 T = TypeVar("T")
 
@@ -189,7 +189,6 @@ class Otherwise(StrEnum):
     """What follows when a wait's time is over."""
 
     FAILED = "failed"
-    TIMEOUT = "timeout"
     CONTINUE = "continue"
 
 
@@ -199,7 +198,7 @@ class WaitStep:
 
     condition: Condition
     timeout_s: float
-    otherwise: Otherwise = Otherwise.TIMEOUT
+    otherwise: Otherwise = Otherwise.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,17 +222,6 @@ class RestartStep:
 
 
 Step = WriteStep | WaitStep | CheckStep | PauseStep | RestartStep
-
-
-def outcome_of(otherwise: Otherwise) -> ActionOutcome | None:
-    """The outcome of a wait that ran out; None: go on."""
-    match otherwise:
-        case Otherwise.FAILED:
-            return ActionOutcome.FAILED
-        case Otherwise.TIMEOUT:
-            return ActionOutcome.TIMEOUT
-        case Otherwise.CONTINUE:
-            return None
 
 
 def is_text(register: Register) -> bool:
