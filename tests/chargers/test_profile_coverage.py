@@ -33,7 +33,6 @@ WITHOUT_A_CHARGER = {
     "table D": "no discrete input was found in any register map",
     "gap_scope bus": "Heidelberg's pause is its own as far as is known; a site may say otherwise",
     "condition no_bit": "the opposite of any_bit",
-    "boot": "restarts show in counters, or in failsafe settings that are gone",
     "meter: several registers added up": "each shipped device has a total",
     "measurand SoC": "no AC charger of the list tells it surely",
     "fault ReaderFailure": "no source names one",

@@ -251,7 +251,7 @@ def without_a_rule(profile: DeviceProfile) -> Iterator[tuple[str, DeviceProfile]
         if means is not ChargerState.UNKNOWN:
             rest = {other: meaning for other, meaning in state.states.items() if other != raw}
             yield f"state.map: {raw}", replace(profile, state=replace(state, states=rest))
-    for part in ("plugged", "lock", "faults"):
+    for part in ("plugged", "lock", "faults", "boot"):
         rules = getattr(profile, part)
         for i, rule in enumerate(rules):
             is_fallback = (
