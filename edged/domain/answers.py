@@ -88,6 +88,17 @@ class Reason(StrEnum):
     WRITE_ONLY = "WriteOnly"
 
 
+class Hindrance(StrEnum):
+    """Why a start was refused, where `Reason` has no code for it: for local people's machines."""
+
+    BUSY = "Busy"  # an unlock, a reset or a restart is under way: try again
+    FAULTED = "Faulted"
+    OCCUPIED = "Occupied"
+    OFFLINE = "Offline"  # the charger does not answer
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+
+
 class NetworkProfileStatus(StrEnum):
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"

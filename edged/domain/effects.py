@@ -214,7 +214,7 @@ class Dequeue:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The one answer to a command. `status` is the command's own enum (domain.answers), `data` its report; `detail`
-    says why for people, `reason` for machines (`answers.Reason`)."""
+    says why for people, `reason` for machines (`answers.Reason`, of a start also `answers.Hindrance`)."""
 
     request: RequestRef
     status: StrEnum

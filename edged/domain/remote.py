@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from edged.domain import authorization, charging_profile, session, transaction
-from edged.domain.answers import Reason, Verdict
+from edged.domain.answers import Hindrance, Reason, Verdict
 from edged.domain.choosing import choose_start, is_open
 from edged.domain.commands import RequestStart, RequestStop
 from edged.domain.effects import StopReason
 from edged.domain.events import Registration
-from edged.domain.places import place_of
+from edged.domain.places import in_order, place_of
 from edged.domain.policy import Trigger
 from edged.domain.reservation import Admission
 from edged.domain.session import Driver
@@ -43,7 +43,7 @@ def request_start(draft: Draft, event: RequestStart) -> None:
     number = _place(draft, event, driver)
     refusal = _refusal(draft, event, driver, number)
     if refusal is not None or number is None:
-        detail, reason = refusal or _Refusal("no connector is free")
+        detail, reason = refusal or _Refusal("no connector is free", Hindrance.OCCUPIED)
         draft.reply(event.request, Verdict.REJECTED, detail, reason=reason)
         return
     running = station.running(number)
@@ -78,32 +78,43 @@ def _refusal(draft: Draft, event: RequestStart, driver: Driver, number: int | No
     if _unaccepted(station, event.request):
         return _Refusal("the station is not accepted yet", Reason.CS_NOT_ACCEPTED)
     if station.reset is not None:
-        return _Refusal(session.RESTARTING)
+        return _Refusal(session.RESTARTING, Hindrance.BUSY)
     if len(driver.token.value) > station.policy.id_token_max_chars:
         return _Refusal(session.TOO_LONG, Reason.INVALID_ID_TOKEN)
     if number is None and event.evse is None:
-        return _Refusal("no connector is free")
+        return _Refusal("no connector is free", Hindrance.OCCUPIED)
     if number is None or number not in station.connectors:
         named = event.evse is not None
         reason = Reason.UNKNOWN_EVSE if named else Reason.UNKNOWN_CONNECTOR_ID
         return _Refusal("no such EVSE" if named else "no such connector", reason)
     connector = station.connectors[number]
     if not is_open(station, connector):
-        return _Refusal("the connector is not free", _why_not_open(station, connector))
+        return _why_not_open(station, connector)
     info = session.known_at(draft, number, driver.token)
     if authorization.is_master(station, session.group_of(driver, info)):
         return _Refusal(session.MASTER_STARTS_NOTHING, Reason.INVALID_ID_TOKEN)
     if session.entry(station, number, driver, info).admission is Admission.REFUSED:
-        return _Refusal("reserved for somebody else")
+        return _Refusal("reserved for somebody else", Hindrance.RESERVED)
     flaw = None
     if event.profile is not None:
         flaw = charging_profile.flaw_of_start(station, event.profile, number, draft.now)
     return None if flaw is None else _Refusal(flaw.detail, flaw.reason)
 
 
-def _why_not_open(station: Station, connector: Connector) -> str:
+def _why_not_open(station: Station, connector: Connector) -> _Refusal:
+    """The first thing that is in the way. Of a driver who charges or was let in 2.x has a code of its own."""
     busy = connector.authorization is not None or any(s.transaction_id for s in station.siblings(connector.number))
-    return Reason.TX_IN_PROGRESS if busy else ""
+    if busy:
+        return _Refusal("another driver is there", Reason.TX_IN_PROGRESS)
+    if not connector.online:
+        return _Refusal("the charger does not answer", Hindrance.OFFLINE)
+    if connector.blocked:
+        return _Refusal("the connector is faulted", Hindrance.FAULTED)
+    if not in_order(station, connector):
+        return _Refusal("the connector is out of service", Hindrance.UNAVAILABLE)
+    if station.seized(connector.number):
+        return _Refusal("an unlock or a reset is under way", Hindrance.BUSY)
+    return _Refusal("another driver is there", Hindrance.OCCUPIED)
 
 
 def _unaccepted(station: Station, request: RequestRef) -> bool:

@@ -11,7 +11,9 @@ from typing import Any, Final
 from edged.domain.answers import (
     TOKEN_ADMITTED,
     ConfigurationReport,
+    Hindrance,
     MonitorReport,
+    Reason,
     Switched,
     TokenVerdict,
     TransferStatus,
@@ -194,6 +196,8 @@ def encode_result(reply: Reply) -> dict[str, Any] | bool | Problem:
         result["reservation_id"] = reply.data
     if action == "get_diagnostics":
         result["filename"] = reply.data if isinstance(reply.data, str) else None
+    if action == "start_transaction" and reply.reason:
+        result["reason"] = Hindrance.OCCUPIED.value if reply.reason == Reason.TX_IN_PROGRESS else str(reply.reason)
     if isinstance(reply.status, TransferStatus):
         result["data"] = reply.data
     if reply.detail:

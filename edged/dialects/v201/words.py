@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edged.dialects.times import parse_time
+from edged.domain.answers import Hindrance
 from edged.domain.effects import Reply
 from edged.domain.types import AuthorizationStatus, IdToken, IdTokenInfo, PersonalMessage, TokenKind
 from edged.ocpp.dialect import Payload
@@ -22,6 +23,8 @@ TOKEN_KINDS: Final = frozenset(str(kind) for kind in TokenKind)
 READER_KIND: Final = TokenKind.ISO14443.value
 """The kind of a token whose source knows no kinds, or one that 2.0.1 does not have: a charger's card reader, a BMS."""
 UNSPECIFIED: Final = "Unspecified"
+_HINDRANCES: Final = frozenset(Hindrance)
+"""What 2.x has no codes for; its sentence goes along as additionalInfo."""
 _JUDGEMENTS: Final = {status.value.casefold(): status for status in AuthorizationStatus}
 
 
@@ -97,7 +100,8 @@ def status_info(reason: str, detail: str) -> Payload | None:
     """StatusInfoType; None where nothing is to be said."""
     if not reason and not detail:
         return None
-    info: Payload = {"reasonCode": (reason or UNSPECIFIED)[:MAX_REASON_CHARS]}
+    code = UNSPECIFIED if not reason or reason in _HINDRANCES else reason
+    info: Payload = {"reasonCode": code[:MAX_REASON_CHARS]}
     if detail:
         info["additionalInfo"] = detail[:MAX_INFO_CHARS]
     return info
