@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edged.chargers.library import PACKAGED_DIR, ChargerProfile, load_charger
 from edged.chargers.profile import DeviceProfile, KeepAliveBy, Toggle
-from edged.chargers.profile_terms import CheckStep, Condition, PointsBy, Transport, WriteStep
+from edged.chargers.profile_terms import CheckStep, Condition, GapScope, PointsBy, Transport, WriteStep
 from edged.chargers.rapi.profile import RapiProfile
 from edged.domain.hardware import Capability, Measurand
 
@@ -205,7 +205,8 @@ def wiring(profile: DeviceProfile) -> Iterator[str]:
         count = profile.points.count
         yield f"Up to {count} points behind one device, {how[profile.points.by]}: write `point: 1` and so on."
     if bus.min_gap_s:
-        yield f"It rests {bus.min_gap_s * 1000:g} ms after each request."
+        who = "The whole line" if bus.gap_scope is GapScope.BUS else "It"
+        yield f"{who} rests {bus.min_gap_s * 1000:g} ms after each request."
     if profile.limit is not None and profile.limit.max_from is None:
         most = f"{profile.limit.max_a:g} A"
         yield f"It does not tell its own maximum: write `max_current_a` where it may have less than {most}."
