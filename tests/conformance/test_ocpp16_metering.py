@@ -42,7 +42,7 @@ async def test_TC_070_CS_sampled_meter_values(open_scene: OpenScene) -> None:
         assert {value["measurand"] for value in values} == set(MEASURANDS.split(","))
         assert {value.get("phase") for value in values if value["measurand"] == "Current.Import"} == {"L1", "L2", "L3"}
     times = [moment(payload["meterValue"][0]["timestamp"]) for payload in found]
-    assert all(0.5 < (after - before).total_seconds() < 5 for before, after in pairwise(times))
+    assert all(0.5 < (after - before).total_seconds() < 30 for before, after in pairwise(times))
     assert energies(found) == sorted(energies(found)) and energies(found)[-1] > 0
     assert await scene.status_of("RemoteStopTransaction", transactionId=transaction) == "Accepted"
     stop = await scene.expect("StopTransaction")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 
@@ -67,14 +66,16 @@ async def test_TC_036_CS_connection_loss_during_a_transaction(open_scene: OpenSc
     transaction = await scene.charging()
     await scene.expect("MeterValues", transactionId=transaction)
     await scene.cut()
+    gone_at = datetime.now(UTC)
     await scene.energy_flows(wh=200)  # three seconds and more
+    back_at = datetime.now(UTC)
     await scene.restore()
     await scene.expect("MeterValues", transactionId=transaction)
     await scene.answered()
     samples = [values["meterValue"][0] for values in scene.messages("MeterValues", after=0)]
     times = [moment(sample["timestamp"]) for sample in samples]
     assert times == sorted(set(times))
-    assert all((after - before).total_seconds() < 3 for before, after in pairwise(times))
+    assert any(gone_at < time < back_at for time in times)
     assert len(scene.payloads("MeterValues")) >= 2
     assert scene.payloads("BootNotification") == []
 

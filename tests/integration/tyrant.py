@@ -195,6 +195,11 @@ class Victim:
         self.weight = edged.resident_bytes
         self.pid = edged.running.pid
         self.lines = csms.connections
+        self._since_s = time.monotonic()
+
+    def minutely(self, count: int) -> int:
+        """So many in each minute that its suffering has begun."""
+        return count * (1 + int((time.monotonic() - self._since_s) / 60))
 
     async def unharmed(self, *, same_line: bool = True, growth_bytes: int = GROWTH_BYTES) -> None:
         """It answers its CSMS and its installer, sees its charger, owes nothing, and is no heavier, roughly."""
