@@ -146,7 +146,15 @@ def readings(documents: Mapping[str, Document]) -> dict[str, Reading]:
     if session is not None and session.value and register is not None and register.quality != QUALITY["good"]:
         # it follows from the register, and is no better and no newer
         found[_RUNNING_ENERGY] = replace(found[_RUNNING_ENERGY], quality=register.quality, at=register.at)
+    quality, at = (_said(documents.get("transaction"), member) for member in ("energy_quality", "energy_at"))
+    if at is not None:  # also where the register itself is not known yet, behind a restart
+        own = QUALITY.get(quality, QUALITY["invalid"])
+        found[_RUNNING_ENERGY] = replace(found[_RUNNING_ENERGY], quality=own, at=datetime.fromisoformat(at))
     return found
+
+
+def _said(document: Document | None, member: str) -> Any:
+    return None if document is None or isinstance(document.body, str) else document.body.get(member)
 
 
 def written(reading: Reading, form: PointForm) -> Document:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from edged.domain import display, limit_sources
 from edged.domain.displays import Bill
 from edged.domain.events import Registration
-from edged.domain.hardware import Fault, LockState, Phases
+from edged.domain.hardware import Fault, LockState, Measurand, Phases
 from edged.domain.limits import current_ma
 from edged.domain.places import pinned_on
 from edged.domain.slug import slug_of
@@ -246,23 +246,44 @@ def _transaction(station: Station, connector: Connector, shown: Shown) -> Docume
     transaction = station.running(connector.number) or _last_of(station, connector.number)
     body: dict[str, Any] = {"active": transaction is not None and transaction.active}
     if transaction is None:
-        members = ("transaction_id", "ocpp_transaction_id", "id_token", "started_at", "energy_wh", "reservation_id")
+        members = ("transaction_id", "ocpp_transaction_id", "id_token", "started_at", *_ENERGY, "reservation_id")
         body |= dict.fromkeys((*members, "stop_reason", "ended_at"))
         return Document(body=body, at=station.clock.utc, measured=True, lasting="ended_at")
     ending = transaction.ending
-    register_wh = ending.meter_wh if ending is not None else connector.energy_wh
-    used_wh = None if register_wh is None else max(0.0, register_wh - transaction.meter_start_wh)
     body |= {
         "transaction_id": transaction.id,
         "ocpp_transaction_id": transaction.external_ref,
         "id_token": shown.token(transaction),
         "started_at": timestamp(station.true_time(transaction.started)),
-        "energy_wh": number(used_wh),
+        **_used(station, connector, transaction),
         "reservation_id": transaction.reservation_id,
         "stop_reason": ending.reason.value if ending is not None else None,
         "ended_at": timestamp(station.true_time(ending.at)) if ending is not None else None,
     }
     return Document(body=body, at=station.clock.utc, measured=True, lasting="ended_at")
+
+
+_ENERGY: Final = ("energy_wh", "energy_quality", "energy_at")
+
+
+def _used(station: Station, connector: Connector, transaction: Transaction) -> dict[str, Any]:
+    """The energy of a transaction, what it is worth, and when it was read where that is not now. Of one that runs since
+    before a restart the disk has the last reading that was worth a write, until its charger has answered again."""
+    ending, quality, read = transaction.ending, Quality.GOOD, None
+    if ending is not None:
+        register_wh = ending.meter_wh
+    elif connector.energy_wh is not None:
+        register_wh, quality = connector.energy_wh, _belief(station, connector)
+        if quality is not Quality.GOOD and connector.energy_at is not None:
+            read = station.stamp(connector.energy_at)
+    elif Measurand.ENERGY in connector.layout.measurands and transaction.kept_at.boot != station.boot.id:
+        register_wh, read = transaction.kept_meter_wh, transaction.kept_at
+        quality = Quality.SUBSTITUTED if connector.online else Quality.STALE
+    else:
+        return dict.fromkeys(_ENERGY)
+    used_wh = max(0.0, register_wh - transaction.meter_start_wh)
+    at = None if read is None else timestamp(station.true_time(read))
+    return dict(zip(_ENERGY, (number(used_wh), quality.value, at), strict=True))
 
 
 def _last_of(station: Station, number_: int) -> Transaction | None:
@@ -316,11 +337,17 @@ def meter_quality(station: Station, connector: Connector) -> Quality:
     """Of the whole reading: `stale` where the charger does not answer; `invalid` where nothing that it answers can be
     believed; `substituted` where the register was not among what was read, or does not follow from what was read
     before, and the last one that was believed stands for it."""
+    quality = _belief(station, connector)
+    return Quality.SUBSTITUTED if quality is Quality.GOOD and not _register_was_read(connector) else quality
+
+
+def _belief(station: Station, connector: Connector) -> Quality:
+    """The same of the last register that was believed, whichever reading it came with."""
     if not connector.online:
         return Quality.STALE
     if unbelievable(station, connector):
         return Quality.INVALID
-    return Quality.GOOD if connector.energy_doubt is None and _register_was_read(connector) else Quality.SUBSTITUTED
+    return Quality.GOOD if connector.energy_doubt is None else Quality.SUBSTITUTED
 
 
 def _register_was_read(connector: Connector) -> bool:
