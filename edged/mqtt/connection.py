@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _READS_PER_TURN: Final = 50
 _PACKET_OVERHEAD_BYTES: Final = 32
 _MAX_TOPIC_BYTES: Final = 65_535
+MAX_PACKET_BYTES_311: Final = 1024 * 1024
+"""3.1.1 has no word for how much a broker takes, and one that gets more ends the connection (docs/mqtt/broker.md)."""
 _PARSE_ERRORS: Final = (
     MQTTException,
     OSError,
@@ -47,7 +49,7 @@ _PARSE_ERRORS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the broker's CONNACK allows (MQTT 5 §3.2.2.3); 3.1.1 knows no such words."""
+    """What the broker's CONNACK allows (MQTT 5 §3.2.2.3); 3.1.1 knows no such words, and gets what is usual."""
 
     receive_maximum: int = 65_535
     maximum_qos: int = 2
@@ -98,7 +100,7 @@ class Connection:
 
     def __init__(self, options: BrokerOptions, listener: Listener, *, v5: bool, will: Will | None) -> None:
         self.v5 = v5
-        self.limits = Limits()
+        self.limits = Limits(packet_bytes=None if v5 else MAX_PACKET_BYTES_311)
         self.certificate_expires: datetime | None = None
         self._options = options
         self._listener = listener

@@ -129,6 +129,7 @@ class Guest:
     def __init__(self, broker: KitBroker, user: str, *, v5: bool = True) -> None:
         self.seen: list[paho.MQTTMessage] = []
         self.code: Any = None
+        self.is_gone = False
         self._news = threading.Condition()
         self._settled: dict[int, str] = {}
         self._granted: dict[int, bool] = {}
@@ -142,6 +143,7 @@ class Guest:
         self.client.on_publish = self._on_publish
         self.client.on_subscribe = self._on_subscribe
         self.client.on_message = self._on_message
+        self.client.on_disconnect = self._on_disconnect
         context = ssl.create_default_context(cafile=str(broker.files / "ca.crt"))
         certificate = broker.files / f"{user}.crt"
         self._port = broker.tls_port
@@ -181,6 +183,9 @@ class Guest:
 
     def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
         self._note(lambda: self.seen.append(message))
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._note(lambda: setattr(self, "is_gone", True))
 
     def publish(self, topic: str, payload: str = "x", *, retain: bool = False, response: str | None = None) -> str:
         """What the broker's PUBACK says."""
@@ -350,6 +355,20 @@ def test_who_denied_speaks_3_1_1_is_told_nothing_and_not_heard(guest: Callable[.
     daemon, bms = guest("edged"), guest("bms-ro", v5=False)
     daemon.subscribe(f"{TREE}/rpc/+/request/#")
     assert bms.publish(f"{TREE}/rpc/bms-ro/request/reset", "{}") == "Success"
+    guest("bms-op").publish(f"{TREE}/rpc/bms-op/request/ping", "{}")
+    daemon.wait(lambda: daemon.seen)
+    assert daemon.topics() == {f"{TREE}/rpc/bms-op/request/ping"}
+
+
+@pytest.mark.parametrize("v5", [True, False], ids=["v5", "v311"])
+def test_a_huge_request_cuts_its_sender_off_and_comes_to_nobody(
+    guest: Callable[..., Guest], kit: KitBroker, v5: bool
+) -> None:
+    """A listener of 3.1.1 cannot say how much it takes: the kit says it for all."""
+    daemon, op = guest("edged", v5=False), guest("bms-op", v5=v5)
+    daemon.subscribe(f"{TREE}/rpc/+/request/#")
+    op.client.publish(f"{TREE}/rpc/bms-op/request/huge", "x" * 2 * 1024 * 1024, 1)
+    op.wait(lambda: op.is_gone)
     guest("bms-op").publish(f"{TREE}/rpc/bms-op/request/ping", "{}")
     daemon.wait(lambda: daemon.seen)
     assert daemon.topics() == {f"{TREE}/rpc/bms-op/request/ping"}

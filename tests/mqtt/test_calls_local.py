@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from edged.domain.commands import SetConfiguration
 from edged.domain.configuration import ConfigKey, KeyKind
 from edged.domain.hardware import Capability, LockState
-from edged.domain.types import RequestRef
+from edged.domain.journal import Direction, TransferEntry
+from edged.domain.types import RequestRef, Stamp
+from edged.mqtt.conversion import MAX_LISTED_CHARS
 from edged.mqtt.options import CommandOptions, Protocol
 
 PREFIX = "edged/v1/gw1"
@@ -132,6 +135,41 @@ async def test_an_answer_that_the_broker_does_not_take_has_a_short_one_in_its_pl
     assert answer.json["error"]["code"] == "internal"
     assert "larger than the broker takes" in answer.json["error"]["message"]
     assert (await caller.call("ping")).json["ok"]
+
+
+async def test_on_3_1_1_which_has_no_word_for_it_no_answer_is_larger_than_the_kits_broker_takes(
+    broker: Any, watch: Any, site: Any, make_mirror: Any, until: Any
+) -> None:
+    """Mosquitto would end the connection, and the next one with the answer that is sent again."""
+    broker.kill()
+    broker.start("allow_anonymous true", kit_line("max_packet_size"))
+    site.observe(1)
+    mirror = make_mirror(broker.port, Protocol.V311)
+    mirror.start()
+    caller = watch(v5=False)
+    await caller.wait_for(lambda seen: any(s.payload == b"online" for s in seen if s.topic == f"{PREFIX}/status"))
+    asking = asyncio.ensure_future(caller.call("list_data_transfers", {"id": "l1"}))
+    await until(lambda: site.reads)
+    long = TransferEntry(
+        at=Stamp(site.clock.utc, True, "b1"),
+        direction=Direction.FROM_CSMS,
+        source="csms",
+        vendor_id="com.example",
+        message_id=None,
+        data="\x01" * MAX_LISTED_CHARS,  # six bytes each as JSON writes them
+        data_chars=MAX_LISTED_CHARS,
+        status="Accepted",
+    )
+    site.reads[0][1]([long], site.clock.now())
+    answer = await asking
+    assert (answer.json["ok"], answer.json["id"], answer.json["error"]["code"]) == (False, "l1", "internal")
+    assert (await caller.call("ping")).json["ok"]
+    assert mirror.link.session == 1, "the broker has ended no connection"
+
+
+def kit_line(option: str) -> str:
+    conf = Path(__file__).parents[2] / "config/mosquitto/edged.conf"
+    return next(line for line in conf.read_text().splitlines() if line.startswith(f"{option} "))
 
 
 @pytest.mark.parametrize("burst", [1_000])
