@@ -108,7 +108,6 @@ def question() -> Schema:
         Relation.BELOW: one_number,
         Relation.AT_LEAST: one_number,
         Relation.ANY_BIT: bits,
-        Relation.NO_BIT: bits,
     }
     keys: Schema = {
         "register": REGISTER,

@@ -59,7 +59,7 @@ def read_condition(fields: Fields) -> Condition:
         if len(told) != 1 or not isinstance(told[0], (int, float)) or isinstance(told[0], bool):
             fields.error(str(relation), "this must be one number", ProfileRule.WRONG_TYPE)
         operands = tuple(bound for bound in operands if isinstance(bound, (int, float)))[:1] or (0,)
-    elif relation in (Relation.ANY_BIT, Relation.NO_BIT):
+    elif relation is Relation.ANY_BIT:
         if not told or not all(isinstance(bit, int) and not isinstance(bit, bool) and 0 <= bit < 64 for bit in told):
             fields.error(str(relation), "this must be bit numbers, counted from 0", ProfileRule.WRONG_TYPE)
             operands = (0,)

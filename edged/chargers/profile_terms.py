@@ -133,7 +133,6 @@ class Relation(StrEnum):
     BELOW = "below"
     AT_LEAST = "at_least"
     ANY_BIT = "any_bit"
-    NO_BIT = "no_bit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +159,10 @@ class Condition:
                 if not isinstance(value, (int, float)) or not isinstance(bound, (int, float)):
                     return False
                 return (value < bound) is (self.relation is Relation.BELOW)
-            case Relation.ANY_BIT | Relation.NO_BIT:
+            case Relation.ANY_BIT:
                 if not isinstance(value, int):
                     return False
-                is_set = any(isinstance(bit, int) and value >> bit & 1 for bit in self.operands)
-                return is_set is (self.relation is Relation.ANY_BIT)
+                return any(isinstance(bit, int) and value >> bit & 1 for bit in self.operands)
 
 
 @dataclass(frozen=True, slots=True)

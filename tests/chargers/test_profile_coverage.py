@@ -31,7 +31,6 @@ PROFILES = [load_profile(name) for name in MODBUS_NAMES]
 
 WITHOUT_A_CHARGER = {
     "table D": "no discrete input was found in any register map",
-    "condition no_bit": "the opposite of any_bit",
     "measurand SoC": "no AC charger of the list tells it surely",
     "fault ReaderFailure": "no source names one",
     "fault ResetFailure": "no source names one",
