@@ -30,12 +30,10 @@ from tests.fakes.shipped_profiles import MODBUS_NAMES
 PROFILES = [load_profile(name) for name in MODBUS_NAMES]
 
 WITHOUT_A_CHARGER = {
-    "table D": "no discrete input was found in any register map",
     "measurand SoC": "no AC charger of the list tells it surely",
     "fault ReaderFailure": "no source names one",
     "fault ResetFailure": "no source names one",
     "fault WeakSignal": "no source names one",
-    "fault OverVoltage": "no source names one",
     "measurand Energy.Active.Import.Interval": "counted by the core",
     "lock unknown": "what no rule says is unknown",
 }
