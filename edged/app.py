@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edged.gateway import Gateway
 from edged.settings import Settings, SettingsErrors
-from edged.site import load_site, profiles_of
+from edged.site import load_site, profiles_of, versions_of
 from edged.system.logs import set_up
 from edged.system.notify import Notifier
 
@@ -93,9 +93,16 @@ def _read_again(settings: Settings) -> Settings | None:
     if settings.path is None:
         return None
     try:
-        return load_site(settings.path)
+        fresh = load_site(settings.path)
+        for station in fresh.stations:
+            versions_of(station, None)  # a version that nobody spoke so far is loaded while the old one still serves
     except SettingsErrors as errors:
         for error in errors.errors:
             _log.error("the new configuration is refused: %s", error)
-        _log.error("the old configuration stays in force")
-        return None
+    except ImportError as error:
+        # An upgrade under way has taken the files of the program that runs; it ends with a restart.
+        _log.error("the new configuration needs %s, which is not there any more: restart edged", error.name)
+    else:
+        return fresh
+    _log.error("the old configuration stays in force")
+    return None

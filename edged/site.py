@@ -18,8 +18,6 @@ from edged.chargers.profile_terms import PointsBy, Transport
 from edged.chargers.rapi import profile as rapi
 from edged.chargers.relay_profile import RelayProfile
 from edged.chargers.serial_ports import SerialPorts
-from edged.dialects.v16 import Ocpp16
-from edged.dialects.v201 import Ocpp201
 from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.ocpp.dialect import Dialect
 from edged.settings import (
@@ -33,9 +31,8 @@ from edged.settings import (
 )
 from edged.settings.model import PROFILES_FOLDER
 
-DIALECTS: Mapping[str, Dialect] = {"ocpp1.6": Ocpp16(), "ocpp2.0.1": Ocpp201()}
+SUPPORTED_VERSIONS = ("ocpp1.6", "ocpp2.0.1")
 """The OCPP versions that are built in, by their subprotocols."""
-SUPPORTED_VERSIONS = tuple(DIALECTS)
 NOT_BUILT_IN = NOT_SERVED
 """What a configuration may say already and nothing here acts on yet."""
 _TRANSPORTS = {Transport.RTU: "serial", Transport.TCP: "tcp", Transport.RTU_OVER_TCP: "rtu_over_tcp"}
@@ -43,9 +40,23 @@ _TRANSPORTS = {Transport.RTU: "serial", Transport.TCP: "tcp", Transport.RTU_OVER
 
 def versions_of(station: StationSettings, last: str | None) -> tuple[Dialect, ...]:
     """What a station speaks: the version in force at first, then the others. `last`: the one that it spoke last, which
-    counts as long as the site still offers it; else it is the site's first."""
-    offered = [DIALECTS[name] for name in station.csms.versions if name in DIALECTS]
+    counts as long as the site still offers it; else it is the site's first.
+
+    All that the site offers is loaded here, before anything is served: what a CSMS may agree on later must not wait for
+    files that an upgrade has taken away by then.
+    """
+    offered = [_dialect(name) for name in station.csms.versions if name in SUPPORTED_VERSIONS]
     return tuple(sorted(offered, key=lambda dialect: dialect.subprotocol != last))
+
+
+def _dialect(subprotocol: str) -> Dialect:
+    if subprotocol == "ocpp1.6":
+        from edged.dialects.v16 import Ocpp16  # a site that speaks one version does not wait for the other's modules
+
+        return Ocpp16()
+    from edged.dialects.v201 import Ocpp201
+
+    return Ocpp201()
 
 
 def load_site(

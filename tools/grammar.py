@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from edged.cli import demo, main, manual  # noqa: E402 - the tree beside this file, wherever Python was started
+from edged.cli import main, manual  # noqa: E402 - the tree beside this file, wherever Python was started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Command:
 
 def whole() -> Command:
     """`edged` with all its commands."""
-    modules = {**main.COMMANDS, **main.HIDDEN, main.DEMO: demo}
+    modules = {name: main.module_of(name) for name in (*main.COMMANDS, *main.HIDDEN, main.DEMO)}
     return _command(main.parser(whole=True), (), modules=modules)
 
 

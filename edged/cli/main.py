@@ -12,51 +12,33 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from edged import __version__
-from edged.cli import (
-    backup,
-    check,
-    ctl,
-    doctor,
-    firmware_install,
-    mqtt,
-    output,
-    probe,
-    restore,
-    run,
-    scan,
-    setup,
-    simulate,
-    status,
-)
 from edged.cli.manual import help_of
-from edged.ports import EdgedError, StoreWithheld
-from edged.settings import SettingsErrors
+from edged.cli.unswept import unswept
 
 log = logging.getLogger(__name__)
 
-COMMANDS: dict[str, ModuleType] = {
-    "run": run,
-    "check": check,
-    "status": status,
-    "ctl": ctl,
-    "probe": probe,
-    "scan": scan,
-    "setup": setup,
-    "doctor": doctor,
-    "simulate": simulate,
-    "mqtt": mqtt,
-    "backup": backup,
-    "restore": restore,
-}
-HIDDEN: dict[str, ModuleType] = {"firmware-install": firmware_install}
+COMMANDS = (
+    *("run", "check", "status", "ctl", "probe", "scan", "setup", "doctor", "simulate", "mqtt", "backup", "restore"),
+)
+"""In the order of the help. Each is a module of its name, which is imported when it is typed: the daemon holds no other
+command in memory, and does not wait for it."""
+HIDDEN = ("firmware-install",)
 """Not for people: what units and edged itself call."""
 DEMO = "demo"
 DEMO_SUMMARY = "a whole site on loopback with nothing to install, and a live view of what happens"
 DEBUG_VARIABLE = "EDGED_DEBUG"
 
 
-def parser(*, whole: bool = False) -> argparse.ArgumentParser:
-    """The grammar of every command. `demo` reads its own options and is imported only for the `whole`."""
+def module_of(name: str) -> ModuleType:
+    """The module of a command."""
+    return importlib.import_module(f"edged.cli.{name.replace('-', '_')}")
+
+
+def parser(words: Sequence[str] = (), *, whole: bool = False) -> argparse.ArgumentParser:
+    """The grammar of the command that `words` begin with, or else of every command: for help, and for what is wrong.
+
+    `demo` reads its own options and is imported only for the `whole`.
+    """
     top = argparse.ArgumentParser(
         prog="edged",
         description="Ordinary chargers on a field bus, shown to a CSMS as one OCPP charging station.",
@@ -64,18 +46,17 @@ def parser(*, whole: bool = False) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"edged {__version__}")
     commands = top.add_subparsers(dest="name", metavar="COMMAND", required=True)
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(name, help=module.SUMMARY, **help_of(module))
+    typed = {*words[:1]} & {*COMMANDS, *HIDDEN}
+    for name in typed or (*COMMANDS, *HIDDEN):
+        module = module_of(name)
+        shown = {} if name in HIDDEN else {"help": module.SUMMARY}
+        command = commands.add_parser(name, **shown, **help_of(module))
         module.configure(command)
         command.set_defaults(run=module.run)
-    for name, module in HIDDEN.items():
-        hidden = commands.add_parser(name, **help_of(module))
-        module.configure(hidden)
-        hidden.set_defaults(run=module.run)
     if whole:
-        module = importlib.import_module("edged.cli.demo")
+        module = module_of(DEMO)
         module.configure(commands.add_parser(DEMO, help=DEMO_SUMMARY, **help_of(module)))
-    else:
+    elif not typed:
         commands.add_parser(DEMO, help=DEMO_SUMMARY, add_help=False)
     return top
 
@@ -85,6 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if os.environ.get(DEBUG_VARIABLE):
         logging.basicConfig(level=logging.DEBUG)
+    with unswept():
+        from edged.cli import output  # with all that a configuration is made of: a good part of the start
+        from edged.ports import EdgedError, StoreWithheld
+        from edged.settings import SettingsErrors
     try:
         return _run(words)
     except SettingsErrors as errors:
@@ -114,7 +99,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     if words[:1] == [DEMO]:
-        demo = importlib.import_module("edged.cli.demo")
-        return int(demo.main(words[1:]))
-    arguments = parser().parse_args(words)
+        return int(module_of(DEMO).main(words[1:]))
+    arguments = parser(words).parse_args(words)
     return int(arguments.run(arguments))

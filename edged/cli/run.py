@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 from pathlib import Path
 
 from edged.cli import output
 from edged.cli.options import SOCKET_NAME, add_config, directory
+from edged.cli.unswept import unswept
 from edged.ports import EdgedError, StoreError
 from edged.system import logs
 from edged.system.crash import CrashBox
@@ -39,8 +41,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from edged import app
-    from edged.site import load_site
+    with unswept():
+        from edged import app
+        from edged.site import load_site
+    # What is loaded by now stays: the collector need not look through it again, which would hold the loop up each time.
+    gc.freeze()
 
     state_dir = args.state or directory("STATE_DIRECTORY")
     if state_dir is None:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edged.cli import demo, manual
 from edged.cli import main as cli
+from edged.cli import manual
 from edged.log_fields import FIELDS, journal_name
 from edged.site import load_site
 from tools import manpages
@@ -27,7 +27,7 @@ SECTIONS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRO
 
 
 PAGES: dict[str, str] = manpages.pages()
-MODULES = {**cli.COMMANDS, **cli.HIDDEN, cli.DEMO: demo}
+MODULES = {name: cli.module_of(name) for name in (*cli.COMMANDS, *cli.HIDDEN, cli.DEMO)}
 
 
 def plain(page: str) -> str:
@@ -92,7 +92,7 @@ def test_every_option_and_operand_stands_in_its_page_with_what_it_takes_and_its_
 
 def test_the_page_of_edged_names_every_command_but_those_of_units():
     page = plain(PAGES["edged.1"])
-    assert {name for name in MODULES if f"edged-{name}(1)" in page} == MODULES.keys() - cli.HIDDEN.keys()
+    assert {name for name in MODULES if f"edged-{name}(1)" in page} == MODULES.keys() - {*cli.HIDDEN}
 
 
 def test_pages_refer_only_to_pages_that_there_are():

@@ -17,11 +17,11 @@ from edged.cli.doctor.computer import Computer
 from edged.cli.doctor.configuration import Site, read_site
 from edged.cli.doctor.disk import Database
 from edged.cli.doctor.store import Kept, is_locked, look_at_store, scratch
+from edged.dialects.v16 import Ocpp16
 from edged.domain.credentials import Access, Way
 from edged.domain.station import Boot
 from edged.domain.types import Now, SecretText
 from edged.shape import fresh_station
-from edged.site import DIALECTS
 from edged.store import records
 from edged.store.opening import open_store
 from edged.words import charger_facts
@@ -155,7 +155,7 @@ def test_the_way_that_the_csms_has_set_is_the_one_that_is_tried(state: Path, sit
         station,
         site.settings.gateway,
         {"left": charger_facts(charger, profile, profile.capabilities)},
-        DIALECTS["ocpp1.6"],
+        Ocpp16(),
         boot=Boot(id="b", floor=NOW, started_s=0.0),
         now=Now(NOW, 0.0, True),
         firmware_version="",
