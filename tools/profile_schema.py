@@ -126,14 +126,14 @@ def rules(meanings: Iterable[Any], *, knows_state: bool = True) -> Schema:
     return listing(condition({"means": {"enum": list(meanings)}}, ["means"], knows_state=knows_state))
 
 
-def toggle(on: str, off: str) -> Schema:
+def toggle(on: str, off: str, **more: Schema) -> Schema:
     keys = {
         "register": REGISTER,
         on: SCALAR,
         off: SCALAR,
         "sense": rules([on, off, "unknown"], knows_state=False),
         "settle_s": number(0, 120),
-        "emulated": FLAG,
+        **more,
     }
     return mapping(keys, ["register", on, off])
 
@@ -229,7 +229,6 @@ def actions() -> Schema:
         {
             "steps": listing(step, minItems=1, maxItems=MAX_STEPS, **has_write),
             "affects_all_points": FLAG,
-            "needs_socket": FLAG,
         },
         ["steps"],
     )
@@ -322,7 +321,7 @@ def parts() -> Schema:
         "meter": mapping(meter),
         "permit": toggle("allow", "withhold"),
         "limit": limit(),
-        "availability": toggle("in_service", "out_of_service"),
+        "availability": toggle("in_service", "out_of_service", emulated=FLAG),
         "token": mapping(
             {"register": REGISTER, "format": words(TokenFormat), "empty": SCALARS, "clear": write()}, ["register"]
         ),

@@ -131,7 +131,7 @@ def capabilities_of(profile: DeviceProfile, values: Values) -> frozenset[Capabil
             return offered
         offered -= {Capability.DETACHABLE}
     if Capability.DETACHABLE not in offered:
-        offered -= {Capability(name) for name, sequence in profile.actions.items() if sequence.needs_socket}
+        offered -= {Capability.UNLOCK}
     return offered
 
 

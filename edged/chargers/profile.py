@@ -70,6 +70,7 @@ class Toggle:
 
     `sense` tells the side that the charger reports; a rule that means None says "cannot be told". Without rules the
     register itself tells, where it can be read. `settle_s`: how long the charger may take until it reports the change.
+    `emulated`: it misuses another function of the charger.
     """
 
     register: str
@@ -127,7 +128,6 @@ class CommandSequence:
 
     steps: tuple[Step, ...]
     affects_all_points: bool = False
-    needs_socket: bool = False
 
     @property
     def longest_s(self) -> float:

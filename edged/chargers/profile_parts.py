@@ -145,7 +145,7 @@ def read_faults(fields: Fields) -> tuple[FaultRule, ...]:
     return tuple(rules)
 
 
-def read_toggle(fields: Fields, *, on: str, off: str) -> Toggle | None:
+def read_toggle(fields: Fields, *, on: str, off: str, may_be_emulated: bool = False) -> Toggle | None:
     """`{register, ON: value, OFF: value, sense: [...], settle_s}`; `on` and `off` name the sides' keys."""
     return Toggle(
         register=fields.text("register", required=True),
@@ -153,7 +153,7 @@ def read_toggle(fields: Fields, *, on: str, off: str) -> Toggle | None:
         off=_scalar(fields, off, required=True),
         sense=read_rules(fields, "sense", {on: True, off: False, "unknown": None}),
         settle_s=fields.number("settle_s", 2.0, low=0, high=120),
-        emulated=fields.flag("emulated"),
+        emulated=may_be_emulated and fields.flag("emulated"),
     )
 
 
@@ -230,7 +230,6 @@ def read_actions(fields: Fields, known: tuple[str, ...]) -> dict[str, CommandSeq
         entry = Fields(fields.findings, node, path)
         steps = [_read_step(fields.findings, at, step) for at, step in entry.items("steps")]
         affects_all = entry.flag("affects_all_points")
-        needs_socket = entry.flag("needs_socket", name == "unlock")
         entry.close()
         if not steps:
             entry.error("steps", "an action needs at least one step", ProfileRule.EMPTY_LIST)
@@ -240,7 +239,6 @@ def read_actions(fields: Fields, known: tuple[str, ...]) -> dict[str, CommandSeq
         actions[name] = CommandSequence(
             steps=tuple(step for step in steps if step is not None),
             affects_all_points=affects_all,
-            needs_socket=needs_socket,
         )
     return actions
 

@@ -70,7 +70,10 @@ def _read_parts(fields: Fields, findings: Findings) -> DeviceProfile:
     word_order, bus = read_part(fields, "bus", read_bus, (WordOrder.BIG, BusRules(transports=(Transport.TCP,))), True)
     permit = read_part(fields, "permit", lambda f: read_toggle(f, on="allow", off="withhold"), None)
     availability = read_part(
-        fields, "availability", lambda f: read_toggle(f, on="in_service", off="out_of_service"), None
+        fields,
+        "availability",
+        lambda f: read_toggle(f, on="in_service", off="out_of_service", may_be_emulated=True),
+        None,
     )
     return DeviceProfile(
         name=name,
