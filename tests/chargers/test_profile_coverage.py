@@ -1,10 +1,16 @@
-"""What the profile language offers is used by a shipped profile, or it is said here why it stays without one."""
+"""What the profile language offers is used by a shipped profile, or it is said here why it stays without one: each key
+that the JSON Schema knows, where it stands, and each word that changes what edged does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from edged.chargers.library import load_profile
+import pytest
+
+from edged.chargers.library import PACKAGED_DIR, load_profile
 from edged.chargers.modbus import Table
 from edged.chargers.profile import DeviceProfile, KeepAliveBy, TokenFormat
 from edged.chargers.profile_terms import (
@@ -23,18 +29,35 @@ from edged.chargers.profile_terms import (
     WriteFunction,
     WriteStep,
 )
+from edged.chargers.profile_yaml import parse_document
 from edged.chargers.registers import Kind, WordOrder
 from edged.domain.hardware import Capability, ChargerState, FaultCode, LockState, Measurand
-from tests.fakes.shipped_profiles import MODBUS_NAMES
+from tests.chargers.test_profile_schema import plain
+from tests.fakes.shipped_profiles import MODBUS_NAMES, MODBUS_PATHS
+from tools import profile_schema
+
+Place = tuple[str, str]
+"""Where a key stands (a part, or what parts have in common), and the key."""
 
 PROFILES = [load_profile(name) for name in MODBUS_NAMES]
 
-WITHOUT_A_CHARGER = {
-    "measurand SoC": "no AC charger of the list tells it surely",
-    "fault ReaderFailure": "no source names one",
-    "fault ResetFailure": "no source names one",
-    "fault WeakSignal": "no source names one",
+KEYS_WITHOUT_A_CHARGER: dict[Place, str] = {
+    (
+        "register",
+        "word_order",
+    ): "whose values are not all alike must be able to say so; the list's are, as far as they are used",
+    (
+        "meter",
+        "soc_pct",
+    ): "who speaks with the car can tell it; CHARX tells 0, and nobody else of the list tells it surely",
+}
+
+WORDS_WITHOUT_A_CHARGER = {
+    "measurand SoC": "see soc_pct",
     "measurand Energy.Active.Import.Interval": "counted by the core",
+    "fault ReaderFailure": "OCPP's word, no source names one",
+    "fault ResetFailure": "OCPP's word, no source names one",
+    "fault WeakSignal": "OCPP's word, no source names one",
     "lock unknown": "what no rule says is unknown",
 }
 
@@ -151,11 +174,93 @@ OFFERED = {
 }
 
 
-def test_everything_that_the_language_offers_is_used_or_said_to_wait_for_its_charger() -> None:
+ALIKE = {"permit": "toggle", "availability": "toggle", "lock_control": "toggle"}
+ALIKE |= dict.fromkeys(("unlock", "reset_soft", "reset_hard"), "action")
+"""Parts that are written in the same way: what one of them uses is used."""
+
+Schema = dict[str, Any]
+Labelled = list[tuple[str, Schema]]
+
+
+def flat(schema: Any, at: str, definitions: Schema) -> Iterator[tuple[str, Schema]]:
+    """A schema and all that hold beside it, each with where its keys stand."""
+    if not isinstance(schema, dict):
+        return
+    yield at, schema
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        yield from flat(definitions[name], name, definitions)
+    for word in ("if", "then", "else"):
+        yield from flat(schema.get(word), at, definitions)
+    for word in ("anyOf", "oneOf", "allOf"):
+        for one in schema.get(word, ()):
+            yield from flat(one, at, definitions)
+
+
+def below(schemas: Labelled, word: str, definitions: Schema) -> Labelled:
+    """What holds for the entries of a list (`items`) or of a mapping of any keys (`additionalProperties`)."""
+    return [found for at, schema in schemas for found in flat(schema.get(word), at, definitions)]
+
+
+def properties(schemas: Labelled, definitions: Schema) -> dict[Place, Labelled]:
+    """The keys that may be written there, and what holds for the value of each."""
+    found: dict[Place, Labelled] = {}
+    for at, schema in schemas:
+        for key, value in schema.get("properties", {}).items():
+            if value is not False:  # a key that must not stand there
+                found.setdefault((at, key), []).extend(flat(value, ALIKE.get(key, key), definitions))
+    return found
+
+
+def offered(schemas: Labelled, definitions: Schema) -> set[Place]:
+    places = properties(schemas, definitions)
+    found = set(places)
+    for inner in (*places.values(), *(below(schemas, word, definitions) for word in ("items", "additionalProperties"))):
+        if inner:
+            found |= offered(inner, definitions)
+    return found
+
+
+def written(value: Any, schemas: Labelled, definitions: Schema) -> set[Place]:
+    """The keys of a document, each with where it stands."""
+    found: set[Place] = set()
+    if isinstance(value, dict):
+        places = properties(schemas, definitions)
+        for key, entry in value.items():
+            here = {place: inner for place, inner in places.items() if place[1] == key}
+            found |= here.keys()
+            inner = [one for each in here.values() for one in each]
+            found |= written(entry, inner or below(schemas, "additionalProperties", definitions), definitions)
+    elif isinstance(value, list):
+        for entry in value:
+            found |= written(entry, below(schemas, "items", definitions), definitions)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("schema", "paths", "without"),
+    [
+        (profile_schema.schema(), MODBUS_PATHS, KEYS_WITHOUT_A_CHARGER),
+        (profile_schema.rapi_schema(), (PACKAGED_DIR / "openevse-rapi.yaml",), {}),
+    ],
+    ids=["modbus", "rapi"],
+)
+def test_each_key_is_written_in_a_shipped_profile_or_said_to_wait_for_its_charger(
+    schema: Schema, paths: tuple[Path, ...], without: dict[Place, str]
+) -> None:
+    definitions = schema.get("$defs", {})
+    top = list(flat(schema, "profile", definitions))
+    documents = [plain(parse_document(path.read_text(encoding="utf-8"), path.name)) for path in paths]
+    used = {place for document in documents for place in written(document, top, definitions)}
+    assert offered(top, definitions) - used == set(without)
+    assert all(without.values())
+
+
+def test_each_word_is_used_by_a_shipped_profile_or_said_to_wait_for_its_charger() -> None:
     used = {word for profile in PROFILES for word in (*registers_use(profile), *parts_use(profile))}
     assert used <= OFFERED
-    assert OFFERED - used == set(WITHOUT_A_CHARGER)
-    assert all(WITHOUT_A_CHARGER.values())
+    assert OFFERED - used == set(WORDS_WITHOUT_A_CHARGER)
+    assert all(WORDS_WITHOUT_A_CHARGER.values())
 
 
 def test_at_least_sixteen_devices_are_served_and_each_says_how_sure_it_is() -> None:
