@@ -1,6 +1,6 @@
 """Importing without the garbage collector, which would look again and again through what only grows, and find nothing.
 
-A tenth to a sixth of the time that it takes until the daemon serves (docs/benchmarks.md).
+A tenth of the processor time until the daemon serves (docs/benchmarks.md).
 """
 
 from __future__ import annotations
