@@ -1,4 +1,4 @@
-"""Payloads against JSON schemas that are read as data and compiled when first needed.
+"""Payloads against JSON schemas that are read as data at once and compiled when first needed.
 
 Owns: reading a folder of schemas, compiling them, naming what a payload violates in neutral codes (16-J-25).
 Refuses to know: which messages exist and what they mean. Invariants: a payload of any JSON value gives an answer, never
@@ -10,6 +10,7 @@ Importing `ocpp.v16` and its like would load the library's RPC layer as well (9 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, Final
@@ -34,18 +35,24 @@ _NOT_QUOTED: Final = frozenset({"required", "additionalProperties", "enum"})
 
 
 class SchemaFolder:
-    """The schemas `NAME.json` in a folder of an installed package. `correct` mends one in place before it is used."""
+    """The schemas `NAME.json` in a folder of an installed package. `correct` mends one in place before it is used.
+
+    All are read here, and kept deflated (22 KiB of 1.6, 124 KiB of 2.0.1): an upgrade takes the files away while the
+    program that was loaded from them goes on, until it is told to restart.
+    """
 
     def __init__(self, package: str, folder: str, correct: Correction) -> None:
-        self._package = package
-        self._folder = folder
+        self._texts = {
+            file.name.removesuffix(".json"): zlib.compress(file.read_bytes(), level=1)
+            for file in files(package).joinpath(folder).iterdir()
+            if file.name.endswith(".json")
+        }
         self._correct = correct
         self._compiled: dict[str, Callable[[Any], Any]] = {}
 
     def definition(self, name: str) -> Schema:
-        """The corrected schema; FileNotFoundError for a name that the package does not hold."""
-        text = files(self._package).joinpath(self._folder, f"{name}.json").read_text(encoding="utf-8-sig")
-        schema: Schema = json.loads(text)
+        """The corrected schema; KeyError for a name that the package does not hold."""
+        schema: Schema = json.loads(zlib.decompress(self._texts[name]).decode("utf-8-sig"))
         self._correct(name, schema)
         return schema
 

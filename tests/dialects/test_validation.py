@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from edged.dialects.validation import Schema, SchemaFolder, each_node
@@ -36,7 +39,7 @@ def test_a_list_that_must_not_be_empty_is_an_occurrence_violation() -> None:
 
 
 def test_a_schema_that_is_not_shipped_is_an_error_of_ours() -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(KeyError):
         FOLDER.violation("NoSuchMessage", {})
 
 
@@ -47,3 +50,16 @@ def test_every_schema_inside_a_schema_is_found() -> None:
     }
     assert {node.get("type") for node in each_node(schema)} == {None, "string", "integer"}
     assert len(each_node(schema)) == 5
+
+
+def test_a_schema_is_there_when_an_upgrade_has_taken_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a_program" / "schemas"
+    folder.mkdir(parents=True)
+    (folder / "Ping.json").write_text('\ufeff{"type": "object", "required": ["id"]}', encoding="utf-8")
+    (folder.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = SchemaFolder("a_program", "schemas", _untouched)
+    shutil.rmtree(folder.parent)
+    refused = loaded.violation("Ping", {})
+    assert refused is not None and refused.code is ErrorCode.OCCURRENCE
+    assert loaded.violation("Ping", {"id": 1}) is None
