@@ -196,7 +196,7 @@ class Csms:
         *,
         station: str | None = None,
         after: int = 0,
-        timeout_s: float = 10.0,
+        timeout_s: float = 30.0,
     ) -> dict[str, object]:
         """The payload of the first such CALL at or after `after`, past or to come. `CsmsTimeout` where none comes."""
 
@@ -212,12 +212,12 @@ class Csms:
         assert isinstance(frame.payload, dict)
         return frame.payload
 
-    async def wait_connected(self, station: str | None = None, *, timeout_s: float = 10.0) -> str:
+    async def wait_connected(self, station: str | None = None, *, timeout_s: float = 30.0) -> str:
         """The identity of a station once it (any, with None) is connected. `CsmsTimeout` where it does not come."""
         await self._until(lambda: bool(self._sessions) if station is None else station in self._sessions, timeout_s)
         return next(iter(self._sessions)) if station is None else station
 
-    async def wait_disconnected(self, station: str, *, timeout_s: float = 10.0) -> None:
+    async def wait_disconnected(self, station: str, *, timeout_s: float = 30.0) -> None:
         await self._until(lambda: station not in self._sessions, timeout_s)
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
@@ -251,7 +251,7 @@ class Csms:
     # --- the CSMS's own calls -----------------------------------------------------------------------------------------
 
     async def call(
-        self, action: str, payload: Mapping[str, object], *, station: str | None = None, timeout_s: float = 10.0
+        self, action: str, payload: Mapping[str, object], *, station: str | None = None, timeout_s: float = 30.0
     ) -> dict[str, object]:
         """Call a station. Raises `CsmsCallError`, `CsmsOffline` or `CsmsTimeout`. Nothing is checked before it is
         sent."""

@@ -192,7 +192,7 @@ class SimulatedSite:
         for unit in self._units.values():
             unit.advance(min(elapsed_s * self.speed, MAX_STEP_S * self.speed), wire_s=elapsed_s)
 
-    async def until(self, condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
         """Wait, in real time, until something holds in the physics. `TimeoutError` where it does not come to pass."""
         self.catch_up()
         if condition():

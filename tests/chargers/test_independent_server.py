@@ -48,7 +48,7 @@ async def port() -> AsyncIterator[int]:
     device = SimDevice(1, simdata=[SimData(0, values=registers(), datatype=DataType.REGISTERS)])
     server = ModbusTcpServer(device, address=("127.0.0.1", number))
     task = asyncio.create_task(server.serve_forever())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await _answers(number):
             await asyncio.sleep(0.01)
     yield number
@@ -80,7 +80,7 @@ class Listener:
     def performed(self, ticket: str, outcome: ActionOutcome, detail: str) -> None: ...
 
     async def until(self, condition) -> Observation:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (self.seen and condition(self.seen[-1])):
                 self.news.clear()
                 await self.news.wait()

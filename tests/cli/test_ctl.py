@@ -96,7 +96,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()))
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(30)
 
     async def _serve(self) -> None:
         async with ControlServer(self.path, self._dispatch):
@@ -110,7 +110,7 @@ class Daemon:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(5)
+        self._thread.join(30)
         self._loop.close()
 
 

@@ -128,7 +128,7 @@ def test_it_tells_where_its_chargers_are_and_obeys_its_control_socket(simulator,
 def test_a_signal_ends_it_in_good_order(simulator, tmp_path, number):
     process, _ = simulator
     process.send_signal(number)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert not (tmp_path / "s").exists()
 

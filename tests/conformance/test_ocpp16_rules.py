@@ -9,6 +9,7 @@ import pytest
 from edged.domain.hardware import FaultCode
 from edged.simulator.csms import ErrorAnswer, Silence
 from tests.conformance.scene import TWO_SOCKETS, OpenScene
+from tests.conformance.stage import PATIENCE_S
 
 # --- messages that the CSMS does not take
 
@@ -260,7 +261,7 @@ async def test_an_end_that_the_csms_could_not_hear_before_a_reset_is_told_after_
     assert await scene.status_of("Reset", type="Hard") == "Accepted"
     await scene.expect("BootNotification")
     mark = scene.csms.mark()
-    stop = await scene.csms.wait_for("StopTransaction", after=mark, timeout_s=15)
+    stop = await scene.csms.wait_for("StopTransaction", after=mark, timeout_s=PATIENCE_S)
     await scene.answered()
     assert (stop["transactionId"], stop["reason"]) == (transaction, "HardReset")
     assert scene.csms.answers.transactions[transaction].stopped is not None

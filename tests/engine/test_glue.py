@@ -372,7 +372,7 @@ RESERVE = {"connector": 1, "id_token": "BOB", "expires_at": "2027-01-01T00:00:00
 
 async def submitted(reception: Reception) -> tuple[asyncio.Task[dict[str, Any]], ReserveNow]:
     asking = asyncio.create_task(reception.desk.dispatch("reserve_now", RESERVE, "a"))
-    await asyncio.wait_for(reception.engine.arrived.wait(), 10)
+    await asyncio.wait_for(reception.engine.arrived.wait(), 30)
     (event,) = reception.engine.posted
     assert isinstance(event, ReserveNow) and event.request.channel == LOCAL
     return asking, event
@@ -388,21 +388,21 @@ async def test_a_command_goes_to_the_station_and_its_answer_to_the_asker(recepti
     site = Site(reception.engine.station, NOW, fresh=reception.engine.station)
     site.do(event)
     assert reception.desk.answer(site.reply())
-    answer = await asyncio.wait_for(asking, 10)
+    answer = await asyncio.wait_for(asking, 30)
     assert answer["ok"] and answer["result"]["status"] == "Accepted"
 
 
 async def test_what_the_disk_did_not_keep_is_an_internal_error(reception: Reception):
     asking, event = await submitted(reception)
     assert reception.desk.fail(event.request, "the disk is full")
-    answer = await asyncio.wait_for(asking, 10)
+    answer = await asyncio.wait_for(asking, 30)
     assert (answer["ok"], answer["error"]["code"]) == (False, "internal")
     assert "disk is full" in answer["error"]["message"]
 
 
 async def test_a_station_without_room_is_busy(reception: Reception):
     reception.engine.room = False
-    answer = await asyncio.wait_for(reception.desk.dispatch("reserve_now", RESERVE, "a"), 10)
+    answer = await asyncio.wait_for(reception.desk.dispatch("reserve_now", RESERVE, "a"), 30)
     assert answer["error"]["code"] == "busy"
 
 
@@ -415,7 +415,7 @@ async def test_an_answer_to_a_question_of_another_desk_is_left_to_it(reception: 
 
 
 async def test_an_unknown_command_is_refused_with_the_known_ones(reception: Reception):
-    answer = await asyncio.wait_for(reception.desk.dispatch("dance", {}, None), 10)
+    answer = await asyncio.wait_for(reception.desk.dispatch("dance", {}, None), 30)
     assert answer["error"]["code"] == "unknown_command"
     assert reception.engine.posted == []
 

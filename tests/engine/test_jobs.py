@@ -120,7 +120,7 @@ class Bench:
         self.jobs.commission(ticket, job, station())
 
     async def end(self, ticket: str = "boot-1") -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while True:
                 for event in self.events:
                     if isinstance(event, JobDone) and event.ticket == ticket:
@@ -278,7 +278,7 @@ async def test_work_in_a_thread_is_over_when_its_waiter_is_gone() -> None:
         ended.set()
 
     waiter = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 30)
     waiter.cancel()
     await asyncio.sleep(0)
     assert not waiter.done()

@@ -115,7 +115,7 @@ class KitBroker:
         process, self.process = self.process, None
         if process is not None:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
     @property
     def log(self) -> str:

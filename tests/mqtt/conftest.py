@@ -228,7 +228,7 @@ class Broker:
         process, self._process = self._process, None
         if process is not None:
             process.kill() if kill else process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ class Integrator:
         self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", port, 30)
         self.client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(PATIENCE_S)
 
     def _on_connect(self, *_: Any) -> None:
         for topic_filter in self._filters:

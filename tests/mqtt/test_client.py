@@ -333,7 +333,7 @@ async def test_the_keepalive_of_the_broker_is_taken(stub: StubBroker, make_clien
 
     stub.scripts = [impatient]
     make_client(stub.port)
-    await asyncio.wait_for(pinged.wait(), 10)
+    await asyncio.wait_for(pinged.wait(), PATIENCE_S)
 
 
 # --- trouble

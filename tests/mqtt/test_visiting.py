@@ -98,7 +98,7 @@ async def stub() -> AsyncIterator[Stub]:
     broker.port = server.sockets[0].getsockname()[1]
     yield broker
     server.close()
-    await asyncio.wait([task for task in broker.tasks if task is not None], timeout=10)
+    await asyncio.wait([task for task in broker.tasks if task is not None], timeout=30)
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ async def test_a_loud_broker_costs_no_memory(stub: Stub, monkeypatch: pytest.Mon
     stub.says = [retained(f"edged/v1/gw1/x{n}", b"{}") for n in range(30)]
     async with Visit(options(stub)) as visit:
         await visit.listen((f"{NAMES.prefix}/#",))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while visit.overlooked < 25:
                 await asyncio.sleep(0.01)
         seen = [await visit.next(1.0) for _ in range(5)]

@@ -222,6 +222,51 @@ def test_an_end_that_others_wait_behind_leaves_the_disk_at_once(bench: Bench, re
     assert not bench.do(gone, (Dequeue(seq),), RecordDelivered(seq, ended))
 
 
+def test_an_end_leaves_the_disk_at_once_while_another_transaction_tells_samples(
+    bench: Bench, record_of: RecordOf
+) -> None:
+    """The next sample would have to take it along, in a moment of its own."""
+    seq, ended = bench.station.next_seq, replace(record_of(RUNNING, 9), kind=RecordKind.ENDED)
+    bench.tell(ended)
+    running = bench.station.transactions[RUNNING]
+    other = replace(running, id="tx-other", connector=2)
+    bench.do(replace(bench.station, transactions=put(bench.station.transactions, other.id, other), queued=0))
+    gone = replace(bench.station, transactions=drop(bench.station.transactions, RUNNING))
+    assert not bench.do(gone, (Dequeue(seq),), RecordDelivered(seq, ended))
+    assert seq not in bench.disk.load("TEST").outbox
+
+
+def test_a_sample_that_has_come_to_the_disk_brings_none_behind_it_there(bench: Bench, record_of: RecordOf) -> None:
+    """Else each would take the one before it from the disk, in a commit, and leave itself there for the next."""
+    bench.station = replace(bench.station, queued=0)
+    seq = bench.station.next_seq
+    bench.tell(sample_of(record_of))
+    bench.store.keep(bench.wall)
+    bench.deliver(seq, sample_of(record_of))
+    assert seq not in bench.disk.load("TEST").outbox
+    commits = bench.disk.commits
+    for number in range(5):
+        seq, record = bench.station.next_seq, sample_of(record_of, number)
+        assert bench.tell(record)
+        assert bench.deliver(seq, record)
+    assert bench.disk.commits == commits
+
+
+def test_aligned_values_behind_the_last_word_cost_a_commit_once(bench: Bench, record_of: RecordOf) -> None:
+    """The first of them takes the end from the disk and is left there itself; those that follow never come to it."""
+    seq, ended = bench.station.next_seq, replace(record_of(RUNNING, 9), kind=RecordKind.ENDED)
+    bench.tell(ended)
+    gone = replace(bench.station, transactions=drop(bench.station.transactions, RUNNING), queued=0)
+    assert bench.do(gone, (Dequeue(seq),), RecordDelivered(seq, ended))
+    record = MeterRecord(1, ())
+    waited = []
+    for _ in range(4):
+        seq = bench.station.next_seq
+        waited.append(bench.do(replace(bench.station, next_seq=seq + 1), (Enqueue(seq, record),)))
+        waited.append(bench.deliver(seq, record))
+    assert waited == [False, False, *[True] * 6]
+
+
 def test_what_people_watch_does_not_hurry_a_sample(bench: Bench, record_of: RecordOf) -> None:
     after, effects = sampled(bench.station, sample_of(record_of))
     assert bench.do(after, (*effects, Announce("connector.link", 1, {})))

@@ -82,7 +82,7 @@ class Mosquitto:
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(30)
 
 
 @pytest.fixture

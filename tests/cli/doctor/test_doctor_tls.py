@@ -197,7 +197,7 @@ def test_the_station_shows_itself_as_edged_does_and_says_goodbye_at_once():
             password=PASSWORD,
         )
         found = ask(line, settings)
-        assert there.ended.wait(10)
+        assert there.ended.wait(30)
     assert (found.status, found.subprotocol, found.sound) == (101, "ocpp1.6", True)
     assert found.date == "Sat, 22 Aug 2026 10:00:00 GMT"
     head = there.heads[0]
