@@ -81,7 +81,7 @@ class Machine:
     ) -> None:
         self.close()
 
-    def boot(self, *, within_s: float = 60.0) -> str:
+    def boot(self, *, within_s: float = 120.0) -> str:
         """Switch it on and wait until it has come up. Gives systemd's word for how: running or degraded."""
         self._cgroup.mkdir(exist_ok=True)
         options = ["--quiet", f"--directory={self.root}", "--boot", "--register=no", "--keep-unit", "--private-network"]
@@ -100,12 +100,12 @@ class Machine:
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state if state in ("running", "degraded") else ""
 
-    def has_gone_off(self, *, within_s: float = 60.0) -> None:
+    def has_gone_off(self, *, within_s: float = 120.0) -> None:
         """Wait until it switches itself off."""
         if status := self._ended(within_s):
             raise Dead(f"it went off with status {status}{self.console()}")
 
-    def has_restarted(self, *, within_s: float = 60.0) -> str:
+    def has_restarted(self, *, within_s: float = 120.0) -> str:
         """Wait until it restarts by itself, and has come up again."""
         if (status := self._ended(within_s)) != REBOOT:
             raise Dead(f"it went off with status {status} instead of restarting{self.console()}")
@@ -129,7 +129,7 @@ class Machine:
             self._nspawn.wait()
         self._nspawn = None
 
-    def shut_down(self, *, within_s: float = 60.0) -> None:
+    def shut_down(self, *, within_s: float = 120.0) -> None:
         """In good order, as by `poweroff`."""
         leader = self.leader()
         if self._nspawn is None or leader is None:
@@ -202,7 +202,7 @@ class Machine:
     def read(self, path: str) -> str:
         return self.run("cat", path).stdout
 
-    def until(self, condition: Callable[[], Any], *, within_s: float = 30.0, what: str = "") -> Any:
+    def until(self, condition: Callable[[], Any], *, within_s: float = 60.0, what: str = "") -> Any:
         """What `condition` gives as soon as that is true. Raises `Dead`."""
         end = time.monotonic() + within_s
         while True:

@@ -133,8 +133,6 @@ def test_a_daemon_that_crashes_is_back_at_once(machine: Machine):
 def test_a_stop_is_clean_and_stays_one(machine: Machine):
     machine.run("systemctl", "stop", UNIT)
     assert (machine.show("Result"), machine.show("ActiveState")) == ("success", "inactive")
-    took_s = int(machine.show("InactiveEnterTimestampMonotonic")) - int(machine.show("ActiveExitTimestampMonotonic"))
-    assert took_s < 10e6
     assert machine.show("ExecMainStatus") == "0"
 
 
