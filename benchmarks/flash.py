@@ -6,11 +6,13 @@ ext4 commits its journal by the real clock, 5 s after the first change: so that 
 day would write apart, the file system is made to write everything 5 virtual seconds after a commit.
 
     python -m benchmarks.flash idle HOURS STORE | transaction COUNT STORE [--ocpp VERSION] [--mqtt] [--cable SECONDS]
-        [--page-size BYTES] [--checkpoint BYTES] [--commits]
+        [--pause SECONDS] [--beside] [--page-size BYTES] [--checkpoint BYTES] [--commits]
 
 `--mqtt` puts the event log into the commits, as the daemon does where a broker is configured; the broker is a played
-one that takes every event at once. `--cable` lets the cable be plugged in and out at moments of their own. `--commits`
-tells what is in each commit.
+one that takes every event at once. `--cable` lets the cable be plugged in and out at moments of their own; `--pause`
+lets the vehicle draw nothing for so long in the middle of its hour (SuspendedEV, and back); `--beside`: another vehicle
+draws all the time on another connector, its samples told between those of the transactions. `--commits` tells what is
+in each commit.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,8 @@ KIB, MIB = 1024, 1024 * 1024
 DAY_H = 24
 DISK_MIB = 512
 CABLE_S = 30
-CHECKPOINT_TRANSACTIONS = 34
+PAUSE_S = 600
+CHECKPOINT_TRANSACTIONS = 60
 """So many, with MQTT, fill the log once: with fewer the mean depends on whether it is just written back."""
 JOURNAL_S = 5.0
 """ext4's `commit=`: how long a change may wait for the journal."""
@@ -112,24 +116,34 @@ def _mqtt_rows(amount: int) -> list[Row]:
     plain = measured("transaction", amount, "edged", *apart)
     rows = []
     for version in DIALECTS:
-        mine = measured("transaction", amount, "edged", *apart, "--mqtt", "--ocpp", version)
+        told = (*apart, "--mqtt", "--ocpp", version)
+        mine = measured("transaction", amount, "edged", *told)
+        pausing = measured("transaction", amount, "edged", *told, "--pause", str(PAUSE_S))
         how = (
             f"the same in OCPP {version} with the event log of a site that has a broker, which takes events at once; "
             f"the cable is plugged in {CABLE_S} s before the token and out {CABLE_S} s behind the end: "
-            f"{mine['commits'] / amount:.1f} commits and {mine['writes'] / amount:.1f} writes "
-            f"({_shares(mine, amount)}); mean of {amount} behind a first one"
         )
-        row = Row(
-            name=f"to flash for a transaction of 1 h, with MQTT, OCPP {version}",
-            value=mine["bytes"] / amount / KIB,
-            unit="KiB",
-            baseline="without MQTT, OCPP 1.6",
-            baseline_value=plain["bytes"] / amount / KIB,
-            limit=64.0,
-            how=how,
-        )
-        rows.append(row)
+        paused = f"the same, but the vehicle is full for {PAUSE_S // 60} min in the middle, and goes on: "
+        rows += [
+            _mqtt_row("", version, mine, plain, "without MQTT, OCPP 1.6", how, amount),
+            _mqtt_row(" with a pause", version, pausing, mine, "without the pause", paused, amount),
+        ]
     return rows
+
+
+def _mqtt_row(
+    what: str, version: str, mine: dict[str, Any], other: dict[str, Any], baseline: str, how: str, amount: int
+) -> Row:
+    return Row(
+        name=f"to flash for a transaction of 1 h{what}, with MQTT, OCPP {version}",
+        value=mine["bytes"] / amount / KIB,
+        unit="KiB",
+        baseline=baseline,
+        baseline_value=other["bytes"] / amount / KIB,
+        limit=64.0,
+        how=f"{how}{mine['commits'] / amount:.1f} commits and {mine['writes'] / amount:.1f} writes "
+        f"({_shares(mine, amount)}); mean of {amount} behind a first one",
+    )
 
 
 def _shares(told: dict[str, Any], amount: float) -> str:
@@ -198,9 +212,11 @@ class FlashSite(VirtualSite):
         self._seen = 0
         self._due_s: float | None = None
 
-    async def pass_s(self, seconds: int, charging: int | None = None, plugged: int | None = None) -> None:
+    async def pass_s(
+        self, seconds: int, charging: int | None = None, plugged: int | None = None, full: int | None = None
+    ) -> None:
         for _ in range(seconds):
-            await super().pass_s(1, charging, plugged)
+            await super().pass_s(1, charging, plugged, full)
             if self.keeper is not None:
                 self._acknowledge(self.keeper.log)
                 await self.keeper.turn()
@@ -220,10 +236,24 @@ class FlashSite(VirtualSite):
             self._due_s = self._due_s or self.clock.elapsed_s + JOURNAL_S
 
 
-async def _life(kind: str, amount: float, site: FlashSite, disk: blocks.Disk, cable_s: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How transactions go, see above."""
+
+    cable_s: int = 0
+    pause_s: int = 0
+    beside: bool = False
+
+    async def run(self, site: VirtualSite, number: int) -> None:
+        await site.transaction(number, cable_s=self.cable_s, pause_s=self.pause_s)
+
+
+async def _life(kind: str, amount: float, site: FlashSite, disk: blocks.Disk, course: Course) -> dict[str, Any]:
     await site.start()
     if kind == "transaction":
-        await site.transaction(1, cable_s=cable_s)  # the file has its size, the cache its token
+        await course.run(site, 1)  # the file has its size, the cache its token
+    if course.beside:
+        await site.start_beside(1)
     await site.pass_s(60)
     disk.settle()
     before, first, commits = disk.count(), disk.requests, site.counted.commits
@@ -231,7 +261,7 @@ async def _life(kind: str, amount: float, site: FlashSite, disk: blocks.Disk, ca
         await site.pass_s(int(amount * 3600))
     else:
         for number in range(int(amount)):
-            await site.transaction(2 + number % (CONNECTORS - 1), cable_s=cable_s)
+            await course.run(site, 2 + number % (CONNECTORS - 1))
             await site.pass_s(60)
     disk.settle()
     spent = disk.count() - before
@@ -252,7 +282,7 @@ def live(
     *,
     ocpp: str = "1.6",
     mqtt: bool = False,
-    cable_s: int = 0,
+    course: Course = Course(),
     tell: bool = False,
 ) -> dict[str, Any]:
     """One life on one kind of store, on a recorded disk of its own."""
@@ -263,21 +293,21 @@ def live(
         if store_kind == "json":
             counted = Counted(JsonFile(path))
             site = FlashSite(StationStore(counted, ID), disk, counted, dialect)
-            return asyncio.run(_life(kind, amount, site, disk, cable_s))
+            return asyncio.run(_life(kind, amount, site, disk, course))
         opened = opening.open_store(path, wall=START)
         counted = Counted(opened.store, tell)
         with closing(opened.store), ThreadPoolExecutor(max_workers=1) as executor:
             if store_kind == "rollback":
                 opened.store._db.execute("PRAGMA journal_mode = DELETE")
             if mqtt:
-                site = _told_site(counted, disk, dialect, executor)
+                site = told_site(counted, disk, dialect, executor)
             else:
                 site = FlashSite(StationStore(counted, ID), disk, counted, dialect)
-            told = asyncio.run(_life(kind, amount, site, disk, cable_s))
+            told = asyncio.run(_life(kind, amount, site, disk, course))
             return {**told, "backup_bytes": _backup_bytes(opened, path, disk), "file_bytes": path.stat().st_size}
 
 
-def _told_site(counted: Counted, disk: blocks.Disk, dialect: Dialect, executor: ThreadPoolExecutor) -> FlashSite:
+def told_site(counted: Counted, disk: blocks.Disk, dialect: Dialect, executor: ThreadPoolExecutor) -> FlashSite:
     """The same with the event log that a daemon has whose configuration names a broker."""
     log = EventLog("bench-0123abcd", policy=IdTokenPolicy.MASKED, salt="bench")
     site = FlashSite(TellingStore(StationStore(counted, ID), log, ID), disk, counted, dialect)
@@ -307,12 +337,15 @@ def main() -> int:
     )
     parser.add_argument("--mqtt", action="store_true", help="with the event log of a site that has a broker")
     parser.add_argument("--cable", type=int, default=0, metavar="SECONDS", help="plugged in and out so long apart")
+    parser.add_argument("--pause", type=int, default=0, metavar="SECONDS", help="the vehicle draws nothing for so long")
+    parser.add_argument("--beside", action="store_true", help="another vehicle draws all the time")
     parser.add_argument("--commits", action="store_true", help="tell each commit on standard error")
     chosen = parser.parse_args()
     opening.PAGE_BYTES = chosen.page_size or opening.PAGE_BYTES
     opening.CHECKPOINT_BYTES = chosen.checkpoint or opening.CHECKPOINT_BYTES
     try:
-        how = {"ocpp": chosen.ocpp, "mqtt": chosen.mqtt, "cable_s": chosen.cable, "tell": chosen.commits}
+        course = Course(cable_s=chosen.cable, pause_s=chosen.pause, beside=chosen.beside)
+        how = {"ocpp": chosen.ocpp, "mqtt": chosen.mqtt, "course": course, "tell": chosen.commits}
         print(json.dumps(live(chosen.kind, chosen.amount, chosen.store, **how)))
     except blocks.BlocksError as error:
         print(error, file=sys.stderr)

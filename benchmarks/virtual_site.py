@@ -46,6 +46,7 @@ POWER_W = 11_000.0
 IDLE_POLL_S = 10
 TRANSACTION_S = 3600
 TOKEN = IdToken("DRIVER-0001")
+ANOTHER_TOKEN = IdToken("DRIVER-0002")
 START = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
 FACTS = ChargerFacts(
     capabilities=frozenset({Capability.WITHHOLD, Capability.LIMIT, Capability.DETACHABLE, Capability.PERMIT_SENSE}),
@@ -118,6 +119,8 @@ class VirtualSite:
         self.clock = VirtualClock()
         self.energy_wh = dict.fromkeys(range(1, CONNECTORS + 1), 50_000.0)
         self.line = PlayedLine()
+        self.beside: int | None = None
+        """A connector whose vehicle draws all the time."""
         dialect = dialect or Ocpp16()
         station = _station(dialect, self.clock.now())
         self.engine = Engine(station, store=store, clock=self.clock, drivers={}, host=NoHost(), executor=None)
@@ -139,6 +142,12 @@ class VirtualSite:
             await self.look(number, ChargerState.AVAILABLE)
         await self.pass_s(60)
 
+    async def start_beside(self, number: int) -> None:
+        """A vehicle comes and draws from now on."""
+        await self.look(number, ChargerState.CONNECTED)
+        await self.do(PresentToken(ANOTHER_TOKEN, number))
+        self.beside = number
+
     async def do(self, *events: Event) -> None:
         """Something happens; returns when nothing more follows from it."""
         for event in events:
@@ -154,6 +163,7 @@ class VirtualSite:
 
     async def look(self, number: int, state: ChargerState) -> None:
         charging = state is ChargerState.CHARGING
+        permitted = charging or state is ChargerState.SUSPENDED_EV
         wobble_v = 230.0 + (self.clock.elapsed_s * 7 % 13) / 10
         current_a = POWER_W / 3 / wobble_v if charging else 0.0
         meter = Meter(
@@ -162,28 +172,39 @@ class VirtualSite:
             current_a=Phases(current_a, current_a, current_a),
             voltage_v=Phases(wobble_v, wobble_v, wobble_v),
         )
-        seen = Observation(read_at=self.clock.now(), state=state, permit_charging=charging, meter=meter)
+        seen = Observation(read_at=self.clock.now(), state=state, permit_charging=permitted, meter=meter)
         await self.do(ConnectorObserved(number, seen))
 
-    async def pass_s(self, seconds: int, charging: int | None = None, plugged: int | None = None) -> None:
+    async def pass_s(
+        self, seconds: int, charging: int | None = None, plugged: int | None = None, full: int | None = None
+    ) -> None:
+        """`charging`, `plugged`, `full`: the connector whose vehicle draws, waits for a permit, or has a permit and
+        draws nothing."""
+        drawing = [number for number in (charging, self.beside) if number is not None]
         for _ in range(seconds):
             self.clock.elapsed_s += 1.0
-            if charging is not None:
-                self.energy_wh[charging] += POWER_W / 3600
-                await self.look(charging, ChargerState.CHARGING)
+            for number in drawing:
+                self.energy_wh[number] += POWER_W / 3600
+                await self.look(number, ChargerState.CHARGING)
+            if full is not None:
+                await self.look(full, ChargerState.SUSPENDED_EV)
             if not self.clock.elapsed_s % IDLE_POLL_S:
                 for number in self.energy_wh:
-                    if number != charging:
+                    if number not in (*drawing, full):
                         await self.look(number, ChargerState.CONNECTED if number == plugged else ChargerState.AVAILABLE)
             await self.do(Tick())
 
-    async def transaction(self, number: int, *, cable_s: int = 0) -> None:
+    async def transaction(self, number: int, *, cable_s: int = 0, pause_s: int = 0) -> None:
         """An hour at full power on one connector, online. `cable_s`: the cable is in so long before the token is shown,
-        and still there so long after the token has ended it; 0: plugged, shown, and ended by unplugging."""
+        and still there so long after the token has ended it; 0: plugged, shown, and ended by unplugging. `pause_s`: so
+        long in the middle of the hour the vehicle draws nothing of what it may."""
         await self.look(number, ChargerState.CONNECTED)
         await self.pass_s(cable_s, plugged=number)
         await self.do(PresentToken(TOKEN, number))
-        await self.pass_s(TRANSACTION_S, charging=number)
+        half_s = (TRANSACTION_S - pause_s) // 2
+        await self.pass_s(half_s, charging=number)
+        await self.pass_s(pause_s, full=number)
+        await self.pass_s(half_s, charging=number)
         if cable_s:
             await self.do(PresentToken(TOKEN, number))
             await self.look(number, ChargerState.CONNECTED)

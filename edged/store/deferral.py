@@ -90,7 +90,7 @@ def may_wait(before: Station, after: Station, effects: Sequence[Effect], event: 
     if not (writes.put.keys() <= LATE_TABLES and writes.delete.keys() <= {Table.SAMPLE, Table.TRANSACTION}):
         return False
     running = before.transactions
-    if (over := _last_word(event, after)) is not None:
+    if (over := last_word(event, after)) is not None:
         running = {name: one for name, one in running.items() if name != over}
     return (
         all(_is_late(effect, event, over) for effect in effects)
@@ -102,10 +102,11 @@ def may_wait(before: Station, after: Station, effects: Sequence[Effect], event: 
     )
 
 
-def _last_word(event: Event, after: Station) -> str | None:
-    """The transaction whose end the CSMS has just processed, if nothing else waits for it: should this be forgotten,
-    the end is told once more under its own id, and before anything else (`Waiting.has_room`): it is no news then."""
-    if not isinstance(event, RecordDelivered) or after.queued:
+def last_word(event: Event, after: Station) -> str | None:
+    """The transaction whose end the CSMS has just processed, if nothing else waits for it, and nothing will within the
+    minute, as samples of another transaction do: should this be forgotten, the end is told once more under its own id,
+    and before anything else (`Waiting.has_room`): it is no news then."""
+    if not isinstance(event, RecordDelivered) or after.queued or _is_charging(after):
         return None
     record = event.record
     return record.transaction_id if isinstance(record, TransactionRecord) and record.kind is RecordKind.ENDED else None
@@ -114,7 +115,11 @@ def _last_word(event: Event, after: Station) -> str | None:
 def _clock_may_wait(station: Station) -> bool:
     """Without a battery the clock counts from where the disk saw it. A reservation lasts longer by what it is behind;
     and where nothing runs, it is all that is written, and seldom enough."""
-    return not station.reservations and any(one.active for one in station.transactions.values())
+    return not station.reservations and _is_charging(station)
+
+
+def _is_charging(station: Station) -> bool:
+    return any(one.active for one in station.transactions.values())
 
 
 def _is_late(effect: Effect, event: Event, over: str | None) -> bool:
@@ -198,12 +203,14 @@ class Waiting:
     untold_since_s: float = 0.0
     numbers: int = 0
 
-    def has_room(self, more: Writes, *, idle: bool) -> bool:
+    def has_room(self, more: Writes, *, last: bool) -> bool:
         """Whether `more` may wait as well. What the disk has of the outbox leaves it before anything behind it is told:
-        else a restart would tell it again behind that. `idle`: there is nothing else to tell."""
+        else a restart would tell it again behind that. `last`: it is a `last_word`, behind which nothing is for now. A
+        sample that has come to the disk has no such leave: the next one would find it waiting, go to the disk itself
+        and be found there by the next, one commit each."""
         if more.enqueue and self.writes.dequeue:
             return False
-        if not (idle or more.dequeue <= self.writes.enqueue.keys()):
+        if not (last or more.dequeue <= self.writes.enqueue.keys()):
             return False
         return self.numbers + len(more.enqueue) <= UNKEPT_MAX and _rows(self.writes) + _rows(more) <= ROWS_MAX
 

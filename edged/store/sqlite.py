@@ -123,8 +123,9 @@ class SqliteStore:
         if not writes:
             return
         with self._writing("commit") as db:
+            self._dequeue(db, station_id, writes)  # first: what else is written takes the pages that it leaves
             self._commit_facts(db, station_id, writes, wall)
-            self._commit_outbox(db, station_id, writes)
+            self._enqueue(db, station_id, writes)
             if writes.parked:
                 self._commit_parked(db, station_id, writes.parked, wall)
             if writes.journal:
@@ -151,11 +152,13 @@ class SqliteStore:
             puts.append((station_id, WALL, "", wall.isoformat()))
             db.executemany("INSERT OR REPLACE INTO facts (station, kind, key, value) VALUES (?, ?, ?, ?)", puts)
 
-    def _commit_outbox(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
+    def _enqueue(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
         db.executemany(
             "INSERT INTO outbox (station, lane, seq, value) VALUES (?, ?, ?, ?)",
             [(station_id, one.lane.value, seq, to_outbox_text(one.row)) for seq, one in writes.enqueue.items()],
         )
+
+    def _dequeue(self, db: sqlite3.Connection, station_id: str, writes: Writes) -> None:
         # without the lane the whole queue would be searched; a row of no known lane is found the slow way
         for seq in writes.dequeue:
             gone = db.execute(

@@ -40,7 +40,8 @@ class StationStore:
         writes = records.writes(before, after, effects, parked)
         if not writes or not deferral.may_wait(before, after, effects, event, writes):
             return writes
-        return replace(writes, waits=self._waiting.has_room(writes, idle=after.queued == 0))
+        last = deferral.last_word(event, after) is not None
+        return replace(writes, waits=self._waiting.has_room(writes, last=last))
 
     def defer(self, difference: Writes, now: Now) -> bool:
         if not difference.waits:
