@@ -97,6 +97,11 @@ async def test_whoever_asks_for_the_state_knows_which_events_are_in_it(edged: Ed
     box = {"box": charger("phoenix-charx-sec", nowhere)}
     edged.configure(site_file(box, csms=f"ws://{nowhere}/ocpp", mqtt=broker.url))
     await edged.up()
+
+    async def told() -> bool:
+        return bool((await edged.result("get_events", after_seq=0, limit=500))["events"])
+
+    await edged.until(told, "its start is an event")
     before = (await edged.result("get_events", after_seq=0, limit=500))["events"][-1]["seq"]
     as_of_seq = (await edged.result("get_state"))["stations"]["CP-1"]["as_of_seq"]
     after = (await edged.result("get_events", after_seq=0, limit=500))["last_seq"]
