@@ -18,6 +18,8 @@ from tests.packaging.chroot import Chroot
 from tests.packaging.machine import Machine
 from tests.packaging.outside import Outside
 
+NewLayer = Callable[[str, Callable[[Path], None]], Path]
+
 NUMBERS = count(1)
 NEWER = roots.SUITES[-1]
 SMALL_MIB = 8
@@ -77,18 +79,36 @@ def debian(suite: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(debian: Path, suite: str, memory: Path, deb: Path) -> Iterator[Path]:
+def new_layer(memory: Path) -> NewLayer:
+    """Has a layer made in a folder, once in a process: the tests come in any order, so they may come back to a suite
+    that they had left, and with it to the fixtures of that suite."""
+    made: dict[str, Path] = {}
+
+    def layer(name: str, make: Callable[[Path], None]) -> Path:
+        if name not in made:
+            folder = memory / f"{name}-{next(NUMBERS)}"
+            make(folder)
+            made[name] = folder / "written"
+        return made[name]
+
+    return layer
+
+
+@pytest.fixture(scope="session")
+def installed(debian: Path, suite: str, new_layer: NewLayer, deb: Path) -> Path:
     """A layer over the suite: the package installed and a site configured, never started."""
-    folder = memory / f"installed-{suite}"
-    folder.mkdir()
-    with Machine([debian], folder) as machine:
-        shutil.copy(deb, machine.root / "edged.deb")
-        machine.boot()
-        machine.run("apt-get", "install", "-y", "--no-install-recommends", "/edged.deb")
-        site.furnish(machine)
-        machine.run("systemctl", "enable", "edged.service", "chargers.service")
-        machine.shut_down()
-    yield folder / "written"
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with Machine([debian], folder) as machine:
+            shutil.copy(deb, machine.root / "edged.deb")
+            machine.boot()
+            machine.run("apt-get", "install", "-y", "--no-install-recommends", "/edged.deb")
+            site.furnish(machine)
+            machine.run("systemctl", "enable", "edged.service", "chargers.service")
+            machine.shut_down()
+
+    return new_layer(f"installed-{suite}", make)
 
 
 @pytest.fixture(scope="session")
@@ -199,12 +219,14 @@ def chroot(new_chroot: Callable[..., Chroot], debian: Path) -> Chroot:
 
 
 @pytest.fixture(scope="session")
-def package_layer(debian: Path, suite: str, memory: Path, deb: Path) -> Path:
+def package_layer(debian: Path, suite: str, new_layer: NewLayer, deb: Path) -> Path:
     """A layer over the suite: the package, installed without systemd running, and nothing else."""
-    folder = memory / f"package-{suite}"
-    with Chroot([debian], folder) as chroot:
-        chroot.install(deb)
-    return folder / "written"
+
+    def make(folder: Path) -> None:
+        with Chroot([debian], folder) as chroot:
+            chroot.install(deb)
+
+    return new_layer(f"package-{suite}", make)
 
 
 @pytest.fixture

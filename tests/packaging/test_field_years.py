@@ -179,15 +179,18 @@ def test_a_computer_is_switched_off_while_a_car_charges_and_all_energy_is_told_o
 
 
 @pytest.fixture(scope="session")
-def needrestart(debian: Path, installed: Path, memory: Path, suite: str) -> Path:
+def needrestart(debian: Path, installed: Path, new_layer: Callable[..., Path], suite: str) -> Path:
     """A layer: a library to be put there anew, and needrestart, which restarts what uses it without asking."""
-    with Chroot([installed, debian], memory / f"needrestart-{suite}") as chroot:
-        chroot.give_network()
-        chroot.run("apt-get", "install", "-y", "--no-install-recommends", "needrestart")
-        chroot.run("apt-get", "install", "-y", "--reinstall", "--download-only", LIBRARY)
-        chroot.write("/etc/needrestart/conf.d/automatic.conf", "$nrconf{restart} = 'a';\n")
-        (chroot.root / "etc/resolv.conf").write_text("")
-    return memory / f"needrestart-{suite}" / "written"
+
+    def make(folder: Path) -> None:
+        with Chroot([installed, debian], folder) as chroot:
+            chroot.give_network()
+            chroot.run("apt-get", "install", "-y", "--no-install-recommends", "needrestart")
+            chroot.run("apt-get", "install", "-y", "--reinstall", "--download-only", LIBRARY)
+            chroot.write("/etc/needrestart/conf.d/automatic.conf", "$nrconf{restart} = 'a';\n")
+            (chroot.root / "etc/resolv.conf").write_text("")
+
+    return new_layer(f"needrestart-{suite}", make)
 
 
 def test_needrestart_starts_edged_again_under_a_charging_car_and_only_when_it_must(

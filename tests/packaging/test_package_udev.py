@@ -55,13 +55,16 @@ E: MINOR=64
 
 
 @pytest.fixture(scope="session")
-def mocking(package_layer: Path, debian: Path, suite: str, memory: Path) -> Path:
+def mocking(package_layer: Path, debian: Path, suite: str, new_layer: Callable[..., Path]) -> Path:
     """A layer over the package: what makes devices up."""
-    with Chroot([package_layer, debian], memory / f"mocking-{suite}") as chroot:
-        chroot.give_network()
-        chroot.run("apt-get", "install", "-y", "--no-install-recommends", "umockdev")
-        chroot.write("/devices", DEVICES)
-        return chroot.written
+
+    def make(folder: Path) -> None:
+        with Chroot([package_layer, debian], folder) as chroot:
+            chroot.give_network()
+            chroot.run("apt-get", "install", "-y", "--no-install-recommends", "umockdev")
+            chroot.write("/devices", DEVICES)
+
+    return new_layer(f"mocking-{suite}", make)
 
 
 @pytest.fixture
