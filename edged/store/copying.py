@@ -18,12 +18,13 @@ from typing import Any
 
 from edged.ports import StoreDamaged, StoreError
 from edged.store.codec import EARLIEST_YEAR, LATEST_YEAR, Unreadable
+from edged.store.columns import as_text, storable
 from edged.store.files import sync_file
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.opening import Damaged, backup_path, expected_schema, schema_of, version_of
 from edged.store.port import Table
 from edged.store.row_texts import from_text
-from edged.store.sqlite import WALL, as_text, storable, store_error
+from edged.store.sqlite import WALL, store_error
 
 COPY = "edged.db.copy"
 """The copy that a running daemon makes of its database, beside it."""

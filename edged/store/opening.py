@@ -17,12 +17,13 @@ from datetime import datetime
 from pathlib import Path
 
 from edged.ports import StoreError, StoreWithheld
+from edged.store.columns import as_text
 from edged.store.files import grow, remove_quietly, sync_directory, sync_file
 from edged.store.lock import take_lock
 from edged.store.migrations import MIGRATIONS, Migration
 from edged.store.replacing import COMPANIONS, PRIVATE, last_aside, missing, restore, set_aside
 from edged.store.restored import RESTORED, sentence_of
-from edged.store.sqlite import DAMAGE, SqliteStore, as_text, primary_code, store_error
+from edged.store.sqlite import DAMAGE, SqliteStore, primary_code, store_error
 
 APPLICATION_ID = 0x65644744
 PAGE_BYTES = 512

@@ -26,6 +26,7 @@ from edged.log_fields import fields
 from edged.ports import StoreDamaged, StoreError
 from edged.store import records
 from edged.store.codec import Unreadable
+from edged.store.columns import key_bytes, moment_of, name_of, sortable, storable
 from edged.store.files import remove_quietly, sync_directory, sync_file
 from edged.store.port import (
     JOURNAL_MAX,
@@ -73,21 +74,6 @@ def store_error(error: sqlite3.Error, doing: str) -> StoreError:
     kind = StoreDamaged if primary_code(error) in DAMAGE else StoreError
     full = primary_code(error) == sqlite3.SQLITE_FULL
     return kind(f"{doing}: {error} ({name}){': make room on its disk, edged goes on by itself' if full else ''}")
-
-
-def as_text(data: bytes) -> str:
-    """Text as it lies in the file; bytes that are no text survive as escapes."""
-    return data.decode("utf-8", "surrogateescape")
-
-
-def storable(text: str) -> str:
-    """Text that any SQLite column takes."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _same(text: str) -> bytes:
-    """A key for `CAST(? AS TEXT)`: the bytes that `as_text` came from."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 class SqliteStore:
@@ -140,7 +126,7 @@ class SqliteStore:
         for table, keys in writes.delete.items():
             db.executemany(
                 "DELETE FROM facts WHERE station = ? AND kind = CAST(? AS TEXT) AND key = CAST(? AS TEXT)",
-                [(station_id, _same(table), _same(key)) for key in keys],
+                [(station_id, key_bytes(table), key_bytes(key)) for key in keys],
             )
         puts = [
             (station_id, str(table), key, to_row_text(table, row))
@@ -193,7 +179,7 @@ class SqliteStore:
             of_kind = (station_id, kind.value)
             last = db.execute("SELECT max(number) FROM journal WHERE station = ? AND kind = ?", of_kind).fetchone()[0]
             rows = [
-                (*of_kind, number, _sortable(entry.at), to_text(entry.row))
+                (*of_kind, number, sortable(entry.at), to_text(entry.row))
                 for number, entry in enumerate((e for e in entries if e.kind is kind), (last or 0) + 1)
             ]
             db.executemany("INSERT INTO journal (station, kind, number, at, value) VALUES (?, ?, ?, ?, ?)", rows)
@@ -209,7 +195,7 @@ class SqliteStore:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[Entry]:
-        bounds = (_sortable(since) if since else "", _sortable(until) if until else "~")
+        bounds = (sortable(since) if since else "", sortable(until) if until else "~")
         with self._reading("read a journal") as db:
             rows = db.execute(
                 "SELECT value FROM journal WHERE station = ? AND kind = ? AND at >= ? AND at <= ? ORDER BY number DESC",
@@ -246,7 +232,7 @@ class SqliteStore:
     def last_wall(self) -> datetime | None:
         with self._reading("read the last wall clock") as db:
             found = db.execute("SELECT value FROM facts WHERE kind = ?", (WALL,)).fetchall()
-        return max((moment for (text,) in found if (moment := _moment(text)) is not None), default=None)
+        return max((moment for (text,) in found if (moment := moment_of(text)) is not None), default=None)
 
     def parked(self, limit: int = 100) -> list[ParkedRow]:
         with self._reading("read the parked rows") as db:
@@ -256,7 +242,7 @@ class SqliteStore:
         return [
             ParkedRow(station_id=station, at=moment, parked=Parked(source, key, reason, text))
             for station, at, source, key, reason, text in found
-            if (moment := _moment(at)) is not None
+            if (moment := moment_of(at)) is not None
         ]
 
     # --- the gateway's own
@@ -282,9 +268,9 @@ class SqliteStore:
                 "SELECT actor, command, id, at, payload FROM replies ORDER BY number DESC LIMIT ?", (limit,)
             ).fetchall()
         return [
-            SavedReply(actor=_name(actor), command=_name(command), id=_name(own), payload=payload, at=moment)
+            SavedReply(actor=name_of(actor), command=name_of(command), id=name_of(own), payload=payload, at=moment)
             for actor, command, own, at, payload in reversed(found)
-            if (moment := _moment(at)) is not None
+            if (moment := moment_of(at)) is not None
         ]
 
     def value(self, name: str) -> str | None:
@@ -396,23 +382,3 @@ class SqliteStore:
                 self._db.rollback()
         except sqlite3.Error as error:
             log.warning("the failed write could not be rolled back, the next one will be refused: %s", error)
-
-
-def _sortable(moment: datetime) -> str:
-    """A moment whose text sorts as it does."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _name(text: str) -> str:
-    try:
-        return str(json.loads(text))
-    except ValueError:
-        return text
