@@ -18,6 +18,7 @@ from edged.chargers.profile_terms import PointsBy, Transport
 from edged.chargers.rapi import profile as rapi
 from edged.chargers.relay_profile import RelayProfile
 from edged.chargers.serial_ports import SerialPorts
+from edged.dialects.versions import VERSIONS
 from edged.mqtt.arguments import NOT_SERVED, SHAPES
 from edged.ocpp.dialect import Dialect
 from edged.settings import (
@@ -31,7 +32,7 @@ from edged.settings import (
 )
 from edged.settings.model import PROFILES_FOLDER
 
-SUPPORTED_VERSIONS = ("ocpp1.6", "ocpp2.0.1")
+SUPPORTED_VERSIONS = tuple(VERSIONS)
 """The OCPP versions that are built in, by their subprotocols."""
 NOT_BUILT_IN = NOT_SERVED
 """What a configuration may say already and nothing here acts on yet."""
@@ -45,18 +46,8 @@ def versions_of(station: StationSettings, last: str | None) -> tuple[Dialect, ..
     All that the site offers is loaded here, before anything is served: what a CSMS may agree on later must not wait for
     files that an upgrade has taken away by then.
     """
-    offered = [_dialect(name) for name in station.csms.versions if name in SUPPORTED_VERSIONS]
+    offered = [VERSIONS[name]() for name in station.csms.versions if name in VERSIONS]
     return tuple(sorted(offered, key=lambda dialect: dialect.subprotocol != last))
-
-
-def _dialect(subprotocol: str) -> Dialect:
-    if subprotocol == "ocpp1.6":
-        from edged.dialects.v16 import Ocpp16  # a site that speaks one version does not wait for the other's modules
-
-        return Ocpp16()
-    from edged.dialects.v201 import Ocpp201
-
-    return Ocpp201()
 
 
 def load_site(
