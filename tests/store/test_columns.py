@@ -6,7 +6,6 @@ import pytest
 
 from edged.store.columns import as_text, key_bytes, moment_of, name_of
 
-
 HOSTILE = {
     "nothing": "",
     "half": "{",
